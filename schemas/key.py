@@ -1,0 +1,20 @@
+"""An API key, as it travels on the compacted topic ``onsite.keys``. The secret itself is never stored."""
+
+from typing import Literal
+
+import msgspec
+
+from schemas.times import Instant
+
+Role = Literal["admin", "device", "viewer"]
+
+
+class ApiKey(msgspec.Struct):
+    """``secret_hash`` is the SHA-256 of a secret with 256 bits of entropy, in hexadecimal."""
+
+    key_id: str
+    name: str
+    role: Role
+    secret_hash: str
+    created_at: Instant
+    revoked_at: Instant | None = None

@@ -1,0 +1,44 @@
+"""Moments: epoch milliseconds inside, RFC 3339 UTC outside."""
+
+from datetime import UTC, datetime, timedelta
+
+from dateutil import parser as dateutil_parser
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+class Instant(int):
+    """A moment in epoch milliseconds, written as RFC 3339 UTC by ``schemas.wire``."""
+
+    __slots__ = ()
+
+
+def parse_instant(value: object) -> Instant:
+    """Read RFC 3339 text (a zone is required) or an integer of epoch milliseconds.
+
+    Raises ValueError that says what is wrong with the value.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(f"{value!r} is neither RFC 3339 text nor an integer of epoch milliseconds")
+    if isinstance(value, int):
+        return Instant(value)
+    text = value.strip()
+    if text.lstrip("-").isdigit() and len(text.lstrip("-")) > 8:
+        return Instant(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            moment = dateutil_parser.isoparse(text)
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"{value!r} is not an RFC 3339 time") from error
+    if moment.tzinfo is None:
+        raise ValueError(f"{value!r} has no time zone; end it with Z or an offset")
+    return Instant((moment - _EPOCH) // _MILLISECOND)
+
+
+def format_instant(epoch_ms: int) -> str:
+    """RFC 3339 UTC with milliseconds, e.g. ``2026-03-02T08:15:00.000Z``."""
+    moment = _EPOCH + timedelta(milliseconds=int(epoch_ms))
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"

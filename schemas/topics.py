@@ -1,0 +1,24 @@
+"""The Kafka topics: a literal table."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic and what its records are keyed by. ``framed`` ones are consumed a partition's batch at a time."""
+
+    name: str
+    key: str
+    compacted: bool = False
+    framed: bool = False
+
+
+PINGS: Final = Topic("onsite.pings", key="device_id", framed=True)
+PINGS_REJECTED: Final = Topic("onsite.pings.rejected", key="device_id")
+FENCES: Final = Topic("onsite.fences", key="fence_id", compacted=True)
+VISITS: Final = Topic("onsite.visits", key="device_id")
+LIVE: Final = Topic("onsite.live", key="device_id", compacted=True)
+KEYS: Final = Topic("onsite.keys", key="key_id", compacted=True)
+
+TOPICS: Final = (PINGS, PINGS_REJECTED, FENCES, VISITS, LIVE, KEYS)

@@ -1,0 +1,59 @@
+"""Records to JSON and back; an ``Instant`` travels as RFC 3339 UTC."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from schemas.times import Instant, format_instant, parse_instant
+
+Record = TypeVar("Record", bound=msgspec.Struct)
+
+
+def _encode_instant(value: Any) -> str:
+    if isinstance(value, Instant):
+        return format_instant(value)
+    raise NotImplementedError(f"no wire form for {type(value).__name__}")
+
+
+def _decode_instant(kind: type, value: Any) -> Any:
+    if kind is Instant:
+        return parse_instant(value)
+    raise NotImplementedError(f"no wire form for {kind.__name__}")
+
+
+def _instant_schema(kind: type) -> dict[str, Any]:
+    if kind is Instant:
+        return {"type": "string", "format": "date-time"}
+    raise NotImplementedError(f"no JSON Schema for {kind.__name__}")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_encode_instant)
+_decoders: dict[type, msgspec.json.Decoder[Any]] = {}
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    """One JSON object."""
+    return _encoder.encode(record)
+
+
+def decode(kind: type[Record], data: bytes | str) -> Record:
+    """The record of a JSON object; raises msgspec.ValidationError or msgspec.DecodeError."""
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind, dec_hook=_decode_instant)
+    return decoder.decode(data)  # type: ignore[no-any-return]
+
+
+def to_builtins(record: msgspec.Struct) -> dict[str, Any]:
+    """The same JSON object as plain Python values."""
+    return msgspec.to_builtins(record, enc_hook=_encode_instant)  # type: ignore[no-any-return]
+
+
+def from_builtins(kind: type[Record], value: object) -> Record:
+    """The record of plain Python values; numbers written as text are read (CSV, query strings)."""
+    return msgspec.convert(value, kind, strict=False, dec_hook=_decode_instant)
+
+
+def json_schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """The published JSON Schema of a record."""
+    return msgspec.json.schema(kind, schema_hook=_instant_schema)

@@ -1,0 +1,1 @@
+"""Labelled working days: technicians, phones with their faults, and the truth."""
