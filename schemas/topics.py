@@ -6,15 +6,14 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic and what its records are keyed by. ``framed`` ones are consumed a partition's batch at a time."""
+    """A topic and what its records are keyed by."""
 
     name: str
     key: str
     compacted: bool = False
-    framed: bool = False
 
 
-PINGS: Final = Topic("onsite.pings", key="device_id", framed=True)
+PINGS: Final = Topic("onsite.pings", key="device_id")
 PINGS_REJECTED: Final = Topic("onsite.pings.rejected", key="device_id")
 FENCES: Final = Topic("onsite.fences", key="fence_id", compacted=True)
 VISITS: Final = Topic("onsite.visits", key="device_id")

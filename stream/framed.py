@@ -1,0 +1,179 @@
+"""Framed consumption: Faust, one event a partition's batch instead of one event a record.
+
+A Faust transport (URL scheme ``framed://``) that coalesces the records fetched from a partition into one ``Frame``, for
+the topics an app asks for. Agents, tables, rebalancing and recovery stay Faust's. What Faust counts an offset at a time
+(gaps, acknowledgements) is kept here a frame at a time: the committed offset of a framed partition is the end of the
+acknowledged prefix of the frames delivered since it was assigned.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, cast
+
+import faust
+from faust.transport.drivers import TRANSPORTS, aiokafka
+from faust.types import TP, ConsumerMessage, Message
+
+from schemas.settings import Settings
+
+MAX_FRAME_RECORDS: Final = 5_000
+BUFFERED_FRAMES: Final = 8
+"""Frames waiting for an agent; fetching pauses beyond, so memory stays bounded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Consecutive records of one partition: raw values and broker timestamps (epoch ms), oldest first."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
+    values: list[bytes | None]
+    timestamps_ms: list[int]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+class FramedApp(faust.App):
+    """A Faust app whose agents receive ``Frame`` values from ``framed_topics``.
+
+    Agents acknowledge by hand (``async for event in stream.noack().events(): …; event.ack()``). ``drain`` is awaited
+    when the app is told to stop, while it can still produce and commit.
+    """
+
+    framed_topics: frozenset[str] = frozenset()
+    drain: Callable[[], Awaitable[None]] | None = None
+
+    async def on_stop(self) -> None:
+        """Drain, then stop as Faust does."""
+        if self.drain is not None:
+            await self.drain()
+        await super().on_stop()
+
+
+def framed_app(name: str, settings: Settings, framed_topics: Iterable[str], **overrides: Any) -> FramedApp:
+    """A Faust app on the framed transport, configured as Onsite's processes need it.
+
+    ``name`` is the consumer group; ``overrides`` are Faust settings.
+    """
+    TRANSPORTS.aliases["framed"] = "stream.framed:Transport"
+    app = FramedApp(
+        name,
+        **{
+            "broker": ";".join(f"framed://{server.strip()}" for server in settings.kafka.split(",")),
+            "datadir": settings.data_dir / name,
+            "value_serializer": "raw",
+            "key_serializer": "raw",
+            "topic_partitions": settings.partitions,
+            "topic_replication_factor": settings.replication,
+            "topic_disable_leader": True,
+            "broker_session_timeout": settings.session_timeout_s,
+            "broker_heartbeat_interval": settings.session_timeout_s / 5,
+            "broker_max_poll_records": MAX_FRAME_RECORDS,
+            "broker_commit_interval": 1.0,
+            "stream_buffer_maxsize": BUFFERED_FRAMES,
+            "stream_wait_empty": False,
+            "producer_compression_type": "lz4",
+            "producer_max_request_size": 8 * 1024 * 1024,
+            "consumer_max_fetch_size": 8 * 1024 * 1024,
+            "consumer_auto_offset_reset": "earliest",
+            "web_enabled": False,
+            **overrides,
+        },
+    )
+    app.framed_topics = frozenset(framed_topics)
+    return app
+
+
+class Consumer(aiokafka.Consumer):
+    """Faust's Kafka consumer with frames for the topics the app names."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._framed_topics = cast(FramedApp, self.app).framed_topics
+        self._delivered: dict[TP, deque[Message]] = {}
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, Any]:  # noqa: ASYNC109
+        fetched = await super()._getmany(active_partitions, timeout)
+        return {
+            tp: [_frame(tp, records)] if tp.topic in self._framed_topics and records else records
+            for tp, records in fetched.items()
+        }
+
+    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
+        if not isinstance(record, Frame):
+            return super()._to_message(tp, record)
+        return ConsumerMessage(
+            record.topic,
+            record.partition,
+            # Faust drops a message whose offset it has read past: by its last record a frame that straddles stays.
+            record.last_offset,
+            record.timestamps_ms[-1] / 1000.0,
+            0,
+            None,
+            None,
+            cast(Any, record),
+            None,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    def track_message(self, message: Message) -> None:
+        """Remember a delivered frame until it and all before it are acknowledged."""
+        super().track_message(message)
+        if message.tp.topic in self._framed_topics:
+            self._delivered.setdefault(message.tp, deque()).append(message)
+
+    def ack(self, message: Message) -> bool:
+        """Mark a message as done; a frame's offset is committed once all frames before it are done too."""
+        if message.tp.topic not in self._framed_topics:
+            return super().ack(message)
+        first_time = not message.acked
+        message.acked = True
+        self._unacked_messages.discard(message)
+        return first_time
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        if tp.topic not in self._framed_topics:
+            await super()._add_gap(tp, offset_from, offset_to)
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        yield from super()._filter_tps_with_pending_acks(topics)
+        for tp, frames in self._delivered.items():
+            if frames and frames[0].acked and (topics is None or tp in topics or tp.topic in topics):
+                yield tp
+
+    def _new_offset(self, tp: TP) -> int | None:
+        if tp.topic not in self._framed_topics:
+            return super()._new_offset(tp)
+        frames = self._delivered.get(tp, deque())
+        committable = None
+        while frames and frames[0].acked:
+            committable = frames.popleft().offset + 1
+        return committable
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Forget what was delivered: frames that were not committed come again, to whoever gets the partition."""
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self._delivered.pop(tp, None)
+
+
+class Transport(aiokafka.Transport):
+    """The aiokafka transport with the framing consumer."""
+
+    Consumer: ClassVar[type[aiokafka.Consumer]] = Consumer
+
+
+def _frame(tp: TP, records: list[Any]) -> Frame:
+    return Frame(
+        tp.topic,
+        tp.partition,
+        records[0].offset,
+        records[-1].offset,
+        [record.value for record in records],
+        [record.timestamp for record in records],
+    )
