@@ -13,6 +13,9 @@ FUTURE_TOLERANCE_MS: Final = 60_000
 OLDEST_TS_MS: Final = 946_684_800_000
 """2000-01-01: GPS receivers without a date report years before it."""
 
+LATEST_MS: Final = 7_258_118_400_000
+"""2200-01-01: a time beyond it was written in another unit."""
+
 MAX_DEVICE_ID_CHARS: Final = 200
 
 
@@ -61,6 +64,8 @@ _OPTIONAL_RANGES: Final[dict[str, tuple[float, float]]] = {
     "bearing_deg": (0.0, 360.0),
     "altitude_m": (-1e5, 1e6),
     "battery": (0.0, 1.0),
+    "sent_ms": (-math.inf, LATEST_MS),
+    "received_ms": (-math.inf, LATEST_MS),
 }
 _TIMES: Final = ("ts", "sent_at", "received_at")
 
