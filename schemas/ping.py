@@ -16,6 +16,9 @@ OLDEST_TS_MS: Final = 946_684_800_000
 LATEST_MS: Final = 7_258_118_400_000
 """2200-01-01: a time beyond it was written in another unit."""
 
+LATEST_TS_MS: Final = 253_402_300_799_999
+"""The end of the year 9999: what RFC 3339 can write."""
+
 MAX_DEVICE_ID_CHARS: Final = 200
 
 
@@ -68,6 +71,7 @@ _OPTIONAL_RANGES: Final[dict[str, tuple[float, float]]] = {
     "received_ms": (-math.inf, LATEST_MS),
 }
 _TIMES: Final = ("ts", "sent_at", "received_at")
+_TEXTS: Final = ("device_id", "ping_id", "activity", "source")
 
 
 def read_ping(fields: object) -> Ping:
@@ -98,11 +102,29 @@ def read_ping(fields: object) -> Ping:
         ping = msgspec.convert(values, Ping, strict=False)
     except msgspec.ValidationError as error:
         raise PingError("bad_field", str(error)) from error
+    for name in _TEXTS:
+        if not _is_unicode(getattr(ping, name)):
+            raise PingError("bad_field", f"{name} holds half a surrogate pair")
+    leave_out_impossible(ping)
+    return ping
+
+
+def leave_out_impossible(ping: Ping) -> None:
+    """Set optional fields that are out of their range to None, in place."""
     for name, (low, high) in _OPTIONAL_RANGES.items():
         value = getattr(ping, name)
         if value is not None and not low <= value <= high:
             setattr(ping, name, None)
-    return ping
+
+
+def _is_unicode(text: str | None) -> bool:
+    if text is None or text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def check_ping(ping: Ping, received_ms: int | None) -> None:
@@ -121,6 +143,8 @@ def check_ping(ping: Ping, received_ms: int | None) -> None:
     if ping.ts_ms < OLDEST_TS_MS:
         raise PingError("ts_too_old", "ts lies before the year 2000")
     latest_ms = min((moment for moment in (ping.sent_ms, received_ms) if moment is not None), default=math.inf)
+    if ping.ts_ms > LATEST_TS_MS:
+        raise PingError("ts_in_future", "ts lies after the year 9999")
     if ping.ts_ms > latest_ms + FUTURE_TOLERANCE_MS:
         tolerance_s = FUTURE_TOLERANCE_MS // 1000
         raise PingError("ts_in_future", f"ts lies more than {tolerance_s} s after it was sent or received")

@@ -21,3 +21,11 @@ LIVE: Final = Topic("onsite.live", key="device_id", compacted=True)
 KEYS: Final = Topic("onsite.keys", key="key_id", compacted=True)
 
 TOPICS: Final = (PINGS, PINGS_REJECTED, FENCES, VISITS, LIVE, KEYS)
+
+
+class LogUnavailable(Exception):  # noqa: N818 -- a condition of the broker
+    """The broker did not confirm in time: whether the records are in the log is unknown; append them again."""
+
+
+class RecordTooLarge(ValueError):  # noqa: N818 -- a condition of the record
+    """A record that the broker would refuse for its size, now and always."""

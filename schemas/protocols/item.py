@@ -1,0 +1,37 @@
+"""One item of a body: a ping, or why not."""
+
+from dataclasses import dataclass
+
+from schemas.ping import Ping, PingError, check_ping, read_ping
+
+
+class BodyError(ValueError):
+    """A body that is not of its format at all."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """The item at ``index`` (from 0) was refused: ``code`` for counting, ``reason`` for people, ``raw`` what came."""
+
+    index: int
+    code: str
+    reason: str
+    raw: bytes
+    device_id: str = ""
+
+    @classmethod
+    def because(cls, error: PingError, index: int, raw: bytes, device_id: object = "") -> "Rejected":
+        """The rejection that an error stands for."""
+        return cls(index, error.code, str(error), raw, device_id if isinstance(device_id, str) else "")
+
+
+def read_item(index: int, fields: object, raw: bytes, received_ms: int | None) -> Ping | Rejected:
+    """The ping of one item's decoded fields, checked, and stamped with the moment of receipt where there is one."""
+    try:
+        ping = read_ping(fields)
+        check_ping(ping, received_ms)
+    except PingError as error:
+        return Rejected.because(error, index, raw, fields.get("device_id") if isinstance(fields, dict) else "")
+    if received_ms is not None:
+        ping.received_ms = received_ms
+    return ping

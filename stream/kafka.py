@@ -1,0 +1,335 @@
+"""Kafka from asyncio: a log that is appended to, and followers that hold a compacted topic in memory."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, Final, Generic, TypeVar
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import murmur2
+
+from schemas.topics import LogUnavailable, RecordTooLarge, Topic
+
+MAX_RECORD_BYTES: Final = 1_000_000
+"""Just under the broker's own default limit."""
+
+_BATCH_BYTES: Final = 512 * 1024
+_MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
+_RECONNECT_S: Final = 1.0
+_STOP_S: Final = 10.0
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class KafkaLog:
+    """Appends records and returns when the broker has them on all in-sync replicas.
+
+    Appends that arrive while a partition's batch is on its way share the next one, so many small appends cost
+    little more than a large one. Records keep their order within a partition.
+    """
+
+    def __init__(self, bootstrap: str, timeout_s: float = 10.0) -> None:
+        self._bootstrap = bootstrap
+        self._timeout_s = timeout_s
+        self._producer: AIOKafkaProducer | None = None
+        self._connected = asyncio.Event()
+        self._renew = asyncio.Event()
+        self._connecting: asyncio.Task[None] | None = None
+        self._lanes: dict[tuple[str, int], _Lane] = {}
+        self._partitions: dict[str, int] = {}
+        self._queued_bytes = 0
+
+    async def start(self) -> None:
+        """Begin to connect, and go on trying: a broker that is not there yet is waited for by ``append``."""
+        self._connecting = asyncio.create_task(self._keep_connected())
+
+    async def stop(self) -> None:
+        """Let what is on its way arrive, within bounds, then disconnect."""
+        lanes = [lane.task for lane in self._lanes.values()]
+        if lanes and self._connected.is_set():
+            idle = asyncio.gather(*(lane.idle() for lane in self._lanes.values()))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(idle, _STOP_S)
+        if self._connecting is not None:
+            lanes.append(self._connecting)
+        for task in lanes:
+            task.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)
+        await self._disconnect()
+
+    async def append(self, topic: Topic, records: Sequence[tuple[str, bytes | None]]) -> None:
+        """Append (key, value) records; a value of None deletes the key of a compacted topic.
+
+        Returns once the broker has confirmed all of them. Raises LogUnavailable when it has not within the timeout
+        (some may be in the log), RecordTooLarge before anything is sent.
+        """
+        for key, value in records:
+            if value is not None and len(value) > MAX_RECORD_BYTES:
+                raise RecordTooLarge(f"the record {key!r} has {len(value)} bytes, over {MAX_RECORD_BYTES}")
+        if self._queued_bytes > _MAX_QUEUED_BYTES:
+            raise LogUnavailable("the broker is behind: too many records wait for it")
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                partitions = await self._partition_count(topic.name)
+                confirmations = set()
+                for key, value in records:
+                    key_bytes = key.encode()
+                    lane = self._lane(topic.name, _key_hash(key_bytes) % partitions)
+                    confirmations.add(lane.put(key_bytes, value))
+                for confirmation in confirmations:
+                    await asyncio.shield(confirmation)
+        except TimeoutError as error:
+            raise LogUnavailable(f"the broker has not confirmed within {self._timeout_s:g} s") from error
+        except KafkaError as error:
+            raise LogUnavailable(f"the broker refused: {error}") from error
+
+    async def ready(self) -> None:
+        """Return when the broker answers; raises LogUnavailable when it does not."""
+        producer = self._producer
+        if producer is None:
+            raise LogUnavailable("not connected to the broker")
+        try:
+            async with asyncio.timeout(2.0):
+                await producer.client.fetch_all_metadata()
+        except (TimeoutError, KafkaError) as error:
+            raise LogUnavailable("the broker does not answer") from error
+
+    async def _partition_count(self, topic: str) -> int:
+        count = self._partitions.get(topic)
+        if count is None:
+            producer = await self._connection()
+            count = self._partitions[topic] = len(await producer.partitions_for(topic))
+        return count
+
+    def _lane(self, topic: str, partition: int) -> "_Lane":
+        lane = self._lanes.get((topic, partition))
+        if lane is None:
+            lane = self._lanes[topic, partition] = _Lane(self, topic, partition)
+        return lane
+
+    async def _connection(self) -> AIOKafkaProducer:
+        await self._connected.wait()
+        assert self._producer is not None
+        return self._producer
+
+    async def _send(self, topic: str, partition: int, records: list[tuple[bytes, bytes | None]]) -> None:
+        producer = await self._connection()
+        try:
+            sent = []
+            batch = producer.create_batch()
+            for key, value in records:
+                if batch.append(key=key, value=value, timestamp=None) is None:
+                    sent.append(await producer.send_batch(batch, topic, partition=partition))
+                    batch = producer.create_batch()
+                    batch.append(key=key, value=value, timestamp=None)
+            sent.append(await producer.send_batch(batch, topic, partition=partition))
+            await asyncio.gather(*sent)
+        except KafkaError:
+            # The idempotent sequence of this producer may be broken for good: go on with a fresh one.
+            if producer is self._producer:
+                self._renew.set()
+            raise
+
+    async def _keep_connected(self) -> None:
+        while True:
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self._bootstrap,
+                acks="all",
+                enable_idempotence=True,
+                compression_type="lz4",
+                max_batch_size=_BATCH_BYTES,
+                request_timeout_ms=round(self._timeout_s * 1000),
+            )
+            try:
+                await producer.start()
+            except KafkaError as error:
+                log.warning("broker not reached", bootstrap=self._bootstrap, error=str(error))
+                await producer.stop()
+                await asyncio.sleep(_RECONNECT_S)
+                continue
+            self._producer = producer
+            self._renew.clear()
+            self._connected.set()
+            await self._renew.wait()
+            await self._disconnect()
+
+    async def _disconnect(self) -> None:
+        self._connected.clear()
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            try:
+                await asyncio.wait_for(producer.stop(), _STOP_S)
+            except (TimeoutError, KafkaError) as error:
+                log.warning("producer not stopped cleanly", error=str(error))
+
+
+class _Lane:
+    """One partition's queue: what is put while a group is being sent becomes the next group."""
+
+    def __init__(self, owner: KafkaLog, topic: str, partition: int) -> None:
+        self._owner = owner
+        self._topic = topic
+        self._partition = partition
+        self._records: list[tuple[bytes, bytes | None]] = []
+        self._confirmation: asyncio.Future[None] = _new_confirmation()
+        self._waiting = asyncio.Event()
+        self._sending: asyncio.Future[None] | None = None
+        self.task = asyncio.create_task(self._send_groups())
+
+    def put(self, key: bytes, value: bytes | None) -> "asyncio.Future[None]":
+        """Queue a record; the future of its group is done when the broker has confirmed it."""
+        self._records.append((key, value))
+        self._owner._queued_bytes += len(key) + len(value or b"")
+        self._waiting.set()
+        return self._confirmation
+
+    async def idle(self) -> None:
+        """Wait until nothing is queued or on its way."""
+        while group := (self._confirmation if self._records else self._sending):
+            await asyncio.wait([group])
+
+    async def _send_groups(self) -> None:
+        while True:
+            await self._waiting.wait()
+            self._waiting.clear()
+            records, self._records = self._records, []
+            confirmation, self._confirmation = self._confirmation, _new_confirmation()
+            self._sending = confirmation
+            try:
+                await self._owner._send(self._topic, self._partition, records)
+            except KafkaError as error:
+                confirmation.set_exception(error)
+            else:
+                confirmation.set_result(None)
+            finally:
+                self._sending = None
+                self._owner._queued_bytes -= sum(len(key) + len(value or b"") for key, value in records)
+
+
+def _new_confirmation() -> "asyncio.Future[None]":
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    # Nobody may be waiting any more when it fails; that is no reason for a warning.
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
+
+
+@lru_cache(maxsize=200_000)
+def _key_hash(key: bytes) -> int:
+    """Java's default partitioner, so that every producer puts a key into the same partition."""
+    return int(murmur2(key)) & 0x7FFFFFFF
+
+
+class Follower(Generic[T]):
+    """A compacted topic in memory: read whole from the beginning, then followed, by every process for itself.
+
+    ``records`` holds the newest value by key. ``on_change(key, value)`` is called after each change, None for a
+    deleted key, on the event loop's thread. A record that ``decode`` refuses is logged and skipped.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: Topic,
+        decode: Callable[[bytes], T],
+        on_change: Callable[[str, T | None], None] | None = None,
+    ) -> None:
+        self.records: dict[str, T] = {}
+        self.on_change = on_change
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._decode = decode
+        self._caught_up = asyncio.Event()
+        self._changed = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to read, and go on trying while the broker is not there."""
+        self._task = asyncio.create_task(self._follow())
+
+    async def stop(self) -> None:
+        """Stop reading; ``records`` stay as they are."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether everything that was in the topic at the start has been read."""
+        return self._caught_up.is_set()
+
+    async def caught_up(self) -> None:
+        """Wait until everything that was in the topic at the start has been read."""
+        await self._caught_up.wait()
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until ``condition()`` holds, looking after each read; False when it does not within the timeout."""
+        try:
+            async with asyncio.timeout(timeout_s), self._changed:
+                await self._changed.wait_for(condition)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _follow(self) -> None:
+        while True:
+            # Without a group a consumer is given every partition, also those added later.
+            consumer = AIOKafkaConsumer(
+                self._topic.name,
+                bootstrap_servers=self._bootstrap,
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                fetch_max_wait_ms=100,
+                metadata_max_age_ms=30_000,
+            )
+            try:
+                await consumer.start()
+                await self._read(consumer)
+            except KafkaError as error:
+                log.warning("topic not followed", topic=self._topic.name, error=str(error))
+                await asyncio.sleep(_RECONNECT_S)
+            finally:
+                await consumer.stop()
+
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        ends = await consumer.end_offsets(sorted(consumer.assignment()))
+        while True:
+            if not self._caught_up.is_set() and all([await consumer.position(each) >= ends[each] for each in ends]):
+                log.info("topic read", topic=self._topic.name, records=len(self.records))
+                self._caught_up.set()
+            fetched = await consumer.getmany(timeout_ms=500)
+            for messages in fetched.values():
+                for message in messages:
+                    self._take(message)
+            if fetched:
+                async with self._changed:
+                    self._changed.notify_all()
+
+    def _take(self, message: Any) -> None:
+        if message.key is None:
+            log.warning("record without key skipped", topic=message.topic, offset=message.offset)
+            return
+        key = message.key.decode(errors="replace")
+        if message.value is None:
+            self.records.pop(key, None)
+            value = None
+        else:
+            try:
+                value = self._decode(message.value)
+            except ValueError as error:
+                log.warning(
+                    "unreadable record skipped",
+                    topic=message.topic,
+                    partition=message.partition,
+                    offset=message.offset,
+                    error=str(error),
+                )
+                return
+            self.records[key] = value
+        if self.on_change is not None:
+            self.on_change(key, value)
