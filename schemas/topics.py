@@ -22,6 +22,10 @@ KEYS: Final = Topic("onsite.keys", key="key_id", compacted=True)
 
 TOPICS: Final = (PINGS, PINGS_REJECTED, FENCES, VISITS, LIVE, KEYS)
 
+TRACKER_GROUP: Final = "onsite-tracker"
+RECORDER_GROUP: Final = "onsite-recorder"
+"""Consumer groups. The tracker reads the recorder's offsets to know what the store has."""
+
 
 class LogUnavailable(Exception):  # noqa: N818 -- a condition of the broker
     """The broker did not confirm in time: whether the records are in the log is unknown; append them again."""
