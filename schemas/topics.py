@@ -27,6 +27,10 @@ RECORDER_GROUP: Final = "onsite-recorder"
 """Consumer groups. The tracker reads the recorder's offsets to know what the store has."""
 
 
+MAX_RECORD_BYTES: Final = 1_000_000
+"""Of one record's value; just under the broker's own default limit."""
+
+
 class LogUnavailable(Exception):  # noqa: N818 -- a condition of the broker
     """The broker did not confirm in time: whether the records are in the log is unknown; append them again."""
 

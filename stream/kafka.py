@@ -11,10 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
-from schemas.topics import LogUnavailable, RecordTooLarge, Topic
-
-MAX_RECORD_BYTES: Final = 1_000_000
-"""Just under the broker's own default limit."""
+from schemas.topics import MAX_RECORD_BYTES, LogUnavailable, RecordTooLarge, Topic
 
 _BATCH_BYTES: Final = 512 * 1024
 _MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024

@@ -34,8 +34,8 @@ def _read_line(index: int, header: list[str], line: bytes, received_ms: int | No
     except PingError as error:
         return Rejected.because(error, index, line)
     if len(cells) != len(header):
-        error = PingError("malformed_csv", f"{len(cells)} cells under {len(header)} columns")
-        return Rejected.because(error, index, line)
+        ragged = PingError("malformed_csv", f"{len(cells)} cells under {len(header)} columns")
+        return Rejected.because(ragged, index, line)
     fields = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
     return read_item(index, fields, line, received_ms)
 
