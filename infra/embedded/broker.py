@@ -41,6 +41,9 @@ _SETTINGS: Final = {
     "share.coordinator.state.topic.num.partitions": "1",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    # After a crash the controller waits this long before it lets the same node register again.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
     "log.message.timestamp.type": "LogAppendTime",
     "log.retention.hours": "168",
     "log.retention.bytes": str(4 * 1024**3),
@@ -124,7 +127,7 @@ class Broker:
         return self._process
 
     def _last_words(self) -> str:
-        return processes.tail(self._console_path) or processes.tail(self._log_path, 1)
+        return processes.last_error(self._log_path) or processes.last_error(self._console_path) or "no word why"
 
     def _java(self, classpath: str) -> list[str]:
         return [

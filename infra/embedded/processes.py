@@ -9,6 +9,7 @@ which then stops its children in order.
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
 _LOG_ROLL_BYTES: Final = 32 * 1024 * 1024
+_TAIL_BYTES: Final = 16 * 1024
+_SPEAKS_OF_ERROR: Final = re.compile(r"\bERROR\b|\bFATAL\b|Error\b|Exception\b|\berror\b")
 
 
 def spawn(argv: Sequence[str], log_path: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
@@ -77,13 +80,14 @@ def describe_exit(status: int) -> str:
         return f"killed by signal {-status}"
 
 
-def tail(log_path: Path, lines: int = 5) -> str:
-    """The last lines of a log, for an error message."""
+def last_error(log_path: Path) -> str:
+    """The newest line of a log that speaks of an error, else its newest line; "" without a log."""
     if not log_path.exists():
         return ""
     with log_path.open("rb") as log:
-        log.seek(max(0, log_path.stat().st_size - 16_384))
-        return "\n".join(log.read().decode("utf-8", "replace").splitlines()[-lines:])
+        log.seek(max(0, log_path.stat().st_size - _TAIL_BYTES))
+        lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if _SPEAKS_OF_ERROR.search(line)), lines[-1] if lines else "")
 
 
 def _die_with_parent(parent_pid: int) -> Callable[[], None]:
