@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from geofence.index import FenceIndex
 from geofence.kernel import PackedFences, pack
 from geofence.shapes import Shape, shape_of
 from schemas import wire
@@ -57,11 +59,12 @@ def read_collection(data: bytes | str) -> list[tuple[str, FenceVersion]]:
     for i, feature in enumerate(features):
         try:
             fence_id, version = read_feature(feature)
-            if fence_id in fences:
-                raise FenceError(f"fence {fence_id!r}: the id appears twice")
-            fences[fence_id] = version
         except FenceError as error:
             wrong.append(f"feature {i}: {error}")
+            continue
+        if fence_id in fences:
+            wrong.append(f"feature {i}: fence {fence_id!r}: the id appears twice")
+        fences[fence_id] = version
     if wrong:
         more = f"; and {len(wrong) - MAX_ERRORS_TOLD} more" if len(wrong) > MAX_ERRORS_TOLD else ""
         raise FenceError("; ".join(wrong[:MAX_ERRORS_TOLD]) + more)
@@ -87,7 +90,7 @@ def _read_version(properties: dict[str, Any], geometry: object) -> FenceVersion:
         raise FenceError(str(error)) from None
     if version.min_on_site_s is not None and not 0.0 <= version.min_on_site_s < float("inf"):
         raise FenceError(f"min_on_site_s {version.min_on_site_s:g} is not a number of seconds, 0 or more")
-    if None not in (version.valid_from_ms, version.valid_to_ms) and version.valid_from_ms >= version.valid_to_ms:
+    if _or(version.valid_from_ms, UNBOUNDED_PAST_MS) >= _or(version.valid_to_ms, UNBOUNDED_FUTURE_MS):
         raise FenceError("valid_from is not before valid_to")
     shape_of(version.geometry, version.radius_m)
     return version
@@ -98,8 +101,8 @@ class FenceSet:
     """Fences at one moment of editing, one row per fence version. Immutable.
 
     ``fence_of_row`` indexes ``fence_ids``. A row holds in event time from ``valid_from_ms`` (inclusive) to
-    ``valid_to_ms`` (exclusive; int64 minimum and maximum = unbounded). ``min_on_site_s`` is NaN where the rule's default holds;
-    ``width_m`` is twice the inradius; ``devices`` None = every device. ``packed`` is what the kernel reads.
+    ``valid_to_ms`` (exclusive; int64 minimum and maximum = unbounded). ``min_on_site_s`` is NaN where the rule's
+    default holds; ``width_m`` is twice the inradius; ``devices`` None = every device. ``packed`` is for the kernel.
     """
 
     fence_ids: tuple[str, ...]
@@ -120,10 +123,11 @@ class FenceSet:
     @classmethod
     def of(cls, versions: Iterable[tuple[str, FenceVersion]]) -> Self:
         """From (fence_id, version) pairs; several versions of one fence share its id. Raises FenceError."""
-        return cls._of_rows([_Row.of(fence_id, version) for fence_id, version in versions])
+        return cls.of_rows([FenceRow.of(fence_id, version) for fence_id, version in versions])
 
     @classmethod
-    def _of_rows(cls, rows: Sequence["_Row"]) -> Self:
+    def of_rows(cls, rows: Sequence["FenceRow"]) -> Self:
+        """From rows that are measured already."""
         fence_ids = tuple(dict.fromkeys(row.fence_id for row in rows))
         index_of = {fence_id: i for i, fence_id in enumerate(fence_ids)}
         versions = [row.version for row in rows]
@@ -142,8 +146,55 @@ class FenceSet:
         )
 
 
+class FenceBook:
+    """The fences as they are edited; ``snapshot`` gives the set as it is now.
+
+    A fence is measured once, when it is put; a change costs one fence, a snapshot one pass over flat arrays.
+    """
+
+    def __init__(self, records: Iterable[FenceRecord] = ()) -> None:
+        self._rows_of: dict[str, dict[int, FenceRow]] = {}
+        self._handles = count()
+        for record in records:
+            self._rows_of[record.fence_id] = self._measured(record)
+        self._index = FenceIndex(
+            (handle, row.shape.bounds) for rows in self._rows_of.values() for handle, row in rows.items()
+        )
+        self._fence_of = {handle: fence_id for fence_id, rows in self._rows_of.items() for handle in rows}
+
+    def __len__(self) -> int:
+        return len(self._rows_of)
+
+    def put(self, record: FenceRecord) -> None:
+        """Add a fence or replace it, with all its versions. Raises FenceError and changes nothing when one is wrong."""
+        rows = self._measured(record)
+        self.remove(record.fence_id)
+        self._rows_of[record.fence_id] = rows
+        for handle, row in rows.items():
+            self._index.insert(handle, row.shape.bounds)
+            self._fence_of[handle] = record.fence_id
+
+    def remove(self, fence_id: str) -> None:
+        """Remove a fence with all its versions, if it is there."""
+        for handle, row in self._rows_of.pop(fence_id, {}).items():
+            self._index.delete(handle, row.shape.bounds)
+            del self._fence_of[handle]
+
+    def nearest(self, lat: float, lon: float, limit: int) -> list[str]:
+        """Ids of the fences whose boxes are nearest, nearest first (by degrees: a first choice, not a distance)."""
+        handles = self._index.nearest(lat, lon, limit)
+        return list(dict.fromkeys(self._fence_of[handle] for handle in handles))[:limit]
+
+    def snapshot(self) -> FenceSet:
+        """The set as it is now."""
+        return FenceSet.of_rows([row for rows in self._rows_of.values() for row in rows.values()])
+
+    def _measured(self, record: FenceRecord) -> dict[int, "FenceRow"]:
+        return {next(self._handles): FenceRow.of(record.fence_id, version) for version in record.versions}
+
+
 @dataclass(frozen=True, eq=False)
-class _Row:
+class FenceRow:
     """One version of one fence, measured once."""
 
     fence_id: str
@@ -154,6 +205,7 @@ class _Row:
 
     @classmethod
     def of(cls, fence_id: str, version: FenceVersion) -> Self:
+        """Raises FenceError."""
         try:
             shape = shape_of(version.geometry, version.radius_m)
         except FenceError as error:

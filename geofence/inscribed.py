@@ -46,8 +46,8 @@ def inradius(
     search of Mapbox's polylabel: a cell is split while its centre's depth plus its half-diagonal could still beat the
     best depth found. Part ``p`` is the closed ring of the vertices ``parts[p]`` to ``parts[p + 1]``.
     """
-    left, right = xs.min(), xs.max()
-    low, high = ys.min(), ys.max()
+    left, right = np.min(xs), np.max(xs)
+    low, high = np.min(ys), np.max(ys)
     extent = max(right - left, high - low)
     size = max(min(right - left, high - low), extent / 64.0)
     if size <= 0.0:

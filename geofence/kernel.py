@@ -106,7 +106,7 @@ def _signed_distance(fences: PackedFences, row: int, east: float, north: float, 
             if (ay > 0.0) != (by > 0.0) and (ax * by - ay * bx > 0.0) == (dy > 0.0):
                 inside = not inside
     distance = math.sqrt(nearest)
-    radius_m = fences.radius_m[row]
+    radius_m = float(fences.radius_m[row])
     if radius_m > 0.0:
         return distance - radius_m
     return -distance if inside else distance

@@ -31,8 +31,8 @@ class Shape:
 
     ``positions`` float64[m, 2] (lon, lat) with longitudes that run on across the antimeridian, so they may lie beyond
     ±180; part ``p`` is ``positions[parts[p]:parts[p + 1]]`` (``parts`` int32). With ``radius_m`` 0 the parts are closed
-    rings and inside is even-odd (outer rings run counter-clockwise, holes clockwise); otherwise they are paths (a point is a path of one position) and inside is within
-    ``radius_m`` of one.
+    rings (outer ones counter-clockwise, holes clockwise) and inside is even-odd; otherwise they are paths (a point is
+    a path of one position) and inside is within ``radius_m`` of one.
     """
 
     positions: Positions
@@ -54,7 +54,7 @@ class Shape:
     def metric(self) -> tuple[float, float]:
         """Metres per degree of longitude and of latitude at the middle latitude."""
         lats = self.positions[:, 1]
-        return metres_per_degree((lats.min() + lats.max()) / 2.0)
+        return metres_per_degree(float(np.min(lats) + np.max(lats)) / 2.0)
 
     def area_m2(self) -> float:
         """Square metres inside, in the metric of the middle latitude."""
@@ -154,7 +154,7 @@ def _positions(value: object, what: str) -> Positions:
     lons, lats = positions[:, 0], positions[:, 1]
     bad = ~(np.isfinite(lons) & np.isfinite(lats))
     if bad.any():
-        raise FenceError(f"{what} has a position that is not a number, at index {int(bad.argmax())}")
+        raise FenceError(f"{what} has a position that is not a number, at index {int(np.argmax(bad))}")
     bad = np.abs(lats) > 90.0
     if bad.any():
         raise FenceError(f"{what} has latitude {lats[bad][0]:g}, not within -90..90 (GeoJSON says [lon, lat])")
@@ -212,12 +212,17 @@ def _line(coordinates: Any, what: str) -> Positions:
 
 def _turns_to_first(parts: list[Positions]) -> list[int]:
     """By how many whole turns each part must move to lie on the side of the globe of the first one."""
-    middles = [(part[:, 0].min() + part[:, 0].max()) / 2.0 for part in parts]
+    middles = [float(np.min(part[:, 0]) + np.max(part[:, 0])) / 2.0 for part in parts]
     return [round((middles[0] - middle) / 360.0) for middle in middles]
 
 
+def _moved(positions: Positions, turns: int) -> Positions:
+    moved: Positions = positions + np.array((360.0 * turns, 0.0))
+    return moved
+
+
 def _turned(ring: Positions, turns: int, outer: bool) -> Positions:
-    turned = ring + (360.0 * turns, 0.0) if turns else ring
+    turned = _moved(ring, turns)
     return turned if shapely.is_ccw(shapely.LinearRing(turned)) == outer else turned[::-1]
 
 
@@ -228,7 +233,7 @@ def _why_invalid(geometry: shapely.Geometry) -> str:
 
 def _of_polygons(polygons: list[list[Positions]]) -> Shape:
     turns = _turns_to_first([rings[0] for rings in polygons])
-    moved = [[ring + (360.0 * turn, 0.0) for ring in rings] for rings, turn in zip(polygons, turns, strict=True)]
+    moved = [[_moved(ring, turn) for ring in rings] for rings, turn in zip(polygons, turns, strict=True)]
     if len(moved) > 1:
         moved = _dissolved(moved)
     return _shape([ring for rings in moved for ring in rings], 0.0)
@@ -258,13 +263,13 @@ def _of_paths(paths: list[Positions], radius_m: float | None) -> Shape:
     if not 0.0 < radius_m <= MAX_RADIUS_M:
         raise FenceError(f"radius_m {radius_m:g} is not within 0..{MAX_RADIUS_M:g}, 0 excluded")
     turns = _turns_to_first(paths)
-    return _shape([path + (360.0 * turn, 0.0) for path, turn in zip(paths, turns, strict=True)], float(radius_m))
+    return _shape([_moved(path, turn) for path, turn in zip(paths, turns, strict=True)], float(radius_m))
 
 
 def _shape(parts: list[Positions], radius_m: float) -> Shape:
     """Put together, and moved by whole turns so that the middle longitude is within -180..180."""
     positions = np.concatenate(parts)
-    west, east = positions[:, 0].min(), positions[:, 0].max()
+    west, east = float(np.min(positions[:, 0])), float(np.max(positions[:, 0]))
     if east - west > 360.0:
         raise FenceError(f"spans {east - west:g} degrees of longitude, more than 360")
     middle = (west + east) / 2.0
