@@ -41,7 +41,7 @@ def pick(tmp_path: Path) -> Pick:
             ["/bin/sh", PICK, *arguments], env=environment, capture_output=True, text=True, check=False
         )
 
-    yield run
+    return run
 
 
 def chosen(result: subprocess.CompletedProcess[str]) -> Path:
