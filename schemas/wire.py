@@ -31,8 +31,8 @@ _encoder = msgspec.json.Encoder(enc_hook=_encode_instant)
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}
 
 
-def encode(record: msgspec.Struct) -> bytes:
-    """One JSON object."""
+def encode(record: object) -> bytes:
+    """The JSON of a record, or of lists and dicts of records."""
     return _encoder.encode(record)
 
 
