@@ -40,17 +40,25 @@ class Frame:
 class FramedApp(faust.App):
     """A Faust app whose agents receive ``Frame`` values from ``framed_topics``.
 
-    Agents acknowledge by hand (``async for event in stream.noack().events(): …; event.ack()``). ``drain`` is awaited
-    when the app is told to stop, while it can still produce and commit.
+    Agents acknowledge by hand (``async for event in stream.noack().events(): …; event.ack()``). ``prepare`` is awaited
+    before the app joins its group, ``drain`` when it is told to stop, while it can still produce and commit.
     """
 
     framed_topics: frozenset[str] = frozenset()
+    prepare: Callable[[], Awaitable[None]] | None = None
     drain: Callable[[], Awaitable[None]] | None = None
 
+    async def on_first_start(self) -> None:
+        """Prepare, then start as Faust does."""
+        if self.prepare is not None:
+            await self.prepare()
+        await super().on_first_start()
+
     async def on_stop(self) -> None:
-        """Drain, then stop as Faust does."""
+        """Drain and commit, then stop as Faust does (its own last commit comes when the consumer has left)."""
         if self.drain is not None:
             await self.drain()
+        await self.consumer.commit()
         await super().on_stop()
 
 
@@ -106,7 +114,7 @@ class Consumer(aiokafka.Consumer):
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         if not isinstance(record, Frame):
             return super()._to_message(tp, record)
-        return ConsumerMessage(
+        message = ConsumerMessage(
             record.topic,
             record.partition,
             # Faust drops a message whose offset it has read past: by its last record a frame that straddles stays.
@@ -120,12 +128,11 @@ class Consumer(aiokafka.Consumer):
             tp=tp,
             generation_id=self.app.consumer_generation_id,
         )
-
-    def track_message(self, message: Message) -> None:
-        """Remember a delivered frame until it and all before it are acknowledged."""
-        super().track_message(message)
-        if message.tp.topic in self._framed_topics:
-            self._delivered.setdefault(message.tp, deque()).append(message)
+        read_offset = self._read_offset[tp]
+        # A frame that Faust will drop, because it was read before, waits for nobody.
+        message.acked = read_offset is not None and message.offset < read_offset
+        self._delivered.setdefault(tp, deque()).append(message)
+        return message
 
     def ack(self, message: Message) -> bool:
         """Mark a message as done; a frame's offset is committed once all frames before it are done too."""
