@@ -29,7 +29,8 @@ COMMANDS: Final = (
 """Each is a module ``infra.cli.<name>`` with a function ``register(app)``; a module is imported when its command is."""
 
 
-def _build(names: tuple[str, ...]) -> typer.Typer:
+def build(names: tuple[str, ...]) -> typer.Typer:
+    """The command line with the commands named."""
     app = typer.Typer(
         name="onsite",
         help="Pings in; arrivals, on-site time and ETAs out.",
@@ -66,7 +67,7 @@ def main() -> None:
     debugging = False
     try:
         debugging = load_settings().log_level == "debug"
-        outcome = _build((asked,) if asked else COMMANDS)(arguments, prog_name="onsite", standalone_mode=False)
+        outcome = build((asked,) if asked else COMMANDS)(arguments, prog_name="onsite", standalone_mode=False)
     except typer.TyperException as error:
         if error.format_message():  # empty when the help was printed in its stead
             _say(asked, f"{error.format_message()} (see onsite {asked} --help)")
