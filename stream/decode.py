@@ -30,8 +30,8 @@ class _PlainPing(Ping, gc=False):
 
 _plain_frame: Final = msgspec.json.Decoder(list[_PlainPing])
 _any_ping: Final = msgspec.json.Decoder(Ping)
-_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)
-"""What msgspec raises for bytes that are not JSON, not UTF-8 or nested without end, and ``join`` for a null value."""
+_UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are not JSON, not UTF-8 or nested without end."""
 
 
 class DecodedPings(NamedTuple):
@@ -41,7 +41,7 @@ class DecodedPings(NamedTuple):
     bad: list[tuple[int, str]]
 
 
-def decode_pings(values: Sequence[bytes], received_ms: int | Sequence[int]) -> DecodedPings:
+def decode_pings(values: Sequence[bytes | None], received_ms: int | Sequence[int]) -> DecodedPings:
     """Read the raw values of a frame.
 
     ``received_ms`` (one moment, or one a record, such as the broker's timestamps) stands in where the writer did not
@@ -49,8 +49,8 @@ def decode_pings(values: Sequence[bytes], received_ms: int | Sequence[int]) -> D
     """
     moments = np.broadcast_to(np.asarray(received_ms, np.int64), len(values))
     try:
-        pings: list[Ping] = list(_plain_frame.decode(b"[" + b",".join(values) + b"]"))
-    except _UNREADABLE:
+        pings: list[Ping] = list(_plain_frame.decode(b"[" + b",".join(values) + b"]"))  # type: ignore[arg-type]
+    except (*_UNREADABLE, TypeError):  # TypeError: a null value among them
         return _decode_one_by_one(values, moments)
     if len(pings) != len(values):
         return _decode_one_by_one(values, moments)
@@ -62,12 +62,12 @@ def decode_pings(values: Sequence[bytes], received_ms: int | Sequence[int]) -> D
     return DecodedPings(pings, bad)
 
 
-def _decode_one_by_one(values: Sequence[bytes], moments: npt.NDArray[np.int64]) -> DecodedPings:
+def _decode_one_by_one(values: Sequence[bytes | None], moments: npt.NDArray[np.int64]) -> DecodedPings:
     pings: list[Ping] = []
     bad: list[tuple[int, str]] = []
     for index, value in enumerate(values):
         try:
-            ping = _read(value)
+            ping = _read(value or b"")
         except PingError as error:
             bad.append((index, str(error)))
             continue

@@ -2,7 +2,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.ping import Ping
@@ -52,7 +52,7 @@ def test_a_bad_record_is_named_and_the_good_ones_around_it_are_kept(value: bytes
 
 
 def test_a_null_value_is_a_bad_record() -> None:
-    decoded = decode_pings([raw(), None], NOW_MS)  # type: ignore[list-item]
+    decoded = decode_pings([raw(), None], NOW_MS)
     assert len(decoded.pings) == 1
     assert [index for index, _ in decoded.bad] == [1]
 
@@ -110,6 +110,7 @@ records = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(records, max_size=8))
 def test_a_record_s_verdict_does_not_depend_on_its_neighbours(values: list[bytes]) -> None:
     together = decode_pings(values, NOW_MS)
@@ -118,6 +119,7 @@ def test_a_record_s_verdict_does_not_depend_on_its_neighbours(values: list[bytes
     assert together.bad == [(index, reason) for index, decoded in enumerate(alone) for _, reason in decoded.bad]
 
 
+@settings(deadline=None)
 @given(records)
 def test_the_fast_way_and_the_slow_way_agree(value: bytes) -> None:
     fast, slow = decode_pings([value], NOW_MS), decode_pings([value, b"?"], NOW_MS)

@@ -1,0 +1,16 @@
+"""The ClickHouse tables: which topic goes where. A new table is a file here and a line in ``TABLES``."""
+
+from typing import Final
+
+from schemas import topics
+from schemas.tables.fences import FENCES
+from schemas.tables.pings import PINGS
+from schemas.tables.table import Table
+from schemas.tables.visits import VISITS
+
+TABLES: Final[dict[str, Table]] = {
+    topics.PINGS.name: PINGS,
+    topics.VISITS.name: VISITS,
+    topics.FENCES.name: FENCES,
+}
+"""Topic -> the table its records are inserted into."""
