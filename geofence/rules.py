@@ -1,0 +1,41 @@
+"""What a tenant may set about visits: thresholds with their defaults, units and meaning."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Thresholds of the visit engine. A fence's own ``min_on_site_s`` wins over the one here."""
+
+    min_on_site_s: float = 120.0
+    """A stay shorter than this is a pass and is never logged."""
+
+    max_accuracy_m: float = 250.0
+    """A fix that states a larger accuracy radius says nothing and is not used."""
+
+    unstated_error_m: float = 15.0
+    """How far off a fix without an accuracy is taken to be."""
+
+    max_error_m: float = 30.0
+    """A fix is taken to be off by this at most: radii of 65 and 165 m are often pessimistic."""
+
+    walk_mps: float = 1.5
+    """Up to this speed a device may be staying somewhere."""
+
+    drive_mps: float = 4.0
+    """From this speed on a device is driving, not staying."""
+
+    correlation_s: float = 90.0
+    """GPS errors resemble each other over about this long, so many fixes within it are few witnesses."""
+
+    stay_scale_s: float = 900.0
+    """Typical time between two changes of place: how readily a stay begins and ends."""
+
+    prior_weight: float = 10.0
+    """How much likelier a slow device is at a site of 100,000 m² than beside it; smaller sites weigh more."""
+
+    bridge_s: float = 300.0
+    """An absence up to this long, nearby or without driving, does not split a stay (the walk to the van)."""
+
+    bridge_m: float = 60.0
+    """How far from the fence an absence counts as nearby."""

@@ -1,0 +1,132 @@
+"""When a stay began and ended: back-dated edges with the intervals that the fixes allow.
+
+Everything is written for the arrival; a departure is the arrival of the reversed fixes.
+"""
+
+import math
+from typing import Final
+
+import numba as nb
+import numpy as np
+
+from geofence.visits.evidence import REACH_M, TAIL, TAIL_SPREAD, normal_cdf, step_m
+
+SEARCH_S: Final = 300.0
+"""How far out of a stay, and into it, its edge is looked for."""
+
+CLIP: Final = 0.015
+SHORT_GAP_S: Final = 45.0
+LONG_SILENCE_S: Final = 300.0
+OBSERVED_S: Final = 120.0
+LEAST_TRAVEL_MPS: Final = 1.0
+MOST_TRAVEL_MPS: Final = 15.0
+PRESUMED_TRAVEL_MPS: Final = 8.0
+TOP_MPS: Final = 30.0
+TUNNEL_S: Final = 30.0
+JUST_BEFORE_S: Final = 15.0
+WITHIN_NATS: Final = 1.5
+WALKING_MPS: Final = 1.3
+INTERVAL_SIGMAS: Final = 4.0
+USUAL_LOG_ODDS: Final = 0.5
+
+
+@nb.njit(cache=True, nogil=True)
+def inside_log_odds(distance_m: float, error_m: float) -> float:
+    """Log-odds that a fix was taken on the inner side of a boundary, bounded both ways."""
+    inner = (1.0 - TAIL) * normal_cdf(-distance_m / error_m) + TAIL * normal_cdf(-distance_m / (TAIL_SPREAD * error_m))
+    inner = min(1.0 - CLIP, max(CLIP, inner))
+    return math.log(inner / (1.0 - inner))
+
+
+@nb.njit(cache=True, nogil=True)
+def _outside_m(distance_m, lat, lon, o, i):  # type: ignore[no-untyped-def]
+    """How far out fix ``o`` lies; beyond reach, by the way between it and the inner fix ``i``."""
+    if distance_m[o] < REACH_M:
+        return max(0.0, distance_m[o])
+    return max(REACH_M, step_m(lat, lon, o, i) + min(0.0, distance_m[i]))
+
+
+@nb.njit(cache=True, nogil=True)
+def _observed_mps(t_s, lat, lon, speed_mps, o):  # type: ignore[no-untyped-def]
+    """The speed before fix ``o``, over two minutes."""
+    way_m = 0.0
+    j = o
+    while j > 0 and t_s[o] - t_s[j - 1] <= OBSERVED_S:
+        way_m += step_m(lat, lon, j - 1, j)
+        j -= 1
+    if j < o and t_s[o] > t_s[j]:
+        observed = way_m / (t_s[o] - t_s[j])
+    elif speed_mps[o] > 0.0:
+        observed = speed_mps[o]
+    else:
+        observed = PRESUMED_TRAVEL_MPS
+    return min(MOST_TRAVEL_MPS, max(LEAST_TRAVEL_MPS, observed))
+
+
+@nb.njit(cache=True, nogil=True)
+def _crossing_s(t_s, lat, lon, distance_m, error_m, speed_mps, width_m, walk_mps, drive_mps, causal, i):  # type: ignore[no-untyped-def]
+    """When the boundary was crossed between fix ``i - 1`` outside and fix ``i`` inside."""
+    if i == 0:
+        return t_s[0]
+    o = i - 1
+    gap_s = t_s[i] - t_s[o]
+    out_m = _outside_m(distance_m, lat, lon, o, i)
+    in_m = max(0.0, -distance_m[i])
+    if gap_s <= SHORT_GAP_S:
+        return t_s[o] + gap_s * (out_m / (out_m + in_m) if out_m + in_m > 0.0 else 0.5)
+    if speed_mps[i] > drive_mps:
+        return max(t_s[o], t_s[i] - width_m / speed_mps[i] - TUNNEL_S)
+    if causal and gap_s > LONG_SILENCE_S and speed_mps[o] <= walk_mps and out_m > 2.0 * error_m[o]:
+        return t_s[i] - JUST_BEFORE_S
+    return min(t_s[i], t_s[o] + out_m / _observed_mps(t_s, lat, lon, speed_mps, o))
+
+
+@nb.njit(cache=True, nogil=True)
+def edge(  # type: ignore[no-untyped-def]
+    t_s, lat, lon, distance_m, error_m, speed_mps, weight, width_m, walk_mps, drive_mps, causal, first, last
+):
+    """The arrival at a stay that the path puts at the fixes ``first`` to ``last``; all times in seconds.
+
+    The change point with the largest sum of inside log-odds behind it, looked for in the five minutes around
+    ``first`` (at most half the stay inward). ``causal`` is True for arrivals, False where time runs backwards.
+    Returns (edge, earliest, latest, index of the first fix inside).
+    """
+    inward_s = min(SEARCH_S, (t_s[last] - t_s[first]) / 2.0)
+    low = first
+    while low > 0 and t_s[first] - t_s[low - 1] <= SEARCH_S:
+        low -= 1
+    high = first
+    while high < last and t_s[high + 1] - t_s[first] <= inward_s:
+        high += 1
+    usual_to = first
+    while usual_to < last and t_s[usual_to + 1] - t_s[first] <= SEARCH_S:
+        usual_to += 1
+    odds = np.empty(high + 1 - low)
+    for i in range(low, high + 1):
+        odds[i - low] = inside_log_odds(distance_m[i], error_m[i])
+    usual = np.empty(usual_to + 1 - first)
+    for i in range(first, usual_to + 1):
+        usual[i - first] = inside_log_odds(distance_m[i], error_m[i])
+    shift = max(0.0, USUAL_LOG_ODDS - np.median(usual))
+    sums = np.empty(high + 1 - low)
+    behind = 0.0
+    best = high
+    for i in range(high, low - 1, -1):
+        behind += weight[i] * (odds[i - low] + shift)
+        sums[i - low] = behind
+        if behind > sums[best - low]:
+            best = i
+    crossed_s = _crossing_s(t_s, lat, lon, distance_m, error_m, speed_mps, width_m, walk_mps, drive_mps, causal, best)
+    earliest_s = crossed_s
+    latest_s = crossed_s
+    for i in range(low, high + 1):
+        if sums[i - low] < sums[best - low] - WITHIN_NATS:
+            continue
+        if i > 0:
+            out_m = _outside_m(distance_m, lat, lon, i - 1, i)
+            earliest_s = min(earliest_s, min(t_s[i], t_s[i - 1] + out_m / TOP_MPS))
+        latest_s = max(
+            latest_s, t_s[i] - min(t_s[i] - t_s[i - 1] if i > 0 else 0.0, max(0.0, -distance_m[i]) / TOP_MPS)
+        )
+    slack_s = INTERVAL_SIGMAS * error_m[best] / WALKING_MPS
+    return crossed_s, earliest_s - slack_s, latest_s + slack_s, best

@@ -1,0 +1,183 @@
+"""The visit log: stays, and the revisions that bring a published log up to them."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import msgspec
+
+from schemas.times import Instant
+from schemas.visit import Visit
+
+StayState = Literal["open", "confirmed", "closed"]
+
+VISIT_ID_BYTES: Final = 10
+
+_FOREVER_MS: Final = 2**62
+_PROGRESS: Final = {"open": 0, "confirmed": 1, "closed": 2}
+
+
+@dataclass(frozen=True)
+class Stay:
+    """One stay of a device at a fence, as derived; times in epoch ms, ``departed_*`` None while the device is there."""
+
+    fence_id: str
+    fence_version: int
+    state: StayState
+    arrived_ms: int
+    arrived_earliest_ms: int
+    arrived_latest_ms: int
+    departed_ms: int | None
+    departed_earliest_ms: int | None
+    departed_latest_ms: int | None
+    on_site_s: float
+    on_site_min_s: float
+    on_site_max_s: float
+    confidence: float
+    reason: str
+    fixes: int
+
+
+def revise(
+    device_id: str, published: Iterable[Visit], stays: Sequence[Stay], reason: str, from_ms: int, to_ms: int
+) -> list[Visit]:
+    """The revisions to publish so that the log of a device equals ``stays`` within the span [from_ms, to_ms).
+
+    ``published`` holds revisions of this device's visits (of each visit the newest counts). A stay takes over the visit
+    at the same fence that it overlaps most, and so keeps its id; a visit in the span without a stay is retracted. What
+    did not change publishes nothing, nor do running figures (``on_site_*``, ``fixes``, ``confidence``) while the device
+    is there. ``reason`` is written where no progress of the visit itself (arrived, departed) explains the revision.
+    """
+    newest: dict[str, Visit] = {}
+    for visit in published:
+        known = newest.get(visit.visit_id)
+        if known is None or visit.revision > known.revision:
+            newest[visit.visit_id] = visit
+    current = sorted(
+        (visit for visit in newest.values() if visit.state != "retracted" and _within(visit, from_ms, to_ms)),
+        key=lambda visit: (visit.arrived_ms, visit.fence_id, visit.visit_id),
+    )
+    wanted = sorted(
+        (stay for stay in stays if _within(stay, from_ms, to_ms)), key=lambda stay: (stay.arrived_ms, stay.fence_id)
+    )
+    taken = _matches(current, wanted)
+    revisions = [
+        _retracted(visit, reason or "not_believed") for i, visit in enumerate(current) if i not in taken.values()
+    ]
+    for j, stay in enumerate(wanted):
+        if j in taken:
+            visit = current[taken[j]]
+            if _differs(visit, stay):
+                progressed = _PROGRESS[stay.state] > _PROGRESS[visit.state]
+                why = stay.reason if progressed else reason or "revised"
+                revisions.append(_visit(visit.visit_id, device_id, stay, visit.revision + 1, visit.job_id, why))
+        else:
+            visit_id = _fresh_id(
+                device_id, stay, {visit_id for visit_id, v in newest.items() if v.state != "retracted"}
+            )
+            before = newest.get(visit_id)
+            revision = _visit(
+                visit_id,
+                device_id,
+                stay,
+                before.revision + 1 if before else 1,
+                before.job_id if before else None,
+                stay.reason,
+            )
+            newest[visit_id] = revision
+            revisions.append(revision)
+    return revisions
+
+
+def visit_of(device_id: str, stay: Stay) -> Visit:
+    """A stay as the first revision of a visit."""
+    return _visit(_fresh_id(device_id, stay, ()), device_id, stay, 1, None, stay.reason)
+
+
+def _within(span: Visit | Stay, from_ms: int, to_ms: int) -> bool:
+    return span.arrived_ms < to_ms and (span.departed_ms is None or span.departed_ms > from_ms)
+
+
+def _matches(current: Sequence[Visit], wanted: Sequence[Stay]) -> dict[int, int]:
+    """Index of the stay -> index of the visit it takes over: the largest overlaps first."""
+    pairs = []
+    for j, stay in enumerate(wanted):
+        for i, visit in enumerate(current):
+            if visit.fence_id != stay.fence_id:
+                continue
+            until = min(stay.departed_ms or _FOREVER_MS, visit.departed_ms or _FOREVER_MS)
+            overlap_ms = until - max(stay.arrived_ms, visit.arrived_ms)
+            if overlap_ms >= 0:
+                pairs.append((-overlap_ms, i, j))
+    taken: dict[int, int] = {}
+    for _, i, j in sorted(pairs):
+        if j not in taken and i not in taken.values():
+            taken[j] = i
+    return taken
+
+
+def _differs(visit: Visit, stay: Stay) -> bool:
+    if _edges(visit) != _edges(stay):
+        return True
+    return stay.departed_ms is not None and _figures(visit) != _figures(stay)
+
+
+def _edges(span: Visit | Stay) -> tuple[object, ...]:
+    return (
+        span.state,
+        span.fence_version,
+        span.arrived_ms,
+        span.arrived_earliest_ms,
+        span.arrived_latest_ms,
+        span.departed_ms,
+        span.departed_earliest_ms,
+        span.departed_latest_ms,
+    )
+
+
+def _figures(span: Visit | Stay) -> tuple[object, ...]:
+    return span.on_site_s, span.on_site_min_s, span.on_site_max_s, span.confidence, span.fixes
+
+
+def _fresh_id(device_id: str, stay: Stay, taken: Iterable[str]) -> str:
+    """A short hash of device, fence and first arrival; numbered on in the rare case that it is in use."""
+    again = 0
+    while True:
+        words = f"{device_id}\n{stay.fence_id}\n{stay.arrived_ms}" + (f"\n{again}" if again else "")
+        visit_id = hashlib.blake2b(words.encode(), digest_size=VISIT_ID_BYTES).hexdigest()
+        if visit_id not in taken:
+            return visit_id
+        again += 1
+
+
+def _visit(visit_id: str, device_id: str, stay: Stay, revision: int, job_id: str | None, reason: str) -> Visit:
+    return Visit(
+        visit_id=visit_id,
+        device_id=device_id,
+        fence_id=stay.fence_id,
+        fence_version=stay.fence_version,
+        job_id=job_id,
+        state=stay.state,
+        revision=revision,
+        arrived_ms=Instant(stay.arrived_ms),
+        arrived_earliest_ms=Instant(stay.arrived_earliest_ms),
+        arrived_latest_ms=Instant(stay.arrived_latest_ms),
+        departed_ms=_instant(stay.departed_ms),
+        departed_earliest_ms=_instant(stay.departed_earliest_ms),
+        departed_latest_ms=_instant(stay.departed_latest_ms),
+        on_site_s=stay.on_site_s,
+        on_site_min_s=stay.on_site_min_s,
+        on_site_max_s=stay.on_site_max_s,
+        confidence=stay.confidence,
+        reason=reason,
+        fixes=stay.fixes,
+    )
+
+
+def _instant(moment_ms: int | None) -> Instant | None:
+    return None if moment_ms is None else Instant(moment_ms)
+
+
+def _retracted(visit: Visit, reason: str) -> Visit:
+    return msgspec.structs.replace(visit, state="retracted", revision=visit.revision + 1, reason=reason)

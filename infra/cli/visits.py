@@ -1,0 +1,118 @@
+"""``onsite visits``: the visit log of recorded pings, derived at once by the engine that runs live."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from geofence.fences import FenceSet, read_collection
+from geofence.fixes import Fixes
+from geofence.rules import Rules
+from geofence.visits import derive_stays, visit_of
+from infra.errors import CommandError
+from schemas import wire
+from schemas.fence import FenceError
+from schemas.ping import Ping
+from schemas.protocols import BodyError, Rejected, read_file
+from schemas.settings import load_settings
+from schemas.times import parse_instant
+from schemas.visit import Visit
+
+MAX_BAD_TOLD = 10
+
+EPILOG = """Example: onsite visits --fences fences.geojson monday.ndjson tuesday.csv -o visits.ndjson
+
+A visit is one JSON object a line; only confirmed and closed ones are printed, by device, then arrival."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("visits", epilog=EPILOG)(visits)
+
+
+def visits(
+    pings: Annotated[list[str], typer.Argument(help="files of pings: .ndjson, .csv, .gpx; - reads NDJSON from stdin")],
+    fences: Annotated[Path, typer.Option("--fences", help="a GeoJSON FeatureCollection")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="where to write; default: stdout")] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of", help="the moment of looking, RFC 3339 or 'now'; default: the newest ping, nothing follows"
+        ),
+    ] = None,
+) -> None:
+    """Derive the visits in recorded pings: who was where, from when to when."""
+    fence_set = _read_fences(fences)
+    by_device = _by_device(pings)
+    moment_ms = _moment(as_of, by_device)
+    lines = [
+        wire.encode(visit) + b"\n"
+        for device_id in sorted(by_device)
+        for visit in _visits_of(device_id, by_device[device_id], fence_set, moment_ms, ended=as_of is None)
+    ]
+    if output is None:
+        sys.stdout.buffer.writelines(lines)
+        sys.stdout.flush()
+        return
+    try:
+        with output.open("wb") as file:
+            file.writelines(lines)
+    except OSError as error:
+        raise CommandError(f"{output}: cannot be written: {error.strerror}") from error
+
+
+def _visits_of(device_id: str, pings: list[Ping], fences: FenceSet, as_of_ms: int, *, ended: bool) -> Iterator[Visit]:
+    fixes = Fixes.of_pings(pings).in_order()
+    derived = derive_stays(device_id, fixes, fences, Rules(), as_of_ms, ended=ended)
+    return (visit_of(device_id, stay) for stay in derived.stays if stay.state != "open")
+
+
+def _read_fences(path: Path) -> FenceSet:
+    try:
+        return FenceSet.of(read_collection(path.read_bytes()))
+    except OSError as error:
+        raise CommandError(f"{path}: cannot be read: {error.strerror}") from error
+    except FenceError as error:
+        raise CommandError(f"{path}: {error}") from error
+
+
+def _by_device(names: list[str]) -> dict[str, list[Ping]]:
+    """Good pings by device; bad ones are told on stderr."""
+    by_device: dict[str, list[Ping]] = {}
+    stderr = Console(stderr=True)
+    for name in names:
+        bad = 0
+        for item in _read(name):
+            if isinstance(item, Rejected):
+                bad += 1
+                if bad <= MAX_BAD_TOLD:
+                    stderr.print(f"{name}: ping {item.index + 1}: {item.reason}", highlight=False, soft_wrap=True)
+            else:
+                by_device.setdefault(item.device_id, []).append(item)
+        if bad > MAX_BAD_TOLD:
+            stderr.print(f"{name}: {bad} bad pings in all were left out", highlight=False, soft_wrap=True)
+    return by_device
+
+
+def _read(name: str) -> Iterator[Ping | Rejected]:
+    try:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        yield from read_file("stdin.ndjson" if name == "-" else name, data)
+    except OSError as error:
+        raise CommandError(f"{name}: cannot be read: {error.strerror}") from error
+    except BodyError as error:
+        raise CommandError(f"{name}: {error}") from error
+
+
+def _moment(as_of: str | None, by_device: dict[str, list[Ping]]) -> int:
+    if as_of is None:
+        return max((ping.ts_ms for pings in by_device.values() for ping in pings), default=0)
+    if as_of == "now":
+        return load_settings().clock().now_ms()
+    try:
+        return parse_instant(as_of)
+    except ValueError as error:
+        raise CommandError(f"--as-of: {error}") from error
