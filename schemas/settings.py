@@ -42,8 +42,8 @@ class Settings(BaseSettings):
     clock_start_ms: int = Field(0, description="what the clock showed at its origin, epoch ms")
     clock_origin_ms: int = Field(0, description="the machine's time at which the clock showed its start, epoch ms")
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
+    log_format: Literal["console", "json"] = Field("console", description="for people, or one JSON object a line")
 
     def clock(self) -> Clock:
         """The one clock of this process."""
