@@ -1,0 +1,84 @@
+"""The tracker end to end on the real broker, against stock Faust and raw aiokafka: pings per CPU-second."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from benchmarks import load
+from infra.embedded.broker import Broker
+from infra.migrations import create_topics
+from schemas.settings import Settings
+from schemas.topics import FENCES, PINGS
+from schemas.wire import encode
+from stream.kafka import KafkaLog
+
+PARTITIONS: Final = 4
+DEVICES: Final = 5_000
+APPEND: Final = 5_000
+"""Records of one append."""
+
+CONSUMER_DEADLINE_S: Final = 300.0
+
+
+def run(quick: bool) -> dict[str, dict[str, float]]:
+    """Fill the topics once, then let each consumer read them from the beginning, one after the other."""
+    per_device = 20 if quick else 100
+    total = DEVICES * per_device
+    # The slow ones stop early; what they are asked is a rate.
+    expected = {
+        "onsite_tracker": total,
+        "raw_aiokafka": total,
+        "idle_faust": total // 4,
+        "stock_faust": total // 10,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        broker = Broker(Path(folder))
+        broker.start()
+        try:
+            broker.wait_ready()
+            settings = Settings(kafka=broker.address, partitions=PARTITIONS)
+            asyncio.run(_fill(settings, per_device))
+            measured = {name: _measure(name, settings, count) for name, count in expected.items()}
+        finally:
+            broker.stop()
+    rate = {name: figures["pings_per_cpu_s"] for name, figures in measured.items()}
+    return {
+        "figures": {"pings_per_cpu_s": rate["onsite_tracker"], "pings": measured["onsite_tracker"]["pings"]},
+        "anchors": {f"{name}_pings_per_cpu_s": rate[name] for name in ("stock_faust", "idle_faust", "raw_aiokafka")},
+        "ratios": {
+            "onsite_vs_stock_faust": rate["onsite_tracker"] / rate["stock_faust"],
+            "onsite_vs_idle_faust": rate["onsite_tracker"] / rate["idle_faust"],
+            "onsite_vs_raw_aiokafka": rate["onsite_tracker"] / rate["raw_aiokafka"],
+        },
+    }
+
+
+async def _fill(settings: Settings, per_device: int) -> None:
+    await create_topics(settings)
+    log = KafkaLog(settings.kafka, timeout_s=60.0)
+    await log.start()
+    await log.append(FENCES, [(record.fence_id, encode(record)) for record in load.fence_records()])
+    chunk: list[tuple[str, bytes | None]] = []
+    for record in load.pings(DEVICES, per_device):
+        chunk.append(record)
+        if len(chunk) == APPEND:
+            await log.append(PINGS, chunk)
+            chunk = []
+    await log.append(PINGS, chunk)
+    await log.stop()
+
+
+def _measure(name: str, settings: Settings, expected: int) -> dict[str, float]:
+    finished = subprocess.run(
+        [sys.executable, "-m", "benchmarks.consumers", name, settings.kafka, str(PARTITIONS), str(expected)],
+        stdout=subprocess.PIPE,
+        timeout=CONSUMER_DEADLINE_S,
+        check=True,
+        text=True,
+    )
+    figures: dict[str, float] = json.loads(finished.stdout.splitlines()[-1])
+    return figures

@@ -1,0 +1,1 @@
+"""The tracker: pings in frames -> visits, live states; checkpoints; late data."""

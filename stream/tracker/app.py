@@ -1,0 +1,311 @@
+"""The tracker's Faust app: frames of pings in; visits and live states out; checkpoints in a table."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, cast
+
+import structlog
+from aiokafka.errors import KafkaError
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from faust.types import EventT
+from prometheus_client import Counter, Gauge, Histogram
+
+from geofence.fences import FenceBook, FenceSet
+from geofence.rules import Rules
+from geofence.tracks import Track, look, look_at_changed, rederive
+from schemas.clock import Clock
+from schemas.fence import FenceRecord
+from schemas.settings import Settings
+from schemas.topics import FENCES, LIVE, PINGS, TRACKER_GROUP, VISITS, LogUnavailable, Topic
+from schemas.visit import Visit
+from schemas.wire import decode, encode
+from stream.decode import decode_pings
+from stream.framed import Frame, FramedApp, framed_app
+from stream.kafka import Follower, KafkaLog
+from stream.tracker.late import FIRST_REACH_MS, REACH_FACTOR, RecordedPings
+from stream.tracker.live import LiveBoard
+from stream.tracker.partition import PartitionTracks, warm_up
+from stream.tracker.segments import partition_of_key, segment_key
+
+TICK_S: Final = 1.0
+FENCES_SETTLE_S: Final = 0.2
+"""A burst of fence edits becomes one new fence set."""
+RETRY_S: Final = 1.0
+SILENT_AFTER_MS: Final = 15_000
+SETTLED_AFTER_MS: Final = 20 * 60_000
+"""A device is looked at again while it has been silent for longer than the one and less than the other."""
+
+log = structlog.get_logger()
+
+frames_folded = Counter("onsite_tracker_frames", "Frames folded")
+pings_folded = Counter("onsite_tracker_pings", "Pings folded")
+pings_unreadable = Counter("onsite_tracker_unreadable_pings", "Records on onsite.pings that are no ping")
+visits_published = Counter("onsite_tracker_visit_revisions", "Revisions published", ["state"])
+late_waiting = Gauge("onsite_tracker_late_devices", "Devices whose late fixes wait for the store")
+devices_tracked = Gauge("onsite_tracker_devices", "Devices in memory")
+checkpoint_seconds = Histogram("onsite_tracker_checkpoint_seconds", "Time of a checkpoint")
+fold_seconds = Histogram(
+    "onsite_tracker_fold_seconds", "Time of folding a frame", buckets=(0.001, 0.01, 0.05, 0.1, 0.5, 1, 5)
+)
+
+
+class Tracker:
+    """Wires the pure engine to Kafka. ``app`` is the Faust app to run."""
+
+    def __init__(self, settings: Settings, clock: Clock, store: Callable[[], Awaitable[AsyncClient]]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._open_store = store
+        self._rules = Rules()
+        self._book = FenceBook()
+        self._fences = self._book.snapshot()
+        self._fences_changed = asyncio.Event()
+        self._changed_fences: set[str] = set()
+        self._partitions: dict[int, PartitionTracks] = {}
+        self._board = LiveBoard()
+        self._folded: list[EventT[Any]] = []
+        self._checkpointing = asyncio.Lock()
+        self._checkpointed_at = time.monotonic()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._log = KafkaLog(settings.kafka)
+        self._follower = Follower(
+            settings.kafka, FENCES, lambda value: decode(FenceRecord, value), on_change=self._on_fence
+        )
+        self.app = self._build_app()
+
+    def _build_app(self) -> FramedApp:
+        app = framed_app(TRACKER_GROUP, self._settings, [PINGS.name])
+        self._segments = app.Table(
+            "segments",
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            partitions=self._settings.partitions,
+            on_recover=self._restore,
+            extra_topic_configs={
+                "max.message.bytes": 8 * 1024 * 1024,
+                "segment.bytes": 64 * 1024 * 1024,
+                "min.cleanable.dirty.ratio": 0.2,
+            },
+        )
+        pings = app.topic(PINGS.name, value_serializer="raw", key_serializer="raw")
+
+        @app.agent(pings, name="tracker")
+        async def track(stream: Any) -> None:
+            async for event in stream.noack().events():
+                await self._on_frame(event)
+
+        @app.on_partitions_revoked.connect
+        async def revoked(*_: Any, **__: Any) -> None:
+            await self._hand_over()
+
+        app.drain = self._drain
+        app.prepare = self.prepare
+        return app
+
+    @property
+    def fences(self) -> FenceSet:
+        """The fences as they stand."""
+        return self._fences
+
+    async def prepare(self) -> None:
+        """Read all fences, compile what is still uncompiled, start the background work: before joining the group."""
+        warm_up(self._rules)
+        await self._log.start()
+        await self._follower.start()
+        await self._follower.caught_up()
+        self._swap_fences()
+        self._tasks = [
+            asyncio.create_task(_forever(self._watch_fences)),
+            asyncio.create_task(_forever(self._tick)),
+            asyncio.create_task(_forever(self._settle_late)),
+        ]
+
+    async def _drain(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tell_live()
+        await self._checkpoint()
+        await self._follower.stop()
+        await self._log.stop()
+
+    # Frames
+
+    async def _on_frame(self, event: EventT[Any]) -> None:
+        frame = cast(Frame, event.value)
+        partition = self._partitions.setdefault(frame.partition, PartitionTracks())
+        decoded = decode_pings([value or b"" for value in frame.values], frame.timestamps_ms)
+        with fold_seconds.time():
+            revisions = partition.fold(decoded.pings, frame.last_offset, self._fences, self._rules)
+        self._board.see(decoded.pings)
+        self._folded.append(event)
+        frames_folded.inc()
+        pings_folded.inc(len(decoded.pings))
+        if decoded.bad:
+            pings_unreadable.inc(len(decoded.bad))
+        await self._publish(revisions)
+        if time.monotonic() - self._checkpointed_at > self._settings.checkpoint_s:
+            await self._checkpoint()
+
+    async def _publish(self, revisions: list[Visit]) -> None:
+        for visit in revisions:
+            visits_published.labels(visit.state).inc()
+            self._board.touch(visit.device_id)
+        await self._append(VISITS, [(visit.device_id, encode(visit)) for visit in revisions])
+
+    async def _append(self, topic: Topic, records: list[tuple[str, bytes | None]]) -> None:
+        """Append, waiting for the broker as long as it takes: what was derived must not be lost."""
+        while records:
+            try:
+                return await self._log.append(topic, records)
+            except LogUnavailable as error:
+                log.warning("broker not ready, waiting", topic=topic.name, error=str(error))
+                await asyncio.sleep(RETRY_S)
+        return None
+
+    # Checkpoints
+
+    async def _checkpoint(self) -> None:
+        """Write what changed, and only then acknowledge the frames that changed it."""
+        async with self._checkpointing:
+            self._checkpointed_at = time.monotonic()
+            folded, self._folded = self._folded, []
+            sent = []
+            for number, partition in self._partitions.items():
+                for segment, value in partition.take_dirty():
+                    key = segment_key(number, segment)
+                    sent.append(self._segments.send_changelog(number, key, value))
+                    self._segments.data[key] = value
+            with checkpoint_seconds.time():
+                for each in sent:
+                    await each
+            for event in folded:
+                event.ack()
+            if folded:
+                await self.app.consumer.commit()
+            devices_tracked.set(sum(len(partition.tracks) for partition in self._partitions.values()))
+
+    async def _hand_over(self) -> None:
+        await self._checkpoint()
+        self._forget_partitions()
+
+    def _forget_partitions(self) -> None:
+        for partition in self._partitions.values():
+            self._board.forget(partition.tracks)
+        self._partitions = {}
+        self._folded = []
+
+    async def _restore(self) -> None:
+        self._forget_partitions()
+        assigned = {each.partition for each in self.app.consumer.assignment() if each.topic == PINGS.name}
+        for key, value in self._segments.data.items():
+            number = partition_of_key(key)
+            if number in assigned:
+                self._partitions.setdefault(number, PartitionTracks()).restore(value)
+        devices = sum(len(partition.tracks) for partition in self._partitions.values())
+        log.info("state restored", partitions=sorted(assigned), devices=devices)
+
+    # Fences
+
+    def _on_fence(self, fence_id: str, record: FenceRecord | None) -> None:
+        if record is None:
+            self._book.remove(fence_id)
+        else:
+            self._book.put(record)
+        self._changed_fences.add(fence_id)
+        self._fences_changed.set()
+
+    def _swap_fences(self) -> None:
+        self._fences_changed.clear()
+        self._changed_fences.clear()
+        self._fences = self._book.snapshot()
+
+    async def _watch_fences(self) -> None:
+        await self._fences_changed.wait()
+        await asyncio.sleep(FENCES_SETTLE_S)
+        changed = set(self._changed_fences)
+        self._swap_fences()
+        log.info("fences changed", fences=len(changed), rows=len(self._fences))
+        for track, partition in self._all_tracks():
+            if partition.tracks.get(track.device_id) is track:
+                await self._revised(partition, track, look_at_changed(track, self._fences, self._rules, changed))
+            await asyncio.sleep(0)
+
+    # Time
+
+    async def _tick(self) -> None:
+        await asyncio.sleep(TICK_S)
+        now_ms = self._clock.now_ms()
+        for track, partition in self._all_tracks():
+            if track.quiet or partition.tracks.get(track.device_id) is not track:
+                continue
+            silent = now_ms - track.newest_ms > SILENT_AFTER_MS
+            if silent and track.looked_ms - track.newest_ms < SETTLED_AFTER_MS:
+                await self._revised(partition, track, look(track, self._fences, self._rules, now_ms))
+        await self._tell_live()
+
+    async def _revised(self, partition: PartitionTracks, track: Track, revisions: list[Visit]) -> None:
+        if revisions:
+            partition.touch(track.device_id)
+            await self._publish(revisions)
+
+    def _all_tracks(self) -> list[tuple[Track, PartitionTracks]]:
+        return [(track, partition) for partition in self._partitions.values() for track in partition.tracks.values()]
+
+    async def _tell_live(self) -> None:
+        tracks = {id_: track for partition in self._partitions.values() for id_, track in partition.tracks.items()}
+        states = self._board.take_due(tracks, self._clock.now_ms())
+        await self._append(LIVE, [(state.device_id, encode(state)) for state in states])
+
+    # Late fixes
+
+    async def _settle_late(self) -> None:
+        store = await self._open_store()
+        recorded = RecordedPings(self._settings.kafka, store)
+        try:
+            while True:
+                await asyncio.sleep(TICK_S)
+                waiting = [(number, partition) for number, partition in self._partitions.items() if partition.late]
+                late_waiting.set(sum(len(partition.late) for _, partition in waiting))
+                if not waiting:
+                    continue
+                offsets = await recorded.offsets()
+                for number, partition in waiting:
+                    for device_id, offset in list(partition.late.items()):
+                        if offsets.get(number, 0) > offset and self._partitions.get(number) is partition:
+                            await self._settle_device(partition, device_id, recorded)
+        finally:
+            await recorded.close()
+
+    async def _settle_device(self, partition: PartitionTracks, device_id: str, recorded: RecordedPings) -> None:
+        track = partition.tracks[device_id]
+        oldest_ms = await recorded.oldest_ms(device_id)
+        reach_ms = FIRST_REACH_MS
+        while track.late is not None:
+            asked, from_ms = track.late, max(track.late.from_ms - reach_ms, oldest_ms)
+            stored = await recorded.fixes_since(device_id, from_ms)
+            if track.late != asked:
+                return  # more arrived meanwhile; the recorder must come that far first
+            revisions = rederive(
+                track, stored, self._fences, self._rules, self._clock.now_ms(), complete=from_ms == oldest_ms
+            )
+            if revisions is None:
+                reach_ms *= REACH_FACTOR
+                continue
+            partition.late.pop(device_id, None)
+            partition.touch(device_id)
+            await self._publish(revisions)
+
+
+async def _forever(step: Callable[[], Awaitable[None]]) -> None:
+    """Run a step again and again; a failure of a service around it is logged and waited out."""
+    while True:
+        try:
+            await step()
+        except (ClickHouseError, KafkaError, OSError, LogUnavailable) as error:
+            log.warning("waiting", step=getattr(step, "__name__", ""), error=str(error))
+            await asyncio.sleep(RETRY_S)

@@ -1,0 +1,86 @@
+"""The live board: the newest ping of each device, told at most once a second."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from geofence.geodesy import haversine_m
+from geofence.tracks import Track
+from schemas.live import DeviceState, LiveState
+from schemas.ping import Ping
+from schemas.times import Instant
+
+MOVING_FROM_MPS: Final = 1.5
+
+
+class LiveBoard:
+    """Newest pings by device, and which of them have not been told yet."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str, Ping] = {}
+        self._due: set[str] = set()
+
+    def see(self, pings: Iterable[Ping]) -> None:
+        """Take pings in any order; only a newer one counts."""
+        newest = self._newest
+        for ping in pings:
+            known = newest.get(ping.device_id)
+            if known is None or ping.ts_ms > known.ts_ms:
+                newest[ping.device_id] = ping
+                self._due.add(ping.device_id)
+
+    def touch(self, device_id: str) -> None:
+        """Something else about the device changed: tell it again."""
+        if device_id in self._newest:
+            self._due.add(device_id)
+
+    def forget(self, device_ids: Iterable[str]) -> None:
+        """Drop devices that another tracker has taken over."""
+        for device_id in device_ids:
+            self._newest.pop(device_id, None)
+            self._due.discard(device_id)
+
+    def take_due(self, tracks: dict[str, Track], now_ms: Instant) -> list[LiveState]:
+        """The states to tell now."""
+        due, self._due = self._due, set()
+        return [
+            live_state(self._newest[device_id], tracks.get(device_id), now_ms)
+            for device_id in due
+            if device_id in self._newest
+        ]
+
+
+def live_state(ping: Ping, track: Track | None, now_ms: Instant) -> LiveState:
+    """What the newest ping and the visit log say about a device."""
+    present = track.present if track is not None else []
+    state: DeviceState
+    if any(visit.state == "confirmed" for visit in present):
+        state = "on_site"
+    elif ping.speed_mps is not None:
+        state = "moving" if ping.speed_mps >= MOVING_FROM_MPS else "stopped"
+    else:
+        state = "moving" if track is not None and _shown_speed_mps(track) >= MOVING_FROM_MPS else "stopped"
+    return LiveState(
+        device_id=ping.device_id,
+        ts_ms=Instant(ping.ts_ms),
+        lat=ping.lat,
+        lon=ping.lon,
+        accuracy_m=ping.accuracy_m,
+        speed_mps=ping.speed_mps,
+        bearing_deg=ping.bearing_deg,
+        battery=ping.battery,
+        state=state,
+        open_visits=[visit.visit_id for visit in present],
+        updated_ms=now_ms,
+    )
+
+
+def _shown_speed_mps(track: Track) -> float:
+    """What the last two fixes show, for phones that state no speed."""
+    fixes = track.fixes
+    if len(fixes) < 2:
+        return 0.0
+    gap_s = (int(fixes.ts_ms[-1]) - int(fixes.ts_ms[-2])) / 1000
+    if gap_s <= 0:
+        return 0.0
+    (lat_before, lat_now), (lon_before, lon_now) = fixes.lat[-2:], fixes.lon[-2:]
+    return haversine_m(lat_before, lon_before, lat_now, lon_now) / gap_s
