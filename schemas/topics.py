@@ -6,17 +6,21 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic and what its records are keyed by."""
+    """A topic and what its records are keyed by.
+
+    Compacted, it keeps the newest record of each key; otherwise every record for ``retention_days``.
+    """
 
     name: str
     key: str
     compacted: bool = False
+    retention_days: int = 7
 
 
 PINGS: Final = Topic("onsite.pings", key="device_id")
 PINGS_REJECTED: Final = Topic("onsite.pings.rejected", key="device_id")
 FENCES: Final = Topic("onsite.fences", key="fence_id", compacted=True)
-VISITS: Final = Topic("onsite.visits", key="device_id")
+VISITS: Final = Topic("onsite.visits", key="device_id", retention_days=30)
 LIVE: Final = Topic("onsite.live", key="device_id", compacted=True)
 KEYS: Final = Topic("onsite.keys", key="key_id", compacted=True)
 

@@ -26,7 +26,7 @@ COLUMNS: Final = pa.schema(
         ("on_site_s", pa.float64()),
         ("on_site_min_s", pa.float64()),
         ("on_site_max_s", pa.float64()),
-        ("confidence", pa.float32()),
+        ("confidence", pa.float64()),
         ("reason", pa.string()),
         ("fixes", pa.uint32()),
     ]
@@ -49,7 +49,7 @@ _COLUMN_DDL: Final = """
     on_site_s Float64 CODEC(ZSTD(1)) COMMENT 'seconds on site; while there, to the last fix the revision knew',
     on_site_min_s Float64 CODEC(ZSTD(1)) COMMENT 'at least',
     on_site_max_s Float64 CODEC(ZSTD(1)) COMMENT 'at most',
-    confidence Float32 CODEC(ZSTD(1)) COMMENT '0 to 1',
+    confidence Float64 CODEC(ZSTD(1)) COMMENT '0 to 1',
     reason LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'what made this revision',
     fixes UInt32 CODEC(T64, ZSTD(1)) COMMENT 'fixes between arrival and departure',
     INDEX by_visit visit_id TYPE bloom_filter GRANULARITY 1,
