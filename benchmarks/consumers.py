@@ -8,7 +8,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -135,7 +135,7 @@ async def _never() -> Any:
     await asyncio.Event().wait()
 
 
-CONSUMERS: Final[dict[str, Callable[[Settings, Meter], Awaitable[dict[str, float]]]]] = {
+CONSUMERS: Final[dict[str, Callable[[Settings, Meter], Coroutine[Any, Any, dict[str, float]]]]] = {
     "onsite_tracker": onsite_tracker,
     "stock_faust": stock_faust,
     "idle_faust": idle_faust,
