@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from infra.embedded.broker import Broker
+from infra.embedded.store import Store
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +18,15 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         yield broker
     finally:
         broker.stop()
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A running ClickHouse engine with an empty database, on a free port."""
+    store = Store(tmp_path_factory.mktemp("store"))
+    store.start()
+    try:
+        store.wait_ready()
+        yield store
+    finally:
+        store.stop()
