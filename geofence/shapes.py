@@ -159,9 +159,8 @@ def _positions(value: object, what: str) -> Positions:
     if bad.any():
         raise FenceError(f"{what} has latitude {lats[bad][0]:g}, not within -90..90 (GeoJSON says [lon, lat])")
     bad = np.abs(lons) > 360.0
-    if bad.any() or np.abs(lons).min() > 180.0:
-        beyond = lons[bad][0] if bad.any() else lons[0]
-        raise FenceError(f"{what} has longitude {beyond:g}, not within -180..180")
+    if bad.any():
+        raise FenceError(f"{what} has longitude {lons[bad][0]:g}, not within -180..180")
     return positions
 
 
@@ -216,6 +215,14 @@ def _turns_to_first(parts: list[Positions]) -> list[int]:
     return [round((middles[0] - middle) / 360.0) for middle in middles]
 
 
+def _turns(parts: list[Positions]) -> list[int]:
+    """As ``_turns_to_first``, for the parts of a whole geometry: beyond ±180 it may only go across the antimeridian."""
+    lons = np.concatenate(parts)[:, 0]
+    if np.min(np.abs(lons)) > 180.0:
+        raise FenceError(f"has longitude {lons[0]:g}, not within -180..180")
+    return _turns_to_first(parts)
+
+
 def _moved(positions: Positions, turns: int) -> Positions:
     moved: Positions = positions + np.array((360.0 * turns, 0.0))
     return moved
@@ -232,7 +239,7 @@ def _why_invalid(geometry: shapely.Geometry) -> str:
 
 
 def _of_polygons(polygons: list[list[Positions]]) -> Shape:
-    turns = _turns_to_first([rings[0] for rings in polygons])
+    turns = _turns([rings[0] for rings in polygons])
     moved = [[_moved(ring, turn) for ring in rings] for rings, turn in zip(polygons, turns, strict=True)]
     if len(moved) > 1:
         moved = _dissolved(moved)
@@ -262,7 +269,7 @@ def _of_paths(paths: list[Positions], radius_m: float | None) -> Shape:
         raise FenceError("radius_m is missing; a point or a line needs one")
     if not 0.0 < radius_m <= MAX_RADIUS_M:
         raise FenceError(f"radius_m {radius_m:g} is not within 0..{MAX_RADIUS_M:g}, 0 excluded")
-    turns = _turns_to_first(paths)
+    turns = _turns(paths)
     return _shape([_moved(path, turn) for path, turn in zip(paths, turns, strict=True)], float(radius_m))
 
 
