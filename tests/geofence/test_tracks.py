@@ -1,0 +1,178 @@
+"""Tracks: whatever the cut into frames, the order and the repeats, the published log is what all fixes say."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geofence.fences import FenceSet
+from geofence.fixes import Fixes
+from geofence.rules import Rules
+from geofence.tracks import RECENT_FIXES, Track, advance, look, look_at_changed, rederive
+from geofence.visits import derive_stays
+from schemas.fence import FenceVersion
+from schemas.visit import Visit
+
+START_MS = 1_772_434_800_000
+METRES = 1 / 111_195
+RULES = Rules()
+
+
+def circle(fence_id: str, north_m: float, radius_m: float = 40.0) -> tuple[str, FenceVersion]:
+    point = {"type": "Point", "coordinates": [9.0, 47.0 + north_m * METRES]}
+    return fence_id, FenceVersion(1, point, radius_m=radius_m)
+
+
+FENCES = FenceSet.of([circle("bakery", 0), circle("bank", 1_500), circle("barn", 1_580), circle("bridge", 4_000)])
+
+
+def day(seed: int, stops: int = 5) -> Fixes:
+    """A drive north and back past the fences, with stays of all lengths, sparse and dense reporting, silences."""
+    random = np.random.default_rng(seed)
+    north_m, ts_s, rows = -1_500.0, 0.0, []
+    for _ in range(stops):
+        goal_m = float(random.choice([-1_500, 0, 700, 1_500, 1_580, 4_000, 6_000]))
+        step_s = float(random.choice([2, 15, 60]))
+        while abs(goal_m - north_m) > 1:
+            north_m += np.clip(goal_m - north_m, -12 * step_s, 12 * step_s)
+            ts_s += step_s
+            rows.append((ts_s, north_m, 12.0))
+        for _ in range(int(random.integers(0, 40))):
+            ts_s += step_s + float(random.choice([0, 0, 0, 400]))
+            rows.append((ts_s, north_m, 0.0))
+    ts_s, north_m, speed_mps = np.array(rows).T
+    noise_m = random.normal(0, 6, (2, len(ts_s)))
+    return Fixes.of_columns(
+        START_MS + (ts_s * 1000).astype(np.int64),
+        47.0 + (north_m + noise_m[0]) * METRES,
+        9.0 + noise_m[1] * METRES / np.cos(np.radians(47)),
+        np.full(len(ts_s), 8.0),
+        speed_mps,
+    ).in_order()
+
+
+def facts(visit: Visit) -> tuple:
+    """What live and batch must agree on; ids and revision numbers aside, and running figures while it lasts."""
+    running = (visit.on_site_s, visit.on_site_min_s, visit.on_site_max_s, visit.confidence, visit.fixes)
+    return (
+        visit.fence_id,
+        visit.fence_version,
+        visit.state,
+        (visit.arrived_earliest_ms, visit.arrived_ms, visit.arrived_latest_ms),
+        (visit.departed_earliest_ms, visit.departed_ms, visit.departed_latest_ms),
+        running if visit.state == "closed" else None,
+    )
+
+
+def log_of(track: Track) -> list[tuple]:
+    return sorted(map(facts, (visit for visit in track.published.values() if visit.state != "retracted")), key=repr)
+
+
+def log_of_everything(fixes: Fixes, as_of_ms: int) -> list[tuple]:
+    whole = Track("van")
+    whole.fixes, whole.reached_ms = fixes, int(fixes.ts_ms[-1])
+    look(whole, FENCES, RULES, as_of_ms)
+    return log_of(whole)
+
+
+@given(st.integers(0, 10_000), st.lists(st.integers(1, 60), min_size=1, max_size=12))
+@settings(max_examples=25, deadline=None)
+def test_frames_of_any_size_end_in_the_same_log(seed, sizes):
+    fixes = day(seed)
+    track, first = Track("van"), 0
+    for turn in range(len(fixes)):
+        frame = fixes.take(slice(first, first + sizes[turn % len(sizes)]))
+        first += sizes[turn % len(sizes)]
+        advance(track, frame, FENCES, RULES)
+        if first >= len(fixes):
+            break
+    assert log_of(track) == log_of_everything(fixes, int(fixes.ts_ms[-1]))
+
+
+@given(st.integers(0, 10_000), st.randoms(use_true_random=False), st.integers(1, 50))
+@settings(max_examples=25, deadline=None)
+def test_any_order_and_repeats_end_in_the_same_log(seed, random, size):
+    fixes = day(seed)
+    rows = list(range(len(fixes))) * 2
+    random.shuffle(rows)
+    track, seen = Track("van"), []
+    for first in range(0, len(rows), size):
+        frame = fixes.take(np.array(rows[first : first + size]))
+        seen.append(frame)
+        advance(track, frame, FENCES, RULES)
+        if track.late is not None:
+            stored = Fixes.concat(seen).in_order()
+            assert rederive(track, stored, FENCES, RULES, track.newest_ms, complete=True) is not None
+    assert log_of(track) == log_of_everything(fixes, int(fixes.ts_ms[-1]))
+
+
+@given(st.integers(0, 10_000), st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_a_days_old_backlog_settles_from_the_part_of_the_store_around_it(seed, cut_seed):
+    yesterday, today = day(seed), day(seed + 1)
+    today = Fixes(today.ts_ms + 86_400_000, today.lat_e7, today.lon_e7, today.accuracy_dm, today.speed_cm_s)
+    missing = np.random.default_rng(cut_seed).random(len(yesterday)) < 0.3
+    track = Track("van")
+    advance(track, yesterday.take(~missing), FENCES, RULES)
+    for first in range(0, len(today), 20):
+        advance(track, today.take(slice(first, first + 20)), FENCES, RULES)
+    advance(track, yesterday.take(missing), FENCES, RULES)
+    everything = Fixes.concat([yesterday, today]).in_order()
+    if track.late is not None:
+        assert rederive(track, everything, FENCES, RULES, track.newest_ms, complete=True) is not None
+    assert log_of(track) == log_of_everything(everything, int(everything.ts_ms[-1]))
+
+
+def test_memory_is_bounded_for_a_device_that_drives_on_and_on():
+    track = Track("van")
+    ts_ms = START_MS + 1000 * np.arange(20_000)
+    north_m = 8_000 + 3_000 * np.sin(np.arange(20_000) / 200)
+    fixes = Fixes.of_columns(
+        ts_ms, 47 + north_m * METRES, np.full(20_000, 9.0), np.full(20_000, 5.0), np.full(20_000, 9.0)
+    )
+    for first in range(0, 20_000, 50):
+        frame = fixes.take(slice(first, first + 50))
+        advance(track, frame, FENCES, RULES, np.zeros(len(frame), np.bool_))
+    assert len(track.fixes) <= 2 * RECENT_FIXES + 50
+
+
+def test_every_revision_is_one_higher_and_keeps_its_visit():
+    fixes = day(7)
+    track, newest = Track("van"), {}
+    for first in range(0, len(fixes), 3):
+        for visit in advance(track, fixes.take(slice(first, first + 3)), FENCES, RULES):
+            assert visit.revision == newest.get(visit.visit_id, 0) + 1
+            newest[visit.visit_id] = visit.revision
+    assert newest
+
+
+def test_a_device_that_stays_far_publishes_nothing_and_derives_nothing(monkeypatch):
+    monkeypatch.setattr("geofence.tracks.derive_stays", lambda *_: pytest.fail("derived a device that is far away"))
+    track = Track("van")
+    fixes = Fixes.of_columns([START_MS, START_MS + 1], [10.0, 10.0], [10.0, 10.1], [5.0, 5.0], [1.0, 1.0])
+    assert advance(track, fixes, FENCES, RULES, np.zeros(2, np.bool_)) == []
+
+
+def test_a_fence_drawn_around_a_parked_device_opens_a_visit_at_once():
+    random = np.random.default_rng(3)
+    parked = Fixes.of_columns(
+        START_MS + 30_000 * np.arange(40),
+        47.0 + (8_000 + random.normal(0, 3, 40)) * METRES,
+        9.0 + random.normal(0, 3, 40) * METRES,
+        np.full(40, 6.0),
+        np.zeros(40),
+    )
+    track = Track("van")
+    assert advance(track, parked, FENCES, RULES, np.zeros(40, np.bool_)) == []
+    more = FenceSet.of([circle("bakery", 0), circle("yard", 8_000)])
+    opened = look_at_changed(track, more, RULES, {"yard"})
+    assert [visit.fence_id for visit in opened] == ["yard"]
+    assert look_at_changed(track, more, RULES, {"bakery"}) == []
+
+
+def test_days_have_visits_and_passes_to_tell():
+    stays = [derive_stays("van", day(seed), FENCES, RULES, int(day(seed).ts_ms[-1])).stays for seed in range(20)]
+    assert sum(map(len, stays)) > 20
+    assert all(first.arrived_ms <= second.arrived_ms for log in stays for first, second in pairwise(log))
