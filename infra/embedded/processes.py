@@ -23,8 +23,12 @@ _TAIL_BYTES: Final = 16 * 1024
 _SPEAKS_OF_ERROR: Final = re.compile(r"\bERROR\b|\bFATAL\b|Error\b|Exception\b|\berror\b")
 
 
-def spawn(argv: Sequence[str], log_path: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Start ``argv`` with its output appended to ``log_path``; it dies with this process."""
+def spawn(argv: Sequence[str], log_path: Path, also: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start ``argv`` with its output appended to ``log_path``; it dies with this process.
+
+    It inherits the environment, ``also`` on top.
+    """
+    env = {**os.environ, **(also or {})}
     log_path.parent.mkdir(parents=True, exist_ok=True)
     if log_path.exists() and log_path.stat().st_size > _LOG_ROLL_BYTES:
         log_path.replace(log_path.with_suffix(log_path.suffix + ".1"))
@@ -102,7 +106,7 @@ def _die_with_parent(parent_pid: int) -> Callable[[], None]:
     return prepare
 
 
-def _spawn_guarded(argv: Sequence[str], log_fd: int, env: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
+def _spawn_guarded(argv: Sequence[str], log_fd: int, env: Mapping[str, str]) -> subprocess.Popen[bytes]:
     watch, alive = os.pipe()  # `alive` is never closed: the kernel does that when this process ends
     try:
         return subprocess.Popen(

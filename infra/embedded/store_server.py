@@ -28,6 +28,8 @@ from starlette.types import Send
 
 from infra.embedded.engine import Answer, Call, Engine
 from infra.embedded.statements import StoreError, read_insert
+from infra.logs import configure_logging
+from schemas.settings import load_settings
 
 log = structlog.get_logger()
 
@@ -274,13 +276,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--database", default="onsite", help="used where a request names none; created if need be")
     given = parser.parse_args()
+    configure_logging(load_settings())
     engine = Engine(given.data, given.database)
     uvicorn.run(
         application(engine, given.database),
         host="127.0.0.1",
         port=given.port,
         access_log=False,
-        log_level="warning",
+        log_config=None,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=10,
         h11_max_incomplete_event_size=1024 * 1024,

@@ -1,0 +1,62 @@
+"""Logs: one shape for every process, its own lines and its libraries' alike, on standard error."""
+
+import logging
+import sys
+from typing import Final
+
+import structlog
+from structlog.typing import Processor
+
+from schemas.settings import Settings
+
+_QUIET: Final = {
+    # Libraries that tell of their daily life at INFO.
+    "aiokafka": logging.WARNING,
+    "faust": logging.WARNING,
+    "mode": logging.WARNING,
+    "httpx": logging.WARNING,
+    "clickhouse_connect": logging.WARNING,
+    "numba": logging.WARNING,
+    "uvicorn": logging.WARNING,
+    # A broker that is down is told once by whoever waits for it, not at every attempt to connect.
+    "aiokafka.conn": logging.CRITICAL,
+    "aiokafka.client": logging.CRITICAL,
+}
+
+
+def configure_logging(settings: Settings) -> None:
+    """Send structlog and the standard library's logging the same way, by ``log_level`` and ``log_format``."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(settings)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    if settings.log_level != "debug":
+        for name, level in _QUIET.items():
+            logging.getLogger(name).setLevel(level)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _renderers(settings: Settings) -> list[Processor]:
+    if settings.log_format == "json":
+        return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
