@@ -81,8 +81,6 @@ class Tracker:
             "segments",
             key_type=bytes,
             value_type=bytes,
-            key_serializer="raw",
-            value_serializer="raw",
             partitions=self._settings.partitions,
             on_recover=self._restore,
             extra_topic_configs={
