@@ -6,23 +6,28 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import shapely
 
-from geofence.geodesy import metres_per_degree, wrap_degrees
-from geofence.inscribed import inradius
+from geofence.geodesy import metres_per_degree
+from geofence.measures import inradius, ring_area, rings_area
 from schemas.fence import FenceError
 
 Positions = npt.NDArray[np.float64]
 """float64[m, 2]: longitude and latitude, degrees."""
 
+Box = tuple[float, float, float, float]
+"""West, south, east, north, degrees; longitudes may lie beyond ±180."""
+
 MAX_RADIUS_M: Final = 1_000_000.0
 WIDTH_PRECISION: Final = 0.02
 CIRCLE_SEGMENTS_A_QUARTER: Final = 16
+
+_FURTHEST: Final = np.array((360.0, 90.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,19 +37,21 @@ class Shape:
     ``positions`` float64[m, 2] (lon, lat) with longitudes that run on across the antimeridian, so they may lie beyond
     ±180; part ``p`` is ``positions[parts[p]:parts[p + 1]]`` (``parts`` int32). With ``radius_m`` 0 the parts are closed
     rings (outer ones counter-clockwise, holes clockwise) and inside is even-odd; otherwise they are paths (a point is
-    a path of one position) and inside is within ``radius_m`` of one.
+    a path of one position) and inside is within ``radius_m`` of one. ``box`` is the west, south, east and north of the
+    positions.
     """
 
     positions: Positions
     parts: npt.NDArray[np.int32]
     radius_m: float
+    box: Box
 
     @property
-    def bounds(self) -> tuple[float, float, float, float]:
+    def bounds(self) -> Box:
         """West, south, east, north of what is inside, degrees."""
-        (west, south), (east, north) = self.positions.min(axis=0), self.positions.max(axis=0)
         if not self.radius_m:
-            return west, south, east, north
+            return self.box
+        west, south, east, north = self.box
         lat_margin = self.radius_m / min(metres_per_degree(south)[1], metres_per_degree(north)[1])
         south, north = south - lat_margin, north + lat_margin
         lon_degree_m = metres_per_degree(min(90.0, max(abs(south), abs(north))))[0]
@@ -53,14 +60,13 @@ class Shape:
 
     def metric(self) -> tuple[float, float]:
         """Metres per degree of longitude and of latitude at the middle latitude."""
-        lats = self.positions[:, 1]
-        return metres_per_degree(float(np.min(lats) + np.max(lats)) / 2.0)
+        return metres_per_degree((self.box[1] + self.box[3]) / 2.0)
 
     def area_m2(self) -> float:
         """Square metres inside, in the metric of the middle latitude."""
         x_m, y_m = self.metric()
         if not self.radius_m:
-            return self._ring_area() * x_m * y_m
+            return rings_area(self.positions, self.parts) * x_m * y_m
         if len(self.positions) == 1:
             return math.pi * self.radius_m**2
         local = (self.positions - self.positions[0]) * (x_m, y_m)
@@ -71,19 +77,11 @@ class Shape:
         buffered = shapely.buffer(shapely.union_all(paths), self.radius_m, quad_segs=CIRCLE_SEGMENTS_A_QUARTER)
         return float(shapely.area(buffered))
 
-    def _ring_area(self) -> float:
-        """Square degrees; holes run the other way and so count negative."""
-        lons, lats = (self.positions - self.positions[0]).T
-        doubled = lons[:-1] * lats[1:] - lons[1:] * lats[:-1]
-        doubled[self.parts[1:-1] - 1] = 0.0
-        return float(doubled.sum()) / 2.0
-
     def width_m(self) -> float:
         """Twice the radius of the largest circle inside, metres; for paths twice their radius."""
         if self.radius_m:
             return 2.0 * self.radius_m
-        local = (self.positions - self.positions[0]) * self.metric()
-        return 2.0 * float(inradius(local[:, 0].copy(), local[:, 1].copy(), self.parts, WIDTH_PRECISION))
+        return 2.0 * inradius((self.positions - self.positions[0]) * self.metric(), self.parts, WIDTH_PRECISION)
 
 
 def shape_of(geometry: object, radius_m: float | None) -> Shape:
@@ -151,6 +149,8 @@ def _positions(value: object, what: str) -> Positions:
         positions = np.array([(position[0], position[1]) for position in listed], np.float64)
     except (TypeError, ValueError, IndexError, KeyError):
         raise FenceError(f"{what} has a position that is not [lon, lat]") from None
+    if (np.abs(positions) <= _FURTHEST).all():
+        return positions
     lons, lats = positions[:, 0], positions[:, 1]
     bad = ~(np.isfinite(lons) & np.isfinite(lats))
     if bad.any():
@@ -158,10 +158,7 @@ def _positions(value: object, what: str) -> Positions:
     bad = np.abs(lats) > 90.0
     if bad.any():
         raise FenceError(f"{what} has latitude {lats[bad][0]:g}, not within -90..90 (GeoJSON says [lon, lat])")
-    bad = np.abs(lons) > 360.0
-    if bad.any():
-        raise FenceError(f"{what} has longitude {lons[bad][0]:g}, not within -180..180")
-    return positions
+    raise FenceError(f"{what} has longitude {lons[np.abs(lons) > 360.0][0]:g}, not within -180..180")
 
 
 def _unwrapped(positions: Positions) -> Positions:
@@ -169,10 +166,11 @@ def _unwrapped(positions: Positions) -> Positions:
 
     A step of exactly 360 is kept: that is how an area around a pole, or the whole world, is written.
     """
-    steps = np.diff(positions[:, 0])
-    wraps = np.where((np.abs(steps) > 180.0) & (np.abs(steps) < 360.0), -np.sign(steps), 0.0)
-    if not wraps.any():
+    lons = positions[:, 0]
+    if np.ptp(lons) <= 180.0:
         return positions
+    steps = np.diff(lons)
+    wraps = np.where((np.abs(steps) > 180.0) & (np.abs(steps) < 360.0), -np.sign(steps), 0.0)
     unwrapped = positions.copy()
     unwrapped[1:, 0] += 360.0 * np.cumsum(wraps)
     return unwrapped
@@ -193,7 +191,7 @@ def _ring(coordinates: Any, what: str) -> Positions:
     ring = _positions(coordinates, what)
     if len(ring) < 4:
         raise FenceError(f"{what} has {len(ring)} positions; a closed ring has at least 4")
-    if (ring[0] != ring[-1]).any():
+    if ring[0].tolist() != ring[-1].tolist():
         first, last = (f"({lon:g} {lat:g})" for lon, lat in (ring[0], ring[-1]))
         raise FenceError(f"{what} is not closed: it starts at {first} and ends at {last}")
     unwrapped = _unwrapped(ring)
@@ -211,26 +209,26 @@ def _line(coordinates: Any, what: str) -> Positions:
 
 def _turns_to_first(parts: list[Positions]) -> list[int]:
     """By how many whole turns each part must move to lie on the side of the globe of the first one."""
+    if len(parts) == 1:
+        return [0]
     middles = [float(np.min(part[:, 0]) + np.max(part[:, 0])) / 2.0 for part in parts]
     return [round((middles[0] - middle) / 360.0) for middle in middles]
 
 
 def _turns(parts: list[Positions]) -> list[int]:
     """As ``_turns_to_first``, for the parts of a whole geometry: beyond ±180 it may only go across the antimeridian."""
-    lons = np.concatenate(parts)[:, 0]
-    if np.min(np.abs(lons)) > 180.0:
-        raise FenceError(f"has longitude {lons[0]:g}, not within -180..180")
+    if all(np.min(np.abs(part[:, 0])) > 180.0 for part in parts):
+        raise FenceError(f"has longitude {parts[0][0, 0]:g}, not within -180..180")
     return _turns_to_first(parts)
 
 
 def _moved(positions: Positions, turns: int) -> Positions:
-    moved: Positions = positions + np.array((360.0 * turns, 0.0))
-    return moved
+    return positions + np.array((360.0 * turns, 0.0)) if turns else positions
 
 
 def _turned(ring: Positions, turns: int, outer: bool) -> Positions:
     turned = _moved(ring, turns)
-    return turned if shapely.is_ccw(shapely.LinearRing(turned)) == outer else turned[::-1]
+    return turned if (ring_area(turned) > 0.0) == outer else turned[::-1]
 
 
 def _why_invalid(geometry: shapely.Geometry) -> str:
@@ -276,10 +274,11 @@ def _of_paths(paths: list[Positions], radius_m: float | None) -> Shape:
 def _shape(parts: list[Positions], radius_m: float) -> Shape:
     """Put together, and moved by whole turns so that the middle longitude is within -180..180."""
     positions = np.concatenate(parts)
-    west, east = float(np.min(positions[:, 0])), float(np.max(positions[:, 0]))
+    west, south = np.min(positions, axis=0).tolist()
+    east, north = np.max(positions, axis=0).tolist()
     if east - west > 360.0:
         raise FenceError(f"spans {east - west:g} degrees of longitude, more than 360")
-    middle = (west + east) / 2.0
-    positions[:, 0] += wrap_degrees(middle) - middle
-    ends = np.cumsum([0] + [len(part) for part in parts], dtype=np.int32)
-    return Shape(positions, ends, radius_m)
+    turn = 360.0 * round((west + east) / 720.0)
+    positions[:, 0] -= turn
+    ends = np.array([0, *accumulate(len(part) for part in parts)], np.int32)
+    return Shape(positions, ends, radius_m, (west - turn, south, east - turn, north))
