@@ -7,15 +7,26 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from schemas.ping import FUTURE_TOLERANCE_MS, LATEST_MS, OLDEST_TS_MS, Ping, PingError, check_ping, read_ping
+from schemas.ping import (
+    FUTURE_TOLERANCE_MS,
+    LATEST_MS,
+    MAX_DEVICE_ID_CHARS,
+    MAX_TEXT_CHARS,
+    OLDEST_TS_MS,
+    Ping,
+    PingError,
+    check_ping,
+    read_ping,
+)
 
 _Time = Annotated[int, msgspec.Meta(ge=OLDEST_TS_MS, le=LATEST_MS)]
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT_CHARS)]
 
 
 class _PlainPing(Ping, gc=False):
     """A ping as the API writes it: integer times and every value in its range, which the decoder checks on its way."""
 
-    device_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    device_id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_DEVICE_ID_CHARS)]
     ts_ms: _Time
     lat: Annotated[float, msgspec.Meta(ge=-90.0, le=90.0)]
     lon: Annotated[float, msgspec.Meta(ge=-180.0, le=180.0)]
@@ -25,6 +36,9 @@ class _PlainPing(Ping, gc=False):
     altitude_m: Annotated[float, msgspec.Meta(ge=-1e5, le=1e6)] | None = None
     battery: Annotated[float, msgspec.Meta(ge=0.0, le=1.0)] | None = None
     sent_ms: _Time | None = None
+    ping_id: _Text | None = None
+    activity: _Text | None = None
+    source: _Text | None = None
     received_ms: _Time | None = None
 
 

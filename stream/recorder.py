@@ -1,0 +1,268 @@
+"""The recorder: every topic that analysts want, into ClickHouse. What is acknowledged is stored.
+
+Frames become rows as they arrive; rows of many frames become one insert; only then are the frames acknowledged. A
+store that does not answer is waited for: the lane to it fills, Faust stops fetching, the group membership is kept.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import pyarrow as pa
+import structlog
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from faust.types import EventT
+from prometheus_client import Counter, Gauge, Histogram
+
+from schemas.rejected import RejectedPing
+from schemas.settings import Settings
+from schemas.tables import TABLES
+from schemas.tables.table import Table
+from schemas.times import Instant
+from schemas.topics import PINGS, PINGS_REJECTED, RECORDER_GROUP, LogUnavailable
+from schemas.wire import decode, encode
+from stream.decode import decode_pings
+from stream.framed import Frame, FramedApp, framed_app
+from stream.kafka import KafkaLog
+from stream.store import open_store
+
+MAX_POLL_INTERVAL_S: Final = 14 * 86_400.0
+"""How long the store may be away before the broker believes that the recorder is."""
+WAITING_FRAMES: Final = 64
+FIRST_PAUSE_S: Final = 0.2
+LONGEST_PAUSE_S: Final = 5.0
+DRAIN_S: Final = 10.0
+MAX_RAW_BYTES: Final = 10_000
+
+INSERT_SETTINGS: Final = {"max_partitions_per_insert_block": 0}
+"""A backlog may hold fixes of any month: however many partitions it touches, it is taken."""
+
+log = structlog.get_logger()
+
+rows_inserted = Counter("onsite_recorder_rows", "Rows inserted", ["table"])
+insert_seconds = Histogram("onsite_recorder_insert_seconds", "Time of an insert that succeeded", ["table"])
+bad_records = Counter("onsite_recorder_bad_records", "Records nobody can read", ["topic"])
+store_up = Gauge("onsite_recorder_store_up", "Whether the last insert succeeded")
+
+
+class Rows(NamedTuple):
+    """What a frame holds for its table, and (index, reason) of every record that is no row."""
+
+    batch: pa.RecordBatch
+    bad: list[tuple[int, str]]
+
+
+def read_frame(frame: Frame) -> Rows:
+    """The rows of a frame; records nobody can read are named and left out."""
+    table = TABLES[frame.topic]
+    if frame.topic == PINGS.name:
+        decoded = decode_pings(frame.values, frame.timestamps_ms)
+        return Rows(table.batch(decoded.pings), decoded.bad)
+    return _read_records(table, frame.values)
+
+
+def _read_records(table: Table, values: Sequence[bytes | None]) -> Rows:
+    records, bad = [], []
+    for index, value in enumerate(values):
+        if value is None:
+            continue  # the key was deleted from a compacted topic; what was recorded of it stays
+        try:
+            record = decode(table.record, value)
+            table.batch([record])  # a number may be too large for its column
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, pa.ArrowException, OverflowError) as error:
+            bad.append((index, str(error)))
+        else:
+            records.append(record)
+    return Rows(table.batch(records), bad)
+
+
+class PatientStore:
+    """Inserts that wait for the store as long as it takes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: AsyncClient | None = None
+        self._opening = asyncio.Lock()
+        self._down = False
+
+    async def insert(self, table: str, rows: pa.Table) -> None:
+        """Return once the store has the rows; an insert that is tried again is harmless (``schemas.tables``)."""
+        for pause_s in _pauses():
+            client = None
+            try:
+                client = await self._connected()
+                with insert_seconds.labels(table).time():
+                    await client.insert_arrow(table, rows, settings=INSERT_SETTINGS)
+            except (ClickHouseError, OSError, TimeoutError) as error:
+                self._note(down=True, table=table, error=str(error))
+                await self._disconnect(client)
+                await asyncio.sleep(pause_s)
+            else:
+                self._note(down=False, table=table)
+                return
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._disconnect(self._client)
+
+    async def _connected(self) -> AsyncClient:
+        async with self._opening:
+            if self._client is None:
+                self._client = await open_store(self._settings)
+            return self._client
+
+    async def _disconnect(self, client: AsyncClient | None) -> None:
+        if client is not None and client is self._client:
+            self._client = None
+            await client.close()
+
+    def _note(self, *, down: bool, **facts: str) -> None:
+        store_up.set(not down)
+        if down and not self._down:
+            log.warning("store not ready, waiting", **facts)
+        elif self._down and not down:
+            log.info("store is back", **facts)
+        self._down = down
+
+
+class Lane:
+    """A topic's way into its table: what waits here is inserted together, then acknowledged."""
+
+    def __init__(self, table: Table, store: PatientStore, settings: Settings) -> None:
+        self._table = table.name
+        self._store = store
+        self._flush_s = settings.recorder_flush_s
+        self._max_rows = settings.recorder_max_rows
+        self._waiting: asyncio.Queue[tuple[EventT[Any], pa.RecordBatch] | None] = asyncio.Queue(WAITING_FRAMES)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to insert."""
+        self._task = asyncio.create_task(self._run())
+
+    async def put(self, event: EventT[Any], batch: pa.RecordBatch) -> None:
+        """Hand over a frame's rows; waits while the lane is full."""
+        await self._waiting.put((event, batch))
+
+    async def stop(self) -> None:
+        """Insert what is here and end. Without a store that goes on for ever; cancelled, nothing is acknowledged."""
+        if self._task is not None:
+            try:
+                await self._waiting.put(None)
+                await self._task
+            finally:
+                self._task.cancel()
+
+    async def _run(self) -> None:
+        open_ = True
+        while open_:
+            gathered, open_ = await self._gather()
+            rows = pa.Table.from_batches([batch for _, batch in gathered]) if gathered else None
+            if rows is not None and rows.num_rows:
+                await self._store.insert(self._table, rows)
+                rows_inserted.labels(self._table).inc(rows.num_rows)
+            for event, _ in gathered:
+                event.ack()
+
+    async def _gather(self) -> tuple[list[tuple[EventT[Any], pa.RecordBatch]], bool]:
+        """The frames of one insert, and whether more may come."""
+        first = await self._waiting.get()
+        if first is None:
+            return [], False
+        gathered = [first]
+        rows = first[1].num_rows
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._flush_s):
+                while rows < self._max_rows:
+                    following = await self._waiting.get()
+                    if following is None:
+                        return gathered, False
+                    gathered.append(following)
+                    rows += following[1].num_rows
+        return gathered, True
+
+
+class Recorder:
+    """Wires the lanes to Kafka. ``app`` is the Faust app to run."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._store = PatientStore(settings)
+        self._log = KafkaLog(settings.kafka)
+        self._lanes = {topic: Lane(table, self._store, settings) for topic, table in TABLES.items()}
+        self.app = self._build_app(settings)
+
+    def _build_app(self, settings: Settings) -> FramedApp:
+        app = framed_app(RECORDER_GROUP, settings, TABLES, broker_max_poll_interval=MAX_POLL_INTERVAL_S)
+        for topic in TABLES:
+            app.agent(app.topic(topic, value_serializer="raw", key_serializer="raw"), name=f"record.{topic}")(
+                self._record
+            )
+        app.prepare = self._start
+        app.drain = self._drain
+        return app
+
+    async def _start(self) -> None:
+        await self._log.start()
+        for lane in self._lanes.values():
+            lane.start()
+
+    async def _record(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            frame: Frame = event.value
+            rows = read_frame(frame)
+            if rows.bad:
+                await self._report(frame, rows.bad)
+            await self._lanes[frame.topic].put(event, rows.batch)
+
+    async def _report(self, frame: Frame, bad: list[tuple[int, str]]) -> None:
+        """Count and log what nobody can read; pings go to their topic of rejects, with the reason."""
+        index, reason = bad[0]
+        bad_records.labels(frame.topic).inc(len(bad))
+        log.warning(
+            "unreadable records",
+            topic=frame.topic,
+            partition=frame.partition,
+            records=len(bad),
+            first_offset=frame.first_offset + index,
+            reason=reason.partition(":")[0],
+        )
+        if frame.topic == PINGS.name:
+            await self._reject([("", encode(_rejected(frame, index, reason))) for index, reason in bad])
+
+    async def _reject(self, records: list[tuple[str, bytes | None]]) -> None:
+        for pause_s in _pauses():
+            try:
+                await self._log.append(PINGS_REJECTED, records)
+            except LogUnavailable:
+                await asyncio.sleep(pause_s)
+            else:
+                return
+
+    async def _drain(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                await asyncio.gather(*(lane.stop() for lane in self._lanes.values()))
+        await self._store.close()
+        await self._log.stop()
+
+
+def _rejected(frame: Frame, index: int, reason: str) -> RejectedPing:
+    return RejectedPing(
+        device_id="",
+        code=reason.partition(":")[0],
+        reason=reason,
+        received_at=Instant(frame.timestamps_ms[index]),
+        protocol="kafka",
+        raw=(frame.values[index] or b"")[:MAX_RAW_BYTES].decode(errors="replace"),
+    )
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds to wait before each further try, without end."""
+    pause_s = FIRST_PAUSE_S
+    while True:
+        yield pause_s
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
