@@ -1,7 +1,8 @@
-"""Logs: one shape for every process, its own lines and its libraries' alike, on standard error."""
+"""Logs: one shape for every process, its own lines and its libraries' alike."""
 
 import logging
 import sys
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -24,19 +25,26 @@ _QUIET: Final = {
 }
 
 
-def configure_logging(settings: Settings) -> None:
-    """Send structlog and the standard library's logging the same way, by ``log_level`` and ``log_format``."""
+def configure_logging(settings: Settings, path: Path | None = None) -> None:
+    """Send structlog and the standard library's logging the same way, by ``log_level`` and ``log_format``.
+
+    They go to standard error, or to the file at ``path`` where standard error belongs to people.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.FileHandler(path, delay=True) if path else logging.StreamHandler(sys.stderr)
+    to_terminal = path is None and sys.stderr.isatty()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(settings)],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_renderers(settings, colors=to_terminal),
+            ],
         )
     )
     root = logging.getLogger()
@@ -56,7 +64,7 @@ def configure_logging(settings: Settings) -> None:
     )
 
 
-def _renderers(settings: Settings) -> list[Processor]:
+def _renderers(settings: Settings, *, colors: bool) -> list[Processor]:
     if settings.log_format == "json":
         return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    return [structlog.dev.ConsoleRenderer(colors=colors)]

@@ -71,12 +71,17 @@ class _Kept:
 class Supervisor:
     """Children by role, in the order they were started. Not thread-safe: use it from the main thread alone.
 
-    ``on_change`` is called with the pids by role whenever they change.
+    ``on_change`` is called with the pids by role whenever they change, ``say`` with a line for people when one died.
     """
 
-    def __init__(self, on_change: Callable[[dict[str, int]], None] | None = None) -> None:
+    def __init__(
+        self,
+        on_change: Callable[[dict[str, int]], None] = lambda _pids: None,
+        say: Callable[[str], None] = lambda _line: None,
+    ) -> None:
         self._kept: dict[str, _Kept] = {}
-        self._on_change = on_change or (lambda _pids: None)
+        self._on_change = on_change
+        self._say = say
 
     @property
     def pids(self) -> dict[str, int]:
@@ -135,6 +140,7 @@ class Supervisor:
     def _wait_before_restart(self, role: str, kept: _Kept, why: str, lived_s: float) -> None:
         delay_s = restart_delay_s(kept.failures)
         kept.restart_at = time.monotonic() + delay_s
+        self._say(f"{role} died after {lived_s:.0f} s ({why}), starting it again in {delay_s:g} s")
         log.warning("died", role=role, how=why, lived_s=round(lived_s, 1), restart_in_s=delay_s)
 
 

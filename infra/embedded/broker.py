@@ -18,7 +18,13 @@ from infra.errors import CommandError
 
 _HOST: Final = "127.0.0.1"
 _LOG4J: Final = Path(__file__).with_name("broker-log4j2.properties")
-_JVM_FLAGS: Final = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError")
+_JVM_FLAGS: Final = (
+    "-Xms128m",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:+ExitOnOutOfMemoryError",
+    "--enable-native-access=ALL-UNNAMED",
+)
 _FORMAT_DEADLINE_S: Final = 60.0
 
 # Retention goes by the time of arrival at the broker (LogAppendTime): a trace of 2019 sent today is today's news.

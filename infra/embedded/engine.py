@@ -138,7 +138,7 @@ def _summary(**counts: Any) -> str:
 
 def _write_config(data_dir: Path) -> Path:
     """`BACKUP … TO File('name')` writes beside the data, nowhere else."""
-    path = data_dir.parent / f"{data_dir.name}.xml"
+    path = data_dir.parent / "config.xml"
     backups = data_dir.parent / "backups"
     path.write_text(
         f"<clickhouse><backups><allowed_path>{backups}/</allowed_path></backups></clickhouse>\n", encoding="utf-8"

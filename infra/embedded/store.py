@@ -21,7 +21,7 @@ class Store:
     """
 
     def __init__(self, state_dir: Path, port: int = 0, database: str = "onsite") -> None:
-        self._dir = state_dir.resolve() / "clickhouse"
+        self._dir = state_dir.resolve() / "clickhouse" / "data"
         self._log_path = state_dir.resolve() / "logs" / "store.log"
         self._port = port
         self._database = database

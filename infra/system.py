@@ -1,0 +1,244 @@
+"""The whole system on one machine: broker, store and Onsite's own processes under one supervisor.
+
+What others need to know of it stands in ``STATE/onsite.json``, there only while the system is ready.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from infra.embedded.broker import Broker
+from infra.embedded.ports import port_or_free
+from infra.embedded.store import Store
+from infra.errors import CommandError
+from infra.supervisor import Command, Supervisor
+from schemas import wire
+from schemas.clock import Clock
+from schemas.key import ApiKey
+from schemas.settings import Settings
+from schemas.topics import KEYS
+from stream.kafka import KafkaLog
+
+log = structlog.get_logger()
+
+BROKER_PORT: Final = 9092
+STORE_PORT: Final = 8123
+API_PORT: Final = 8080
+ROLES: Final = ("tracker", "recorder", "api")
+"""Onsite's own processes in the order they are started; each is a command of that name."""
+
+_READY_DEADLINE_S: Final = 90.0
+_STOP_DEADLINE_S: Final = 15.0
+_LOOPBACK_OF: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user asked for. ``api_port`` None: the usual one, another if it is taken."""
+
+    state_dir: Path
+    host: str
+    api_port: int | None
+    clock: Clock
+
+
+@contextmanager
+def hold(state_dir: Path) -> Iterator[None]:
+    """Hold the state folder for this process alone.
+
+    Raises:
+        CommandError: another process holds it.
+    """
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with (state_dir / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise CommandError(
+                f"the state folder {state_dir} is in use by process {lock.read().strip() or 'unknown'}; "
+                "stop that one, or choose another folder with --state"
+            ) from error
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+class System:
+    """Starts, watches and stops everything. ``say`` is told in a few words what is going on."""
+
+    def __init__(self, wanted: Wanted, say: Callable[[str], None]) -> None:
+        self._wanted = wanted
+        self._say = say
+        self._ready = False
+        self._ready_path = wanted.state_dir / "onsite.json"
+        self._supervisor = Supervisor(self._pids_changed, say)
+        self._broker = Broker(wanted.state_dir, self._port(BROKER_PORT, "the broker"), self._tell_of_download)
+        self._store = Store(wanted.state_dir, self._port(STORE_PORT, "the store"))
+        clock = wanted.clock
+        self.settings = Settings(
+            kafka=self._broker.address,
+            clickhouse=self._store.url,
+            data_dir=wanted.state_dir / "data",
+            host=wanted.host,
+            port=self._api_port(),
+            clock_rate=clock.rate,
+            clock_start_ms=clock.start_ms,
+            clock_origin_ms=clock.origin_ms,
+        )
+
+    @property
+    def api_url(self) -> str:
+        """Where the API is reached from this machine."""
+        return f"http://{_LOOPBACK_OF.get(self._wanted.host, self._wanted.host)}:{self.settings.port}"
+
+    @property
+    def admin_key_path(self) -> Path:
+        """The file with the local admin key."""
+        return self._wanted.state_dir / "admin.key"
+
+    @property
+    def logs_dir(self) -> Path:
+        """One log a role."""
+        return self._wanted.state_dir / "logs"
+
+    def start(self) -> None:
+        """Bring everything up and return when the API says it is ready.
+
+        Raises:
+            CommandError: something did not start, or is not ready in time.
+        """
+        self._ready_path.unlink(missing_ok=True)
+        self.settings.data_dir.mkdir(exist_ok=True)
+        self._say("starting the store and the broker")
+        self._supervisor.start("store", self._store)
+        self._supervisor.start("broker", self._broker)
+        from infra.migrations import migrate  # slow to import: meanwhile the broker starts
+
+        self._store.wait_ready()
+        self._broker.wait_ready()
+        self._say("looking after tables and topics")
+        asyncio.run(migrate(self.settings))
+        ensure_admin_key(self.settings, self.admin_key_path)
+        self._say(f"starting {', '.join(ROLES)}")
+        environment = environment_of(self.settings)
+        for role in ROLES:
+            argv = [sys.executable, "-m", "infra.cli", role]
+            self._supervisor.start(role, Command(argv, self.logs_dir / f"{role}.log", environment), _STOP_DEADLINE_S)
+        self._wait_until_ready()
+        self._ready = True
+        self._pids_changed(self._supervisor.pids)
+
+    def watch(self) -> None:
+        """Keep everything running, for ever."""
+        self._supervisor.watch()
+
+    def stop(self) -> None:
+        """Stop everything; afterwards no process is left."""
+        self._ready = False
+        self._ready_path.unlink(missing_ok=True)
+        self._supervisor.stop()
+
+    def _wait_until_ready(self) -> None:
+        give_up = time.monotonic() + _READY_DEADLINE_S
+        missing = ""
+
+        def done() -> bool:
+            nonlocal missing
+            missing = what_is_missing(self.api_url)
+            return not missing or time.monotonic() > give_up
+
+        self._supervisor.watch(until=done)
+        if missing:
+            raise CommandError(
+                f"the system is not ready after {_READY_DEADLINE_S:.0f} s: {missing}; the logs are in {self.logs_dir}"
+            )
+
+    def _pids_changed(self, pids: dict[str, int]) -> None:
+        if not self._ready:
+            return
+        facts = {
+            "api": self.api_url,
+            "sql": self._store.url,
+            "kafka": self._broker.address,
+            "admin_key_file": str(self.admin_key_path),
+            "logs": str(self.logs_dir),
+            "pid": os.getpid(),
+            "pids": pids,
+        }
+        fresh = self._ready_path.with_suffix(".json.new")
+        fresh.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        fresh.replace(self._ready_path)
+
+    def _api_port(self) -> int:
+        asked = self._wanted.api_port
+        if asked is None:
+            return self._port(API_PORT, "the API", self._wanted.host)
+        if asked and port_or_free(asked, self._wanted.host) != asked:
+            raise CommandError(f"port {asked} on {self._wanted.host} is taken; choose another with --port, 0 takes any")
+        return asked or port_or_free(0, self._wanted.host)
+
+    def _port(self, usual: int, who: str, host: str = "127.0.0.1") -> int:
+        port = port_or_free(usual, host)
+        if port != usual:
+            self._say(f"port {usual} is taken, {who} listens on {port}")
+        return port
+
+    def _tell_of_download(self, jars: int) -> None:
+        self._say(f"fetching Kafka, {jars} files, this one time (about 45 MB)")
+
+
+def ensure_admin_key(settings: Settings, path: Path) -> None:
+    """Create the local administrator's key on the first start: the secret in ``path``, its hash in the log."""
+    if path.exists():
+        return
+    key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    secret_hash = hashlib.sha256(secret.encode()).hexdigest()
+    asyncio.run(_publish(settings, ApiKey(key_id, "local admin", "admin", secret_hash, settings.clock().now_ms())))
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(f"onsite_{key_id}_{secret}\n")
+    fresh.replace(path)
+
+
+async def _publish(settings: Settings, key: ApiKey) -> None:
+    kafka = KafkaLog(settings.kafka)
+    await kafka.start()
+    try:
+        await kafka.append(KEYS, [(key.key_id, wire.encode(key))])
+    finally:
+        await kafka.stop()
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The environment from which another process reads the same settings."""
+    return {f"ONSITE_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
+
+
+def what_is_missing(api_url: str) -> str:
+    """Why the API is not ready, in a few words; "" when it is."""
+    try:
+        with urllib.request.urlopen(f"{api_url}/readyz", timeout=5):
+            return ""
+    except urllib.error.HTTPError as error:
+        with error:
+            checks = json.load(error).get("checks", {})
+        return ", ".join(f"{name}: {state}" for name, state in checks.items() if state != "ok") or str(error)
+    except (OSError, ValueError) as error:
+        return f"the API does not answer ({error})"
