@@ -21,12 +21,17 @@ LATEST_TS_MS: Final = 253_402_300_799_999
 
 MAX_DEVICE_ID_CHARS: Final = 200
 
+MAX_TEXT_CHARS: Final = 200
+"""Of ``ping_id``, ``activity`` and ``source``."""
+
+_MAX_DETAIL_CHARS: Final = 300
+
 
 class PingError(ValueError):
     """A ping that is refused: ``code`` for counting, the message for people."""
 
     def __init__(self, code: str, detail: str) -> None:
-        super().__init__(f"{code}: {detail}")
+        super().__init__(f"{code}: {detail[:_MAX_DETAIL_CHARS]}")
         self.code = code
 
 
@@ -71,7 +76,7 @@ _OPTIONAL_RANGES: Final[dict[str, tuple[float, float]]] = {
     "received_ms": (-math.inf, LATEST_MS),
 }
 _TIMES: Final = ("ts", "sent_at", "received_at")
-_TEXTS: Final = ("device_id", "ping_id", "activity", "source")
+_OPTIONAL_TEXTS: Final = ("ping_id", "activity", "source")
 
 
 def read_ping(fields: object) -> Ping:
@@ -102,23 +107,27 @@ def read_ping(fields: object) -> Ping:
         ping = msgspec.convert(values, Ping, strict=False)
     except msgspec.ValidationError as error:
         raise PingError("bad_field", str(error)) from error
-    for name in _TEXTS:
-        if not _is_unicode(getattr(ping, name)):
-            raise PingError("bad_field", f"{name} holds half a surrogate pair")
+    if not is_unicode(ping.device_id):
+        raise PingError("bad_device_id", "device_id holds half a surrogate pair")
     leave_out_impossible(ping)
     return ping
 
 
 def leave_out_impossible(ping: Ping) -> None:
-    """Set optional fields that are out of their range to None, in place."""
+    """Set optional fields that are out of their range, empty, too long or no Unicode to None, in place."""
     for name, (low, high) in _OPTIONAL_RANGES.items():
         value = getattr(ping, name)
         if value is not None and not low <= value <= high:
             setattr(ping, name, None)
+    for name in _OPTIONAL_TEXTS:
+        text = getattr(ping, name)
+        if text is not None and not (0 < len(text) <= MAX_TEXT_CHARS and is_unicode(text)):
+            setattr(ping, name, None)
 
 
-def _is_unicode(text: str | None) -> bool:
-    if text is None or text.isascii():
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 can write it: JSON lets half a surrogate pair through."""
+    if text.isascii():
         return True
     try:
         text.encode()
@@ -132,8 +141,10 @@ def check_ping(ping: Ping, received_ms: int | None) -> None:
 
     ``received_ms`` is the server's clock, None where there is none (a file). Raises PingError.
     """
-    if not 0 < len(ping.device_id) <= MAX_DEVICE_ID_CHARS:
-        raise PingError("bad_device_id", f"device_id must have 1 to {MAX_DEVICE_ID_CHARS} characters")
+    if not ping.device_id:
+        raise PingError("missing_field", "device_id is required")
+    if len(ping.device_id) > MAX_DEVICE_ID_CHARS:
+        raise PingError("bad_device_id", f"device_id has more than {MAX_DEVICE_ID_CHARS} characters")
     if not -90.0 <= ping.lat <= 90.0:
         raise PingError("lat_out_of_range", f"{ping.lat} is not within -90..90")
     if not -180.0 <= ping.lon <= 180.0:

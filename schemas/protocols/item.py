@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from schemas.ping import Ping, PingError, check_ping, read_ping
+from schemas.ping import MAX_DEVICE_ID_CHARS, Ping, PingError, check_ping, is_unicode, read_ping
 
 
 class BodyError(ValueError):
@@ -11,7 +11,9 @@ class BodyError(ValueError):
 
 @dataclass(frozen=True)
 class Rejected:
-    """The item at ``index`` (from 0) was refused: ``code`` for counting, ``reason`` for people, ``raw`` what came."""
+    """The item at ``index`` (from 0) was refused: ``code`` for counting, ``reason`` for people, ``raw`` what came.
+
+    ``device_id`` is empty where it could not be read."""
 
     index: int
     code: str
@@ -22,7 +24,8 @@ class Rejected:
     @classmethod
     def because(cls, error: PingError, index: int, raw: bytes, device_id: object = "") -> "Rejected":
         """The rejection that an error stands for."""
-        return cls(index, error.code, str(error), raw, device_id if isinstance(device_id, str) else "")
+        nameable = isinstance(device_id, str) and len(device_id) <= MAX_DEVICE_ID_CHARS and is_unicode(device_id)
+        return cls(index, error.code, str(error), raw, str(device_id) if nameable else "")
 
 
 def read_item(index: int, fields: object, raw: bytes, received_ms: int | None) -> Ping | Rejected:

@@ -11,7 +11,12 @@ from schemas.protocols.item import BodyError, Rejected, read_item
 from schemas.times import parse_instant
 
 
-class WirePing(msgspec.Struct, gc=False, rename={"ts_ms": "ts", "sent_ms": "sent_at", "received_ms": "received_at"}):
+class WirePing(
+    msgspec.Struct,
+    gc=False,
+    omit_defaults=True,
+    rename={"ts_ms": "ts", "sent_ms": "sent_at", "received_ms": "received_at"},
+):
     """A ping as well-behaved clients write it; what this cannot hold is read the patient way, item by item."""
 
     device_id: str

@@ -1,0 +1,114 @@
+"""What the API answers with: JSON of records, pages, and the shapes of its own."""
+
+import base64
+import binascii
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from starlette.responses import Response
+
+from schemas import wire
+from schemas.live import DeviceState
+from schemas.times import Instant
+from schemas.visit import Visit
+
+T = TypeVar("T")
+
+
+class JSONAnswer(Response):
+    """A response whose content is a record, or lists and dicts of records."""
+
+    media_type = "application/json"
+
+    def __init__(
+        self,
+        content: object,
+        status_code: int = 200,
+        headers: dict[str, str] | None = None,
+        media_type: str | None = None,
+    ) -> None:
+        super().__init__(content, status_code, headers, media_type)
+
+    def render(self, content: Any) -> bytes:
+        """Encode."""
+        return wire.encode(content)
+
+
+class RejectedItem(msgspec.Struct):
+    """An item of a request that was refused, by its place in the request, from 0."""
+
+    index: int
+    reason: str
+
+
+class PingsAnswer(msgspec.Struct):
+    """How many pings are safe in the log, and which were refused."""
+
+    accepted: int
+    rejected: list[RejectedItem]
+
+
+class RejectedFence(msgspec.Struct):
+    """A feature of an import that was refused."""
+
+    index: int
+    fence_id: str | None
+    reason: str
+
+
+class ImportAnswer(msgspec.Struct):
+    """How many fences were created or changed, how many were as stated already, and which were refused."""
+
+    imported: int
+    unchanged: int
+    rejected: list[RejectedFence]
+
+
+class Device(msgspec.Struct, rename={"ts_ms": "ts", "updated_ms": "updated_at"}):
+    """The live state of a device; ``age_s`` is the age of its newest fix."""
+
+    device_id: str
+    state: DeviceState
+    ts_ms: Instant
+    age_s: float
+    lat: float
+    lon: float
+    accuracy_m: float | None
+    speed_mps: float | None
+    bearing_deg: float | None
+    battery: float | None
+    open_visits: list[str]
+    updated_ms: Instant
+
+
+class VisitAnswer(Visit, frozen=True):
+    """The newest revision of a visit, and every revision of it, the first one first."""
+
+    revisions: list[Visit]
+
+
+class Page(msgspec.Struct, Generic[T]):
+    """Some of a list; ``next_cursor`` asks for the following ones, None at the end."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+class Readiness(msgspec.Struct):
+    """Whether the process can serve, and each thing it depends on: ``ok`` or what is wrong."""
+
+    ready: bool
+    checks: dict[str, str]
+
+
+def write_cursor(place: object) -> str:
+    """An opaque cursor of a place in a list."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def read_cursor(cursor: str, kind: type[T]) -> T:
+    """The place of a cursor; raises ValueError for one that was not written here."""
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=kind)
+    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise ValueError("not a cursor of this list") from error

@@ -1,0 +1,62 @@
+"""Who may do what: bearer keys, and one table of roles."""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Annotated, Final, Literal
+
+from fastapi import Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api.problems import Problem, unavailable
+from api.services import services_of
+from schemas.key import ApiKey, Role
+
+Permission = Literal["pings:write", "devices:read", "fences:read", "fences:write", "visits:read"]
+
+_READ: Final[frozenset[Permission]] = frozenset({"devices:read", "fences:read", "visits:read"})
+
+PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
+    "admin": _READ | {"pings:write", "fences:write"},
+    "viewer": _READ,
+    "device": frozenset({"pings:write"}),
+}
+"""The one table of roles and what they may do."""
+
+_bearer = HTTPBearer(auto_error=False, description="An API key: `onsite keys create`")
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+
+
+def allow(permission: Permission) -> Callable[..., ApiKey]:
+    """A dependency that lets a request pass when its key's role has the permission; gives the key."""
+
+    async def check(request: Request, credentials: _Credentials) -> ApiKey:
+        key = _authenticate(request, credentials)
+        if permission not in PERMISSIONS[key.role]:
+            raise Problem(403, "forbidden", f"the role {key.role} does not have the permission {permission}")
+        return key
+
+    return check  # type: ignore[return-value]
+
+
+def _authenticate(request: Request, credentials: HTTPAuthorizationCredentials | None) -> ApiKey:
+    if credentials is None:
+        raise _unauthorized("send the header Authorization: Bearer <key>")
+    keys = services_of(request).keys
+    prefix, _, rest = credentials.credentials.partition("_")
+    key_id, _, secret = rest.partition("_")
+    key = keys.records.get(key_id) if prefix == "onsite" else None
+    # Compared for an unknown key too: how long the answer takes says nothing of which keys exist.
+    secret_hash = hashlib.sha256(secret.encode()).hexdigest()
+    matches = hmac.compare_digest(secret_hash, key.secret_hash if key else "0" * 64)
+    if key is None or not matches:
+        if not keys.is_caught_up:
+            raise unavailable("the keys are still being read")
+        raise _unauthorized("the key is not known")
+    if key.revoked_at is not None:
+        raise _unauthorized("the key was revoked")
+    return key
+
+
+def _unauthorized(detail: str) -> Problem:
+    return Problem(401, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})

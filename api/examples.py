@@ -1,0 +1,214 @@
+"""Examples for the OpenAPI document: of every body and every answer. FastAPI drops nulls, so there are none."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+PING: Final = {
+    "device_id": "van-12",
+    "ts": "2026-03-02T08:15:00Z",
+    "lat": 53.4084,
+    "lon": -2.9916,
+    "accuracy_m": 8.0,
+    "speed_mps": 0.4,
+    "battery": 0.83,
+    "sent_at": "2026-03-02T08:15:02Z",
+}
+
+PINGS_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "description": "One ping, an array, one a line, or CSV with the names as columns; gzip is understood.",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "anyOf": [
+                        {"$ref": "#/components/schemas/Ping"},
+                        {"type": "array", "items": {"$ref": "#/components/schemas/Ping"}},
+                    ]
+                },
+                "examples": {"one": {"value": PING}, "array": {"value": [PING]}},
+            },
+            "application/x-ndjson": {
+                "schema": {"type": "string"},
+                "example": '{"device_id":"van-12","ts":"2026-03-02T08:15:00Z","lat":53.4084,"lon":-2.9916}\n'
+                '{"device_id":"van-12","ts":"2026-03-02T08:15:10Z","lat":53.4085,"lon":-2.9914}\n',
+            },
+            "text/csv": {
+                "schema": {"type": "string"},
+                "example": "device_id,ts,lat,lon,accuracy_m\nvan-12,2026-03-02T08:15:00Z,53.4084,-2.9916,8\n",
+            },
+        },
+    }
+}
+
+PINGS_ANSWER: Final = {
+    "accepted": 1,
+    "rejected": [{"index": 1, "reason": "lat_out_of_range: 91.0 is not within -90..90"}],
+}
+
+DEVICE: Final = {
+    "device_id": "van-12",
+    "state": "on_site",
+    "ts": "2026-03-02T08:15:00.000Z",
+    "age_s": 4.2,
+    "lat": 53.4084,
+    "lon": -2.9916,
+    "accuracy_m": 8.0,
+    "speed_mps": 0.4,
+    "bearing_deg": 271.0,
+    "battery": 0.83,
+    "open_visits": ["4f1c2a9be07d"],
+    "updated_at": "2026-03-02T08:15:03.100Z",
+}
+
+DEVICES: Final = {"items": [DEVICE], "next_cursor": "InZhbi0xMiI"}
+
+TRACK: Final = {
+    "type": "Feature",
+    "id": "van-12",
+    "geometry": {"type": "LineString", "coordinates": [[-2.9916, 53.4084], [-2.9914, 53.4085]]},
+    "properties": {
+        "device_id": "van-12",
+        "times": ["2026-03-02T08:15:00.000Z", "2026-03-02T08:15:10.000Z"],
+        "accuracy_m": [8.0, None],
+        "fixes": 2,
+        "truncated": False,
+    },
+}
+
+FENCE: Final = {
+    "type": "Feature",
+    "id": "site-7",
+    "geometry": {"type": "Point", "coordinates": [-2.9916, 53.4084]},
+    "properties": {
+        "fence_id": "site-7",
+        "kind": "site",
+        "version": 1,
+        "name": "Royal Liver Building",
+        "min_on_site_s": 180.0,
+        "radius_m": 60.0,
+        "updated_at": "2026-03-01T10:00:00.000Z",
+    },
+}
+
+FENCES: Final = {"type": "FeatureCollection", "features": [FENCE], "next_cursor": "InNpdGUtNyI"}
+
+_NEW_FENCE: Final = {
+    "type": "Feature",
+    "geometry": {"type": "Point", "coordinates": [-2.9916, 53.4084]},
+    "properties": {"name": "Royal Liver Building", "radius_m": 60, "min_on_site_s": 180},
+}
+
+FENCE_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "description": "Polygon, MultiPolygon, or Point and LineString with `radius_m`.",
+        "content": {
+            "application/geo+json": {"schema": {"$ref": "#/components/schemas/Feature"}, "example": _NEW_FENCE}
+        },
+    }
+}
+
+IMPORT_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "description": "Each feature has its `fence_id` as a property, or an `id`.",
+        "content": {
+            "application/geo+json": {
+                "schema": {"$ref": "#/components/schemas/FeatureCollection"},
+                "example": {"type": "FeatureCollection", "features": [FENCE]},
+            }
+        },
+    }
+}
+
+IMPORT_ANSWER: Final = {
+    "imported": 214,
+    "unchanged": 3,
+    "rejected": [
+        {"index": 12, "fence_id": "site-12", "reason": "fence 'site-12': the polygon's ring 0 crosses itself"}
+    ],
+}
+
+VISIT: Final = {
+    "visit_id": "4f1c2a9be07d",
+    "device_id": "van-12",
+    "fence_id": "site-7",
+    "fence_version": 1,
+    "job_id": "job-31",
+    "state": "closed",
+    "revision": 3,
+    "arrived_at": "2026-03-02T08:14:50.000Z",
+    "arrived_earliest": "2026-03-02T08:14:40.000Z",
+    "arrived_latest": "2026-03-02T08:15:00.000Z",
+    "departed_at": "2026-03-02T09:02:05.000Z",
+    "departed_earliest": "2026-03-02T09:02:00.000Z",
+    "departed_latest": "2026-03-02T09:02:10.000Z",
+    "on_site_s": 2835.0,
+    "on_site_min_s": 2820.0,
+    "on_site_max_s": 2850.0,
+    "confidence": 0.97,
+    "reason": "departed",
+    "fixes": 281,
+}
+
+VISITS: Final = {"items": [VISIT], "next_cursor": "InNpdGUtNyI"}
+
+VISIT_ANSWER: Final = {**VISIT, "revisions": [VISIT]}
+
+READY: Final = {
+    "ready": True,
+    "checks": {"broker": "ok", "store": "ok", "keys": "ok", "fences": "ok", "devices": "ok"},
+}
+NOT_READY: Final = {
+    "ready": False,
+    "checks": {**READY["checks"], "store": "the store does not answer"},  # type: ignore[dict-item]
+}
+
+METRICS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "Prometheus' text format",
+        "content": {"text/plain": {"schema": {"type": "string"}, "example": "onsite_pings_accepted_total 36804.0\n"}},
+    }
+}
+
+_PROBLEMS: Final = {
+    400: ("malformed_body", "malformed JSON: Expecting value: line 1 column 1 (char 0)"),
+    401: ("unauthorized", "send the header Authorization: Bearer <key>"),
+    403: ("forbidden", "the role device does not have the permission fences:write"),
+    404: ("unknown_device", "no fix of a device 'van-13' was ever seen"),
+    410: ("fence_gone", "the fence 'site-7' has ended; see /v1/fences/site-7/versions"),
+    412: ("changed", "the fence is not in the state that If-Match asks for"),
+    413: ("body_too_large", "the body exceeds 2097152 bytes"),
+    415: ("unsupported_media_type", "content type 'text/html'; understood are application/json, text/csv"),
+    503: ("unavailable", "the broker has not confirmed within 10 s"),
+}
+_GEOJSON_TYPES: Final = ("Feature", "FeatureCollection")
+
+
+def problem(status: int) -> dict[str, Any]:
+    """The OpenAPI response of an error."""
+    code, detail = _PROBLEMS[status]
+    phrase = HTTPStatus(status).phrase
+    example = {"type": f"urn:onsite:problem:{code}", "title": phrase, "status": status, "code": code, "detail": detail}
+    return {
+        "description": phrase,
+        "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}, "example": example}
+        },
+    }
+
+
+def answers(status: int, description: str, schema: str | None, example: Any, *errors: int) -> dict[int | str, Any]:
+    """The OpenAPI responses of a route: its good answer with an example, and the errors it can give.
+
+    ``schema`` names a component; for GeoJSON it is told by the example.
+    """
+    answer: dict[str, Any] = {"description": description}
+    if example is not None:
+        kind = example.get("type") if isinstance(example, dict) else None
+        media_type = "application/geo+json" if kind in _GEOJSON_TYPES else "application/json"
+        name = kind if kind in _GEOJSON_TYPES else schema
+        reference = {"$ref": f"#/components/schemas/{name}"} if name else {"type": "object"}
+        answer["content"] = {media_type: {"schema": reference, "example": example}}
+    return {status: answer, **{error: problem(error) for error in errors}}

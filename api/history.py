@@ -1,0 +1,109 @@
+"""What the store remembers, read from ClickHouse. Every value travels as a bound parameter."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from api.ports import StoreUnavailable, VisitQuery
+from schemas import wire
+from schemas.ping import Ping
+from schemas.visit import Visit
+
+log = structlog.get_logger()
+
+_VISIT: Final = """
+    visit_id, device_id, fence_id, fence_version, job_id, state, revision,
+    toUnixTimestamp64Milli(arrived_at) AS arrived_at,
+    toUnixTimestamp64Milli(arrived_earliest) AS arrived_earliest,
+    toUnixTimestamp64Milli(arrived_latest) AS arrived_latest,
+    toUnixTimestamp64Milli(departed_at) AS departed_at,
+    toUnixTimestamp64Milli(departed_earliest) AS departed_earliest,
+    toUnixTimestamp64Milli(departed_latest) AS departed_latest,
+    on_site_s, on_site_min_s, on_site_max_s, round(toFloat64(confidence), 6) AS confidence, reason, fixes
+"""
+
+_TRACK: Final = """
+SELECT toUnixTimestamp64Milli(ts) AS ts_ms, lat, lon, accuracy_m, speed_mps
+FROM pings FINAL
+WHERE device_id = {device_id:String}
+  AND ts >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
+ORDER BY ts, lat_e7, lon_e7
+LIMIT {limit:UInt32}
+"""
+
+_REVISIONS: Final = f"SELECT {_VISIT} FROM visit_revisions FINAL WHERE visit_id = {{visit_id:String}} ORDER BY revision"
+
+_CONDITIONS: Final = {
+    "device_id": "device_id = {device_id:String}",
+    "fence_id": "fence_id = {fence_id:String}",
+    "job_id": "job_id = {job_id:String}",
+    "state": "state = {state:String}",
+    "from_ms": "(departed_at IS NULL OR departed_at > fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC'))",
+    "to_ms": "visits.arrived_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
+}
+"""What each filter of a VisitQuery asks for."""
+
+
+class ClickHouseHistory:
+    """The History port. ``connect`` opens a clickhouse-connect AsyncClient; it is called when first needed."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
+        self._connect = connect
+        self._client: Any = None
+
+    async def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def track(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> list[Ping]:
+        """As in the port."""
+        rows = await self._rows(_TRACK, {"device_id": device_id, "from_ms": from_ms, "to_ms": to_ms, "limit": limit})
+        return [Ping(device_id, ts, lat, lon, accuracy, speed) for ts, lat, lon, accuracy, speed in rows]
+
+    async def visits(self, query: VisitQuery) -> list[Visit]:
+        """As in the port."""
+        parameters: dict[str, Any] = {
+            name: value for name in _CONDITIONS if (value := getattr(query, name)) is not None
+        }
+        conditions = [_CONDITIONS[name] for name in parameters]
+        if query.state is None:
+            conditions.append("state != 'retracted'")
+        if query.after is not None:
+            parameters["after_ms"], parameters["after_id"] = query.after
+            conditions.append(
+                "(visits.arrived_at, visit_id) > (fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC'), {after_id:String})"
+            )
+        parameters["limit"] = query.limit
+        sql = (
+            f"SELECT {_VISIT} FROM visits FINAL WHERE {' AND '.join(conditions)} "
+            "ORDER BY visits.arrived_at, visit_id LIMIT {limit:UInt32}"
+        )
+        return await self._visits(sql, parameters)
+
+    async def revisions(self, visit_id: str) -> list[Visit]:
+        """As in the port."""
+        return await self._visits(_REVISIONS, {"visit_id": visit_id})
+
+    async def ready(self) -> None:
+        """As in the port."""
+        await self._rows("SELECT 1", {})
+
+    async def _visits(self, sql: str, parameters: dict[str, Any]) -> list[Visit]:
+        names = Visit.__struct_encode_fields__
+        return [
+            wire.from_builtins(Visit, dict(zip(names, row, strict=True))) for row in await self._rows(sql, parameters)
+        ]
+
+    async def _rows(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        try:
+            if self._client is None:
+                self._client = await self._connect()
+            result = await self._client.query(sql, parameters=parameters)
+        except (ClickHouseError, OSError, TimeoutError) as error:
+            log.warning("store not answering", error=str(error))
+            raise StoreUnavailable("the store does not answer") from error
+        rows: list[tuple[Any, ...]] = list(result.result_rows)
+        return rows

@@ -1,0 +1,117 @@
+"""The OpenAPI document: FastAPI's, with the records' own JSON Schemas and the errors every route shares."""
+
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api import answers, examples
+from schemas import wire
+from schemas.ping import Ping
+from schemas.visit import Visit
+
+TAGS: Final = [
+    {"name": "pings", "description": "Position fixes in."},
+    {"name": "devices", "description": "Where devices are and were."},
+    {"name": "fences", "description": "Places with a history, as GeoJSON."},
+    {"name": "visits", "description": "Who was where, from when to when."},
+    {"name": "health", "description": "For orchestrators and Prometheus; no key needed."},
+]
+
+_MOMENT: Final = {
+    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "description": "epoch milliseconds"}]
+}
+
+_FEATURE: Final = {
+    "type": "object",
+    "required": ["type", "geometry", "properties"],
+    "properties": {
+        "type": {"const": "Feature"},
+        "id": {"type": ["string", "integer"]},
+        "geometry": {"type": ["object", "null"]},
+        "properties": {"type": ["object", "null"]},
+    },
+}
+
+_FEATURE_COLLECTION: Final = {
+    "type": "object",
+    "required": ["type", "features"],
+    "properties": {
+        "type": {"const": "FeatureCollection"},
+        "features": {"type": "array", "items": {"$ref": "#/components/schemas/Feature"}},
+        "next_cursor": {"type": ["string", "null"]},
+    },
+}
+
+_PROBLEM: Final = {
+    "type": "object",
+    "description": "RFC 9457 problem details; `code` is stable, `detail` is for people.",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "code": {"type": "string"},
+        "detail": {"type": "string"},
+    },
+}
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app.openapi()`` give the whole document."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes, tags=TAGS
+    )
+    for path in document["paths"].values():
+        for operation in path.values():
+            _complete(operation)
+    document["components"]["schemas"] = _schemas()
+    return document
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    responses.pop("422", None)  # answered as 400
+    if "security" in operation:
+        responses["401"], responses["403"] = examples.problem(401), examples.problem(403)
+    for response in responses.values():
+        content = response.get("content", {})
+        if content.get("application/json", {}).get("schema") == {}:
+            del content["application/json"]  # FastAPI's guess beside what is stated
+            if not content:
+                del response["content"]
+
+
+def _schemas() -> dict[str, Any]:
+    kinds = (
+        Ping,
+        Visit,
+        answers.PingsAnswer,
+        answers.Device,
+        answers.Page[answers.Device],
+        answers.Page[Visit],
+        answers.VisitAnswer,
+        answers.ImportAnswer,
+        answers.Readiness,
+    )
+    _, components = msgspec.json.schema_components(
+        kinds, schema_hook=wire.schema_of_type, ref_template="#/components/schemas/{name}"
+    )
+    components["DevicePage"] = components.pop("Page_Device_")
+    components["VisitPage"] = components.pop("Page_Visit_")
+    fields = components["Ping"]["properties"]
+    del fields["received_at"]
+    fields["ts"] = {**_MOMENT, "description": "when the fix was taken"}
+    fields["sent_at"] = {**_MOMENT, "description": "when the device sent it, by its own clock"}
+    return components | {"Feature": _FEATURE, "FeatureCollection": _FEATURE_COLLECTION, "Problem": _PROBLEM}

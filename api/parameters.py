@@ -1,0 +1,24 @@
+"""Query parameters that several routes share."""
+
+from typing import Annotated, Final
+
+from fastapi import Query
+from pydantic import BeforeValidator, WithJsonSchema
+
+from schemas.times import parse_instant
+
+MAX_PAGE: Final = 1_000
+
+
+def _moment(value: object) -> int:
+    # A "+" that was not escaped arrives as a space.
+    return int(parse_instant(value.strip().replace(" ", "+") if isinstance(value, str) else value))
+
+
+Moment = Annotated[int, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+"""RFC 3339, or epoch milliseconds."""
+
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="how many at most")]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
+From = Annotated[Moment | None, Query(alias="from", description="RFC 3339 or epoch milliseconds, inclusive")]
+To = Annotated[Moment | None, Query(alias="to", description="RFC 3339 or epoch milliseconds, exclusive")]

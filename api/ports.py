@@ -1,0 +1,73 @@
+"""What the API needs from outside, by shape: the log, compacted topics in memory, the history in the store."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from schemas.ping import Ping
+from schemas.topics import Topic
+from schemas.visit import Visit, VisitState
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class StoreUnavailable(Exception):  # noqa: N818 -- a condition of the store
+    """The store did not answer; ask again later."""
+
+
+class EventLog(Protocol):
+    """Where records are appended; both methods raise LogUnavailable."""
+
+    async def append(self, topic: Topic, records: Sequence[tuple[str, bytes | None]]) -> None:
+        """Return once the records are safe."""
+
+    async def ready(self) -> None:
+        """Return when the log answers."""
+
+
+class ReadModel(Protocol[T_co]):
+    """A compacted topic in memory."""
+
+    @property
+    def records(self) -> Mapping[str, T_co]:
+        """The newest value by key."""
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether what was in the topic at the start has been read."""
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait for a condition on the records; False when it does not hold in time."""
+
+
+class VisitQuery(msgspec.Struct, frozen=True):
+    """Which visits. ``from_ms``-``to_ms``: those that were there at some moment of it. None = any.
+
+    ``after`` is the (arrived_ms, visit_id) that the page follows.
+    """
+
+    limit: int
+    device_id: str | None = None
+    fence_id: str | None = None
+    job_id: str | None = None
+    state: VisitState | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    after: tuple[int, str] | None = None
+
+
+class History(Protocol):
+    """What the store remembers; every method raises StoreUnavailable."""
+
+    async def track(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> list[Ping]:
+        """A device's distinct pings of [from_ms, to_ms), in order of time, ``limit`` at most."""
+
+    async def visits(self, query: VisitQuery) -> list[Visit]:
+        """The newest revision of each visit, by arrival; retracted ones only when their state is asked for."""
+
+    async def revisions(self, visit_id: str) -> list[Visit]:
+        """Every revision of a visit, the first one first; empty for an unknown visit."""
+
+    async def ready(self) -> None:
+        """Return when the store answers."""

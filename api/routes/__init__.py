@@ -1,0 +1,7 @@
+"""The routes, one file a resource."""
+
+from typing import Final
+
+from api.routes import devices, fences, health, pings, visits
+
+ROUTERS: Final = (pings.router, devices.router, fences.router, visits.router, health.router)

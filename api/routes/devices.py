@@ -1,0 +1,90 @@
+"""Devices: where they are, and where they were."""
+
+import asyncio
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from api import examples, track
+from api.answers import JSONAnswer, Page, read_cursor, write_cursor
+from api.auth import allow
+from api.parameters import Cursor, From, Limit, To
+from api.problems import Problem, unavailable
+from api.read_model import device_of, page_of
+from api.services import Reach, Services
+
+router = APIRouter(tags=["devices"], dependencies=[Depends(allow("devices:read"))])
+
+MAX_TRACK_POINTS: Final = 100_000
+_DAY_MS: Final = 86_400_000
+
+DeviceId = Annotated[str, Path(description="the device's id")]
+
+
+@router.get(
+    "/v1/devices",
+    summary="List devices",
+    responses=examples.answers(200, "Some devices, by id", "DevicePage", examples.DEVICES, 400, 503),
+)
+async def list_devices(services: Reach, limit: Limit = 100, cursor: Cursor = None) -> JSONAnswer:
+    """Live states of all devices that ever had a fix, by id."""
+    _require_live(services)
+    found, last = page_of(services.live.records, cursor_key(cursor), limit)
+    now_ms, unknown_after_s = services.clock.now_ms(), services.settings.unknown_after_s
+    devices = [device_of(live, now_ms, unknown_after_s) for live in found]
+    return JSONAnswer(Page(devices, None if last is None else write_cursor(last)))
+
+
+@router.get(
+    "/v1/devices/{device_id}",
+    summary="One device",
+    responses=examples.answers(200, "Its live state", "Device", examples.DEVICE, 404, 503),
+)
+async def get_device(services: Reach, device_id: DeviceId) -> JSONAnswer:
+    """The newest fix, its age, what the device is doing and the visits it is on."""
+    _require_live(services)
+    live = services.live.records.get(device_id)
+    if live is None:
+        raise Problem(404, "unknown_device", f"no fix of a device {device_id!r} was ever seen")
+    return JSONAnswer(device_of(live, services.clock.now_ms(), services.settings.unknown_after_s))
+
+
+@router.get(
+    "/v1/devices/{device_id}/track",
+    summary="The way of a device",
+    responses=examples.answers(200, "A GeoJSON Feature", None, examples.TRACK, 400, 404, 503),
+)
+async def get_track(
+    services: Reach,
+    device_id: DeviceId,
+    from_ms: From = None,
+    to_ms: To = None,
+    simplify_m: Annotated[float, Query(ge=0, description="leave out points that lie closer to the line, metres")] = 0.0,
+) -> JSONAnswer:
+    """Fixes of [from, to) as a LineString with a time for each position; by default the day up to now.
+
+    Its geometry is null where there is no fix, a Point where there is one.
+    """
+    until_ms = services.clock.now_ms() if to_ms is None else to_ms
+    since_ms = until_ms - _DAY_MS if from_ms is None else from_ms
+    if since_ms >= until_ms:
+        raise Problem(400, "invalid_request", "from is not before to")
+    pings = await services.history.track(device_id, since_ms, until_ms, MAX_TRACK_POINTS + 1)
+    if not pings and services.live.is_caught_up and device_id not in services.live.records:
+        raise Problem(404, "unknown_device", f"no fix of a device {device_id!r} was ever seen")
+    feature = await asyncio.to_thread(track.feature_of, device_id, pings[:MAX_TRACK_POINTS], simplify_m)
+    feature["properties"]["truncated"] = len(pings) > MAX_TRACK_POINTS
+    return JSONAnswer(feature, media_type="application/geo+json")
+
+
+def cursor_key(cursor: str | None) -> str:
+    """The key a page of a read model follows; Problem 400 for a cursor that is none."""
+    try:
+        return "" if cursor is None else read_cursor(cursor, str)
+    except ValueError as error:
+        raise Problem(400, "invalid_request", f"cursor: {error}") from error
+
+
+def _require_live(services: Services) -> None:
+    if not services.live.is_caught_up:
+        raise unavailable("the live states are still being read")

@@ -1,0 +1,286 @@
+"""Fences: places with a history, as GeoJSON."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+from fastapi import APIRouter, Depends, Header, Path, Request
+from starlette.responses import Response
+
+from api import examples
+from api.answers import ImportAnswer, JSONAnswer, RejectedFence, write_cursor
+from api.auth import allow
+from api.body import read_body
+from api.parameters import Cursor, Limit
+from api.problems import Problem, unavailable
+from api.read_model import etag_of, feature_of, is_gone, page_of
+from api.routes.devices import cursor_key
+from api.services import Reach, Services
+from geofence.fences import read_feature
+from schemas import wire
+from schemas.fence import FenceError, FenceRecord, FenceVersion, end_fence, revise_fence
+from schemas.topics import FENCES, MAX_RECORD_BYTES, LogUnavailable
+
+router = APIRouter(tags=["fences"])
+
+_GEOJSON: Final = "application/geo+json"
+_APPEND_AT_ONCE: Final = 500
+_READ_BACK_S: Final = 10.0
+
+_read = Depends(allow("fences:read"))
+_write = Depends(allow("fences:write"))
+
+FenceId = Annotated[str, Path(description="the fence's id")]
+IfMatch = Annotated[str | None, Header(description="edit only the state that has this ETag; `*` = any, but one")]
+IfNoneMatch = Annotated[str | None, Header(description="`*` = create only")]
+
+
+@router.get(
+    "/v1/fences",
+    summary="List fences",
+    dependencies=[_read],
+    responses=examples.answers(200, "A GeoJSON FeatureCollection", None, examples.FENCES, 400, 503),
+)
+async def list_fences(services: Reach, limit: Limit = 100, cursor: Cursor = None) -> JSONAnswer:
+    """Fences that hold now or later, by id, as a FeatureCollection with ``next_cursor`` beside it."""
+    _require_fences(services)
+    now_ms = services.clock.now_ms()
+    standing = {key: record for key, record in services.fences.records.items() if not is_gone(record, now_ms)}
+    found, last = page_of(standing, cursor_key(cursor), limit)
+    collection = {
+        "type": "FeatureCollection",
+        "features": [feature_of(record, record.current) for record in found],
+        "next_cursor": None if last is None else write_cursor(last),
+    }
+    return JSONAnswer(collection, media_type=_GEOJSON)
+
+
+@router.post(
+    "/v1/fences/import",
+    summary="Import fences",
+    dependencies=[_write],
+    openapi_extra=examples.IMPORT_BODY,
+    responses=examples.answers(200, "What became of them", "ImportAnswer", examples.IMPORT_ANSWER, 400, 413, 503),
+)
+async def import_fences(request: Request, services: Reach) -> JSONAnswer:
+    """Put every feature of a FeatureCollection; a bad one never takes the good ones with it.
+
+    Idempotent. Fences that the collection does not name stay as they are.
+    """
+    _require_fences(services)
+    body = await read_body(request, services.settings.max_import_bytes)
+    features = _features(body)
+    async with services.fence_edits:
+        now_ms = services.clock.now_ms()
+        # Ten thousand shapes take a second to validate: elsewhere, so that pings are still answered.
+        revised, unchanged, rejected = await asyncio.to_thread(_revise_all, services, features, now_ms)
+        await _append(services, revised)
+    return JSONAnswer(ImportAnswer(len(revised), unchanged, rejected))
+
+
+@router.get(
+    "/v1/fences/{fence_id}",
+    summary="One fence",
+    dependencies=[_read],
+    responses=examples.answers(200, "A GeoJSON Feature", None, examples.FENCE, 404, 410, 503),
+)
+async def get_fence(services: Reach, fence_id: FenceId, if_none_match: IfNoneMatch = None) -> Response:
+    """Its newest version as a Feature, with an ETag. A deleted one answers 410: its history stays."""
+    _require_fences(services)
+    record = _standing(services, fence_id)
+    if if_none_match is not None and etag_of(record) in _etags(if_none_match):
+        return Response(status_code=304, headers={"ETag": etag_of(record)})
+    return _feature_answer(record)
+
+
+@router.get(
+    "/v1/fences/{fence_id}/versions",
+    summary="A fence's history",
+    dependencies=[_read],
+    responses=examples.answers(200, "A GeoJSON FeatureCollection", None, examples.FENCES, 404, 503),
+)
+async def list_versions(services: Reach, fence_id: FenceId) -> JSONAnswer:
+    """Every version, the first one first, each with the span of event time it holds for; deleted fences too."""
+    _require_fences(services)
+    record = services.fences.records.get(fence_id)
+    if record is None:
+        raise _unknown(fence_id)
+    features = [feature_of(record, version) for version in record.versions]
+    return JSONAnswer({"type": "FeatureCollection", "features": features, "next_cursor": None}, media_type=_GEOJSON)
+
+
+@router.put(
+    "/v1/fences/{fence_id}",
+    summary="Put a fence",
+    dependencies=[_write],
+    openapi_extra=examples.FENCE_BODY,
+    responses=examples.answers(200, "Changed, or as it was", None, examples.FENCE, 400, 412, 413, 503)
+    | examples.answers(201, "Created", None, examples.FENCE),
+)
+async def put_fence(
+    request: Request,
+    services: Reach,
+    fence_id: FenceId,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """Create a fence, or give it a new version that holds from now (or from its ``valid_from``) on.
+
+    The first version holds for all time unless it says otherwise. The same again changes nothing. Answers once this
+    API sees the change; the tracker does within a second.
+    """
+    _require_fences(services)
+    feature = _json(await read_body(request, services.settings.max_body_bytes))
+    version = await asyncio.to_thread(_read_version, fence_id, feature)
+    async with services.fence_edits:
+        now_ms = services.clock.now_ms()
+        before = services.fences.records.get(fence_id)
+        _require_match(before, now_ms, if_match, if_none_match)
+        after = revise_fence(before, fence_id, version, now_ms)
+        if after is not before:
+            await _append(services, [after])
+    created = before is None or is_gone(before, now_ms)
+    return _feature_answer(after, 201 if created else 200)
+
+
+@router.delete(
+    "/v1/fences/{fence_id}",
+    status_code=204,
+    summary="Delete a fence",
+    dependencies=[_write],
+    responses=examples.answers(204, "It holds no longer", None, None, 404, 410, 412, 503),
+)
+async def delete_fence(services: Reach, fence_id: FenceId, if_match: IfMatch = None) -> Response:
+    """It stops to hold now. Its history stays, and past visits still refer to it."""
+    _require_fences(services)
+    async with services.fence_edits:
+        now_ms = services.clock.now_ms()
+        record = _standing(services, fence_id)
+        _require_match(record, now_ms, if_match, None)
+        await _append(services, [end_fence(record, now_ms)])
+    return Response(status_code=204)
+
+
+def _features(body: bytes) -> list[Any]:
+    collection = _json(body)
+    if not isinstance(collection, dict) or collection.get("type") != "FeatureCollection":
+        raise Problem(400, "invalid_fence", "the body is not a GeoJSON FeatureCollection")
+    features = collection.get("features")
+    if not isinstance(features, list):
+        raise Problem(400, "invalid_fence", "a FeatureCollection has a list of features")
+    return features
+
+
+def _revise_all(
+    services: Services, features: Sequence[Any], now_ms: int
+) -> tuple[list[FenceRecord], int, list[RejectedFence]]:
+    revised: dict[str, FenceRecord] = {}
+    unchanged: set[str] = set()
+    rejected: list[RejectedFence] = []
+    for index, feature in enumerate(features):
+        try:
+            fence_id, version = read_feature(feature)
+            before = services.fences.records.get(fence_id)
+            after = revise_fence(before, fence_id, version, now_ms)
+            _require_importable(after, fence_id in revised or fence_id in unchanged)
+        except FenceError as error:
+            rejected.append(RejectedFence(index, _stated_id(feature), str(error)))
+            continue
+        if after is before:
+            unchanged.add(fence_id)
+        else:
+            revised[fence_id] = after
+    return list(revised.values()), len(unchanged), rejected
+
+
+def _require_importable(record: FenceRecord, is_repeated: bool) -> None:
+    if is_repeated:
+        raise FenceError(f"fence {record.fence_id!r}: the id appears twice")
+    if len(wire.encode(record)) > MAX_RECORD_BYTES:
+        raise FenceError(f"fence {record.fence_id!r}: with its history it exceeds {MAX_RECORD_BYTES} bytes")
+
+
+def _stated_id(feature: Any) -> str | None:
+    """The id of a feature that may not be readable."""
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    stated = properties.get("fence_id", feature.get("id")) if isinstance(properties, dict) else None
+    return stated if isinstance(stated, str) else None
+
+
+def _read_version(fence_id: str, feature: Any) -> FenceVersion:
+    """The version of a Feature that may leave its id to the path, but not contradict it."""
+    if not isinstance(feature, dict):
+        raise FenceError("not a GeoJSON Feature")
+    properties = feature.get("properties") or {}
+    if isinstance(properties, dict):
+        stated = properties.get("fence_id", feature.get("id", fence_id))
+        if str(stated) != fence_id:
+            raise FenceError(f"the feature's id {stated!r} is not the {fence_id!r} of the path")
+        feature = {**feature, "properties": {**properties, "fence_id": fence_id}}
+    return read_feature(feature)[1]
+
+
+async def _append(services: Services, records: Sequence[FenceRecord]) -> None:
+    """Write records, and wait until this API's own read model has them."""
+    for start in range(0, len(records), _APPEND_AT_ONCE):
+        some = records[start : start + _APPEND_AT_ONCE]
+        await services.log.append(FENCES, [(record.fence_id, wire.encode(record)) for record in some])
+    unseen = {record.fence_id: record.updated_at for record in records}
+
+    def all_seen() -> bool:
+        for fence_id in list(unseen):
+            seen = services.fences.records.get(fence_id)
+            if seen is None or seen.updated_at < unseen[fence_id]:
+                return False
+            del unseen[fence_id]
+        return True
+
+    if not await services.fences.until(all_seen, _READ_BACK_S):
+        raise LogUnavailable("the fences are written, but were not read back in time")
+
+
+def _require_fences(services: Services) -> None:
+    if not services.fences.is_caught_up:
+        raise unavailable("the fences are still being read")
+
+
+def _standing(services: Services, fence_id: str) -> FenceRecord:
+    record = services.fences.records.get(fence_id)
+    if record is None:
+        raise _unknown(fence_id)
+    if is_gone(record, services.clock.now_ms()):
+        raise Problem(410, "fence_gone", f"the fence {fence_id!r} has ended; see /v1/fences/{fence_id}/versions")
+    return record
+
+
+def _unknown(fence_id: str) -> Problem:
+    return Problem(404, "unknown_fence", f"there is no fence {fence_id!r}")
+
+
+def _require_match(record: FenceRecord | None, now_ms: int, if_match: str | None, if_none_match: str | None) -> None:
+    standing = None if record is None or is_gone(record, now_ms) else record
+    headers = {} if standing is None else {"ETag": etag_of(standing)}
+    if if_match is not None:
+        wanted = _etags(if_match)
+        if standing is None or ("*" not in wanted and etag_of(standing) not in wanted):
+            raise Problem(412, "changed", "the fence is not in the state that If-Match asks for", headers)
+    if if_none_match is not None and standing is not None:
+        wanted = _etags(if_none_match)
+        if "*" in wanted or etag_of(standing) in wanted:
+            raise Problem(412, "exists", "the fence is there already", headers)
+
+
+def _etags(header: str) -> set[str]:
+    return {etag.strip() for etag in header.split(",")}
+
+
+def _feature_answer(record: FenceRecord, status: int = 200) -> JSONAnswer:
+    return JSONAnswer(feature_of(record, record.current), status, {"ETag": etag_of(record)}, _GEOJSON)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(400, "malformed_body", f"malformed JSON: {error}") from error

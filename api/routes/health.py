@@ -1,0 +1,53 @@
+"""Is it alive, can it serve, what does it count."""
+
+import asyncio
+from collections.abc import Awaitable
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from api import examples, metrics
+from api.answers import JSONAnswer, Readiness
+from api.ports import StoreUnavailable
+from api.problems import RETRY_AFTER_S
+from api.services import Reach
+from schemas.topics import LogUnavailable
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz", summary="Liveness", responses=examples.answers(200, "The process runs", None, {"status": "ok"}))
+async def healthz() -> JSONAnswer:
+    """The process runs and answers."""
+    return JSONAnswer({"status": "ok"})
+
+
+@router.get(
+    "/readyz",
+    summary="Readiness",
+    responses=examples.answers(200, "Ready", "Readiness", examples.READY)
+    | examples.answers(503, "Not ready, and why", "Readiness", examples.NOT_READY),
+)
+async def readyz(services: Reach) -> JSONAnswer:
+    """Whether requests can be served: the broker and the store answer, and the read models are complete."""
+    broker, store = await asyncio.gather(_state(services.log.ready()), _state(services.history.ready()))
+    checks = {"broker": broker, "store": store}
+    for name, model in {"keys": services.keys, "fences": services.fences, "devices": services.live}.items():
+        checks[name] = "ok" if model.is_caught_up else "still being read from the broker"
+    ready = all(state == "ok" for state in checks.values())
+    headers = {} if ready else {"Retry-After": str(RETRY_AFTER_S)}
+    return JSONAnswer(Readiness(ready, checks), 200 if ready else 503, headers)
+
+
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses=examples.METRICS)
+async def read_metrics(services: Reach) -> Response:
+    """Counters and latencies in Prometheus' text format."""
+    return Response(services.metrics.text(), media_type=metrics.CONTENT_TYPE)
+
+
+async def _state(check: Awaitable[None]) -> str:
+    try:
+        await check
+    except (LogUnavailable, StoreUnavailable) as error:
+        return str(error)
+    return "ok"

@@ -1,0 +1,117 @@
+"""Pings in: one, an array, NDJSON or CSV."""
+
+import asyncio
+from collections import Counter
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Depends, Request
+
+from api import examples
+from api.answers import JSONAnswer, PingsAnswer, RejectedItem
+from api.auth import allow
+from api.body import read_body
+from api.problems import Problem
+from api.services import Reach, Services
+from schemas import wire
+from schemas.key import ApiKey
+from schemas.ping import Ping
+from schemas.protocols import PROTOCOLS, BodyError, Rejected, by_media_type
+from schemas.rejected import RejectedPing
+from schemas.times import Instant
+from schemas.topics import PINGS, PINGS_REJECTED
+
+router = APIRouter(tags=["pings"])
+
+_ACCEPTED: Final = ("json", "ndjson", "csv")
+_KEPT_RAW_BYTES: Final = 64 * 1024
+_encode = msgspec.json.Encoder().encode
+
+
+@router.post(
+    "/v1/pings",
+    status_code=202,
+    summary="Post pings",
+    openapi_extra=examples.PINGS_BODY,
+    responses=examples.answers(202, "The broker has them", "PingsAnswer", examples.PINGS_ANSWER, 400, 413, 415, 503),
+)
+async def post_pings(
+    request: Request, services: Reach, _key: Annotated[ApiKey, Depends(allow("pings:write"))]
+) -> JSONAnswer:
+    """One ping, a JSON array, NDJSON or CSV, by content type; gzip is understood.
+
+    Answers once the broker has the pings on all its replicas. Idempotent: a ping sent again is the same ping, so
+    after an error send the whole batch again. A ping that is refused never takes the good ones with it.
+    """
+    received_ms = int(services.clock.now_ms())  # a ping holds plain integers
+    protocol = _protocol(request)
+    body = await read_body(request, services.settings.max_body_bytes)
+    pings, rejected = _read(protocol, body, dict(request.query_params), received_ms, services.settings.max_batch_pings)
+    await _append(services, protocol, pings, rejected, received_ms)
+    _count(services, pings, rejected)
+    return JSONAnswer(PingsAnswer(len(pings), [RejectedItem(each.index, each.reason) for each in rejected]), 202)
+
+
+def _protocol(request: Request) -> str:
+    media_type = request.headers.get("content-type", "application/json").partition(";")[0]
+    protocol = by_media_type(media_type)
+    if protocol not in _ACCEPTED:
+        known = ", ".join(PROTOCOLS[name].media_types[0] for name in _ACCEPTED)
+        raise Problem(
+            415,
+            "unsupported_media_type",
+            f"content type {media_type!r}; understood are {known}",
+            {"Accept-Post": known},
+        )
+    return protocol
+
+
+def _read(
+    protocol: str, body: bytes, parameters: dict[str, str], received_ms: int, limit: int
+) -> tuple[list[Ping], list[Rejected]]:
+    pings: list[Ping] = []
+    rejected: list[Rejected] = []
+    try:
+        for item in PROTOCOLS[protocol].read(body, parameters, received_ms):
+            if isinstance(item, Ping):
+                pings.append(item)
+            else:
+                rejected.append(item)
+    except BodyError as error:
+        raise Problem(400, "malformed_body", str(error)) from error
+    if len(pings) + len(rejected) > limit:
+        raise Problem(413, "too_many_pings", f"{len(pings) + len(rejected)} pings; {limit} at most", limit_pings=limit)
+    return pings, rejected
+
+
+async def _append(
+    services: Services, protocol: str, pings: list[Ping], rejected: list[Rejected], received_ms: int
+) -> None:
+    appends = []
+    if pings:
+        appends.append(services.log.append(PINGS, [(ping.device_id, _encode(ping)) for ping in pings]))
+    if rejected:
+        records = [
+            (
+                each.device_id,
+                wire.encode(
+                    RejectedPing(
+                        device_id=each.device_id,
+                        code=each.code,
+                        reason=each.reason,
+                        received_at=Instant(received_ms),
+                        protocol=protocol,
+                        raw=each.raw[:_KEPT_RAW_BYTES].decode(errors="replace"),
+                    )
+                ),
+            )
+            for each in rejected
+        ]
+        appends.append(services.log.append(PINGS_REJECTED, records))
+    await asyncio.gather(*appends)
+
+
+def _count(services: Services, pings: list[Ping], rejected: list[Rejected]) -> None:
+    services.metrics.pings_accepted.inc(len(pings))
+    for code, count in Counter(each.code for each in rejected).items():
+        services.metrics.pings_rejected.labels(code).inc(count)

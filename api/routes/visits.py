@@ -1,0 +1,59 @@
+"""Visits: who was where, from when to when, and how each record came about."""
+
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Depends, Query
+
+from api import examples
+from api.answers import JSONAnswer, Page, VisitAnswer, read_cursor, write_cursor
+from api.auth import allow
+from api.parameters import Cursor, From, Limit, To
+from api.ports import VisitQuery
+from api.problems import Problem
+from api.services import Reach
+from schemas.visit import VisitState
+
+router = APIRouter(tags=["visits"], dependencies=[Depends(allow("visits:read"))])
+
+
+@router.get(
+    "/v1/visits",
+    summary="List visits",
+    responses=examples.answers(200, "Some visits, by arrival", "VisitPage", examples.VISITS, 400, 503),
+)
+async def list_visits(
+    services: Reach,
+    device: Annotated[str | None, Query(description="of this device")] = None,
+    fence: Annotated[str | None, Query(description="at this fence")] = None,
+    job: Annotated[str | None, Query(description="for this job")] = None,
+    from_ms: From = None,
+    to_ms: To = None,
+    state: Annotated[VisitState | None, Query(description="`retracted` ones are listed only when asked for")] = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> JSONAnswer:
+    """The newest revision of each visit that was there at some moment of [from, to), by arrival."""
+    try:
+        after = None if cursor is None else read_cursor(cursor, tuple[int, str])
+    except ValueError as error:
+        raise Problem(400, "invalid_request", f"cursor: {error}") from error
+    # One more than asked for tells whether there is a next page.
+    query = VisitQuery(limit + 1, device, fence, job, state, from_ms, to_ms, after)
+    visits = await services.history.visits(query)
+    last = visits[limit - 1] if len(visits) > limit else None
+    following = None if last is None else write_cursor((int(last.arrived_ms), last.visit_id))
+    return JSONAnswer(Page(visits[:limit], following))
+
+
+@router.get(
+    "/v1/visits/{visit_id}",
+    summary="One visit",
+    responses=examples.answers(200, "The visit and its revisions", "VisitAnswer", examples.VISIT_ANSWER, 404, 503),
+)
+async def get_visit(services: Reach, visit_id: str) -> JSONAnswer:
+    """The newest revision of a visit, and every revision with its reason."""
+    revisions = await services.history.revisions(visit_id)
+    if not revisions:
+        raise Problem(404, "unknown_visit", f"no visit has the id {visit_id!r}")
+    return JSONAnswer(VisitAnswer(**msgspec.structs.asdict(revisions[-1]), revisions=revisions))

@@ -1,0 +1,40 @@
+"""What a request can reach: made once at start-up, handed to every route."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from api.metrics import Metrics
+from api.ports import EventLog, History, ReadModel
+from schemas.clock import Clock
+from schemas.fence import FenceRecord
+from schemas.key import ApiKey
+from schemas.live import LiveState
+from schemas.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """The outside world of the API, and its own counters."""
+
+    settings: Settings
+    clock: Clock
+    log: EventLog
+    keys: ReadModel[ApiKey]
+    fences: ReadModel[FenceRecord]
+    live: ReadModel[LiveState]
+    history: History
+    metrics: Metrics = field(default_factory=Metrics)
+    fence_edits: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """A fence's record is read, revised and written back: one edit at a time."""
+
+
+def services_of(request: Request) -> Services:
+    """The services of the app that got the request."""
+    services: Services = request.app.state.services
+    return services
+
+
+Reach = Annotated[Services, Depends(services_of)]

@@ -1,0 +1,77 @@
+"""The API over in-memory ports, and clients of each role."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from api.app import create_app
+from schemas.fence import FenceRecord
+from schemas.key import ApiKey, Role
+from schemas.live import LiveState
+from schemas.settings import Settings
+from schemas.times import parse_instant
+from tests.fakes import FixedClock, MemoryHistory, MemoryLog, MemoryModel, make_key, token_of
+
+NOW_MS = int(parse_instant("2026-03-02T08:15:10Z"))
+
+
+@dataclass
+class Door:
+    """An app and everything behind it."""
+
+    clock: FixedClock = field(default_factory=lambda: FixedClock(NOW_MS))
+    keys: MemoryModel[ApiKey] = field(
+        default_factory=lambda: MemoryModel({f"key{role}": make_key(role) for role in ("admin", "device", "viewer")})
+    )
+    fences: MemoryModel[FenceRecord] = field(default_factory=MemoryModel)
+    live: MemoryModel[LiveState] = field(default_factory=MemoryModel)
+    history: MemoryHistory = field(default_factory=MemoryHistory)
+    settings: Settings = field(default_factory=lambda: Settings(max_batch_pings=200))
+    log: MemoryLog = field(init=False)
+    app: FastAPI = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = MemoryLog(self.fences)
+        self.app = create_app(
+            self.settings,
+            self.clock,
+            self.log,
+            self.keys,
+            self.fences,
+            self.live,
+            self.history,  # type: ignore[arg-type]
+        )
+
+    def request(self, method: str, path: str, role: Role | None = "admin", **more: Any) -> httpx.Response:
+        """One request, with the token of a role (None: without)."""
+        headers = dict(more.pop("headers", {}))
+        if role is not None:
+            headers.setdefault("Authorization", f"Bearer {token_of(role)}")
+
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://onsite") as client:
+                return await client.request(method, path, headers=headers, **more)
+
+        return anyio.run(send)
+
+    def get(self, path: str, **more: Any) -> httpx.Response:
+        return self.request("GET", path, **more)
+
+    def post(self, path: str, **more: Any) -> httpx.Response:
+        return self.request("POST", path, **more)
+
+    def put(self, path: str, **more: Any) -> httpx.Response:
+        return self.request("PUT", path, **more)
+
+    def delete(self, path: str, **more: Any) -> httpx.Response:
+        return self.request("DELETE", path, **more)
+
+
+@pytest.fixture
+def door() -> Door:
+    return Door()

@@ -1,0 +1,119 @@
+"""In-memory stand-ins for the ports of the API, and a key for each role."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+
+from api.ports import StoreUnavailable, VisitQuery
+from schemas import wire
+from schemas.fence import FenceRecord
+from schemas.key import ApiKey, Role
+from schemas.ping import Ping
+from schemas.times import Instant
+from schemas.topics import FENCES, MAX_RECORD_BYTES, LogUnavailable, RecordTooLarge, Topic
+from schemas.visit import Visit
+
+T = TypeVar("T")
+
+
+class FixedClock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.moment_ms = now_ms
+
+    def now_ms(self) -> Instant:
+        return Instant(self.moment_ms)
+
+
+class MemoryModel(Generic[T]):
+    """A read model whose records are put by hand."""
+
+    def __init__(self, records: dict[str, T] | None = None) -> None:
+        self.records = records or {}
+        self.is_caught_up = True
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        return condition()
+
+
+class MemoryLog:
+    """Keeps what is appended, by topic; fences reach their read model at once. ``down`` makes it refuse."""
+
+    def __init__(self, fences: MemoryModel[FenceRecord]) -> None:
+        self.records: dict[str, list[tuple[str, bytes | None]]] = {}
+        self.down = False
+        self._fences = fences
+
+    async def append(self, topic: Topic, records: Sequence[tuple[str, bytes | None]]) -> None:
+        if self.down:
+            raise LogUnavailable("the broker has not confirmed within 10 s")
+        for key, value in records:
+            if value is not None and len(value) > MAX_RECORD_BYTES:
+                raise RecordTooLarge(f"the record {key!r} has {len(value)} bytes")
+        self.records.setdefault(topic.name, []).extend(records)
+        if topic is FENCES:
+            for key, value in records:
+                assert value is not None
+                self._fences.records[key] = wire.decode(FenceRecord, value)
+
+    async def ready(self) -> None:
+        if self.down:
+            raise LogUnavailable("the broker does not answer")
+
+    def values(self, topic: Topic) -> list[dict[str, object]]:
+        """The decoded JSON of a topic's records."""
+        return [msgspec.json.decode(value) for _, value in self.records.get(topic.name, []) if value is not None]
+
+
+class MemoryHistory:
+    """Pings and visit revisions in lists. ``down`` makes it refuse."""
+
+    def __init__(self) -> None:
+        self.pings: list[Ping] = []
+        self.log: list[Visit] = []
+        self.down = False
+
+    async def track(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> list[Ping]:
+        await self.ready()
+        found = [ping for ping in self.pings if ping.device_id == device_id and from_ms <= ping.ts_ms < to_ms]
+        return sorted(found, key=lambda ping: ping.ts_ms)[:limit]
+
+    async def visits(self, query: VisitQuery) -> list[Visit]:
+        await self.ready()
+        newest = {visit.visit_id: visit for visit in sorted(self.log, key=lambda visit: visit.revision)}
+        found = [visit for visit in newest.values() if _asked_for(visit, query)]
+        return sorted(found, key=lambda visit: (visit.arrived_ms, visit.visit_id))[: query.limit]
+
+    async def revisions(self, visit_id: str) -> list[Visit]:
+        await self.ready()
+        return sorted((visit for visit in self.log if visit.visit_id == visit_id), key=lambda visit: visit.revision)
+
+    async def ready(self) -> None:
+        if self.down:
+            raise StoreUnavailable("the store does not answer")
+
+
+def _asked_for(visit: Visit, query: VisitQuery) -> bool:
+    return (
+        query.device_id in (None, visit.device_id)
+        and query.fence_id in (None, visit.fence_id)
+        and query.job_id in (None, visit.job_id)
+        and (query.state == visit.state or (query.state is None and visit.state != "retracted"))
+        and (query.to_ms is None or visit.arrived_ms < query.to_ms)
+        and (query.from_ms is None or visit.departed_ms is None or visit.departed_ms > query.from_ms)
+        and (query.after is None or (visit.arrived_ms, visit.visit_id) > query.after)
+    )
+
+
+def make_key(role: Role, revoked_at: Instant | None = None) -> ApiKey:
+    """The key whose token is ``token_of(role)``."""
+    secret_hash = hashlib.sha256(f"secret_of_{role}".encode()).hexdigest()
+    return ApiKey(f"key{role}", f"the {role}", role, secret_hash, Instant(0), revoked_at)
+
+
+def token_of(role: Role) -> str:
+    """What a client sends."""
+    return f"onsite_key{role}_secret_of_{role}"
