@@ -26,6 +26,7 @@ class PackedTrack(msgspec.Struct, array_like=True):
     late: tuple[int, int] | None
     restart_ms: int | None
     reached_ms: int
+    looked_ms: int
     late_offset: int
 
 
@@ -83,6 +84,7 @@ def pack(tracks: Iterable[tuple[Track, int]]) -> bytes:
                 (track.late.from_ms, track.late.to_ms) if track.late else None,
                 track.restart_ms,
                 track.reached_ms,
+                track.looked_ms,
                 late_offset,
             )
             for track, late_offset in tracks
@@ -102,6 +104,7 @@ def unpack(value: bytes) -> list[tuple[Track, int]]:
                 LateSpan(*packed.late) if packed.late else None,
                 packed.restart_ms,
                 packed.reached_ms,
+                packed.looked_ms,
             ),
             packed.late_offset,
         )

@@ -1,0 +1,52 @@
+"""The live board tells the newest ping of a device, once, and what the visit log says of it."""
+
+from geofence.fixes import Fixes
+from geofence.tracks import Track
+from schemas.ping import Ping
+from schemas.times import Instant
+from stream.tracker.live import LiveBoard, live_state
+from tests.stream.test_segments import VISIT
+
+NOW = Instant(1_000_000)
+
+
+def ping(ts_ms: int, **fields) -> Ping:
+    return Ping("van-1", ts_ms, 47.0, 9.0, **fields)
+
+
+def test_only_the_newest_ping_counts_and_is_told_once():
+    board = LiveBoard()
+    board.see([ping(200, battery=0.5), ping(100, battery=0.9)])
+    board.see([ping(150, battery=0.8)])
+    [told] = board.take_due({}, NOW)
+    assert (told.ts_ms, told.battery, told.updated_ms) == (200, 0.5, NOW)
+    assert board.take_due({}, NOW) == []
+
+
+def test_a_visit_that_changes_is_told_without_a_new_ping():
+    board = LiveBoard()
+    board.see([ping(200)])
+    board.take_due({}, NOW)
+    board.touch("van-1")
+    board.touch("a device never seen")
+    track = Track("van-1", published={"v1": VISIT})
+    [told] = board.take_due({"van-1": track}, NOW)
+    assert (told.state, told.open_visits) == ("on_site", ["v1"])
+
+
+def test_a_device_taken_over_by_another_tracker_is_told_no_more():
+    board = LiveBoard()
+    board.see([ping(200)])
+    board.forget(["van-1"])
+    assert board.take_due({}, NOW) == []
+
+
+def test_moving_is_what_the_phone_says_or_what_its_fixes_show():
+    assert live_state(ping(1, speed_mps=9.0), None, NOW).state == "moving"
+    assert live_state(ping(1, speed_mps=0.2), None, NOW).state == "stopped"
+    nan = [float("nan")] * 2
+    driving = Track("van-1", Fixes.of_columns([0, 10_000], [47.0, 47.001], [9.0, 9.0], nan, nan))
+    parked = Track("van-1", Fixes.of_columns([0, 10_000], [47.0, 47.00001], [9.0, 9.0], nan, nan))
+    assert live_state(ping(1), driving, NOW).state == "moving"
+    assert live_state(ping(1), parked, NOW).state == "stopped"
+    assert live_state(ping(1), None, NOW).state == "stopped"
