@@ -57,7 +57,7 @@ _MEDIA_TYPES: Final = {
     "TSV": "text/tab-separated-values; charset=UTF-8",
     "TabSeparatedWithNames": "text/tab-separated-values; charset=UTF-8",
 }
-_IN_MEMORY_BYTES: Final = 32 * 1024 * 1024  # a larger body waits in a temporary file
+IN_MEMORY_BYTES: Final = 32 * 1024 * 1024  # a larger body waits in a temporary file
 _CHUNK_BYTES: Final = 1024 * 1024
 _HEAD_BYTES: Final = 256 * 1024  # an INSERT's own words end before this
 _AT_ONCE: Final = 8
@@ -81,7 +81,7 @@ def application(engine: Engine, database: str) -> Starlette:
             return PlainTextResponse("this store serves its own machine only\n", 403, headers)
         if request.method == "GET" and not request.query_params.get("query"):
             return PlainTextResponse("Ok.\n")
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as body:
+        with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as body:
             try:
                 async for chunk in request.stream():
                     body.write(chunk)
