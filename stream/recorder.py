@@ -34,7 +34,7 @@ MAX_POLL_INTERVAL_S: Final = 14 * 86_400.0
 WAITING_FRAMES: Final = 64
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 5.0
-DRAIN_S: Final = 10.0
+DRAIN_S: Final = 5.0
 MAX_RAW_BYTES: Final = 10_000
 
 INSERT_SETTINGS: Final = {"max_partitions_per_insert_block": 0}
