@@ -299,13 +299,17 @@ class Follower(Generic[T]):
             if not self._caught_up.is_set() and all([await consumer.position(each) >= ends[each] for each in ends]):
                 log.info("topic read", topic=self._topic.name, records=len(self.records))
                 self._caught_up.set()
+                await self._tell()
             fetched = await consumer.getmany(timeout_ms=500)
             for messages in fetched.values():
                 for message in messages:
                     self._take(message)
             if fetched:
-                async with self._changed:
-                    self._changed.notify_all()
+                await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
 
     def _take(self, message: Any) -> None:
         if message.key is None:

@@ -1,0 +1,113 @@
+"""``onsite api``: the HTTP API as a process."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
+
+import structlog
+import typer
+import uvicorn
+
+from api.app import create_app
+from api.history import ClickHouseHistory
+from infra.errors import CommandError
+from infra.logs import configure_logging
+from schemas import wire
+from schemas.fence import FenceRecord
+from schemas.key import ApiKey
+from schemas.live import LiveState
+from schemas.settings import Settings, load_settings
+from schemas.topics import FENCES, KEYS, LIVE
+from stream.kafka import Follower, KafkaLog
+from stream.store import open_store
+
+_DRAIN_S: Final = 10
+_BACKLOG: Final = 2048
+
+log = structlog.get_logger()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command(epilog="Example: ONSITE_KAFKA=broker:9092 ONSITE_HOST=0.0.0.0 onsite api")
+    def api() -> None:
+        """Serve the HTTP API: pings in, state out.
+
+        Settings come from the environment (ONSITE_KAFKA, ONSITE_CLICKHOUSE, ONSITE_HOST, ONSITE_PORT, …). It starts
+        while the broker or the store is away and says so at /readyz. SIGTERM lets open requests finish.
+        """
+        settings = load_settings()
+        configure_logging(settings)
+        with _listen(settings) as listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve(settings, listener))
+
+
+async def serve(settings: Settings, listener: socket.socket) -> None:
+    """Serve on a bound socket until SIGTERM or SIGINT."""
+    event_log = KafkaLog(settings.kafka)
+    keys = Follower(settings.kafka, KEYS, partial(wire.decode, ApiKey))
+    fences = Follower(settings.kafka, FENCES, partial(wire.decode, FenceRecord))
+    live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState))
+    history = ClickHouseHistory(partial(open_store, settings))
+    app = create_app(settings, settings.clock(), event_log, keys, fences, live, history)
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=_DRAIN_S,
+        )
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.ask_to_exit)
+    parts = (event_log, keys, fences, live)
+    for part in parts:
+        await part.start()
+    host, port = listener.getsockname()[:2]
+    log.info("serving", host=host, port=port)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        for part in reversed(parts):
+            await part.stop()
+        await history.close()
+        log.info("stopped")
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that leaves the signals to us: its own handling ends the process before the log is flushed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def ask_to_exit(self) -> None:
+        """Finish open requests, then return from ``serve``; asked twice, do not wait for them."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise CommandError(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror} (ONSITE_HOST, ONSITE_PORT)"
+        ) from error
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        return None
+    return uvloop.new_event_loop

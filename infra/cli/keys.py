@@ -1,0 +1,91 @@
+"""``onsite keys``: who may talk to the API."""
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infra.keys import NewKey, open_key_ring
+from infra.logs import configure_logging
+from schemas import wire
+from schemas.key import ApiKey, Role
+from schemas.settings import load_settings
+from schemas.times import format_instant
+
+keys = typer.Typer(help="Create, list and revoke API keys and device tokens.", no_args_is_help=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON object a line")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(keys, name="keys")
+
+
+@keys.command(epilog="Example: onsite keys create --name van-12 --role device")
+def create(
+    name: Annotated[str, typer.Option(help="for people: whose key it is")],
+    role: Annotated[Role, typer.Option(help="admin: everything; device: post pings; viewer: read")],
+    as_json: AsJson = False,
+) -> None:
+    """Create a key and print its token. The token is shown this once and stored nowhere."""
+    made = asyncio.run(_create(name, role))
+    if as_json:
+        typer.echo(msgspec.json.encode(_listed(made.key) | {"token": made.token}))
+        return
+    Console(stderr=True).print(f"key [bold]{made.key.key_id}[/bold] ({role}); its token is shown this once:")
+    typer.echo(made.token)
+
+
+@keys.command("list", epilog="Example: onsite keys list --json")
+def show(as_json: AsJson = False) -> None:
+    """List the keys; secrets are not known here."""
+    found = asyncio.run(_list())
+    if as_json:
+        for key in found:
+            typer.echo(msgspec.json.encode(_listed(key)))
+        return
+    table = Table("key", "name", "role", "created", "revoked")
+    for key in found:
+        revoked = "" if key.revoked_at is None else format_instant(key.revoked_at)
+        table.add_row(key.key_id, key.name, key.role, format_instant(key.created_at), revoked)
+    Console().print(table)
+
+
+@keys.command(epilog="Example: onsite keys revoke 3f9a0c1d2e4b")
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="the id that `onsite keys list` shows")], as_json: AsJson = False
+) -> None:
+    """Revoke a key; the API refuses it within a second."""
+    key = asyncio.run(_revoke(key_id))
+    if as_json:
+        typer.echo(msgspec.json.encode(_listed(key)))
+    else:
+        Console(stderr=True).print(f"key [bold]{key.key_id}[/bold] ({key.name}) is revoked")
+
+
+def _listed(key: ApiKey) -> dict[str, object]:
+    fields = wire.to_builtins(key)
+    del fields["secret_hash"]
+    return fields
+
+
+async def _create(name: str, role: Role) -> NewKey:
+    configure_logging(load_settings())
+    async with open_key_ring(load_settings()) as ring:
+        return await ring.create(name, role)
+
+
+async def _list() -> list[ApiKey]:
+    configure_logging(load_settings())
+    async with open_key_ring(load_settings()) as ring:
+        return ring.keys()
+
+
+async def _revoke(key_id: str) -> ApiKey:
+    configure_logging(load_settings())
+    async with open_key_ring(load_settings()) as ring:
+        return await ring.revoke(key_id)
