@@ -19,6 +19,7 @@ NODE_SIZE: Final = 16
 BOX_SLACK_DEG: Final = 4e-5
 """Boxes of the packed tree are this much larger (4 m), to hold the rounding of both box and point to float32."""
 
+_NOWHERE: Final = 1e9
 _HILBERT_SIDE: Final = 1 << 16
 
 
@@ -60,8 +61,9 @@ class PackedTree(NamedTuple):
     """An R-tree in flat arrays, in Hilbert order (Kamel & Faloutsos 1993; laid out like Flatbush).
 
     ``west``, ``south``, ``east``, ``north`` float32[e], slightly enlarged, level after level from the leaves to the
-    root: level ``l`` is ``level_start[l]:level_start[l + 1]``, and its entry ``k`` covers the entries ``NODE_SIZE * k``
-    to ``NODE_SIZE * (k + 1)`` of the level below. ``row`` int32[n] is the row of each leaf entry.
+    root: level ``l`` begins at ``level_start[l]``, and its entry ``k`` covers the ``NODE_SIZE`` entries of the level
+    below from ``NODE_SIZE * k`` on. Each level is filled up to whole nodes with boxes that are nowhere. ``row``
+    int32[n] is the row of each leaf entry.
     """
 
     west: npt.NDArray[np.float32]
@@ -75,17 +77,20 @@ class PackedTree(NamedTuple):
 def pack_tree(boxes: npt.NDArray[np.float64]) -> PackedTree:
     """The packed tree of ``boxes`` float64[n, 4], row i being the i-th box."""
     row = np.argsort(_hilbert_keys(boxes), kind="stable").astype(np.int32)
-    level = boxes[row] + (-BOX_SLACK_DEG, -BOX_SLACK_DEG, BOX_SLACK_DEG, BOX_SLACK_DEG)
+    level = _whole_nodes(boxes[row] + (-BOX_SLACK_DEG, -BOX_SLACK_DEG, BOX_SLACK_DEG, BOX_SLACK_DEG))
     levels = [level]
     while len(level) > NODE_SIZE:
-        starts = np.arange(0, len(level), NODE_SIZE)
-        lows = np.minimum.reduceat(level[:, :2], starts)
-        highs = np.maximum.reduceat(level[:, 2:], starts)
-        level = np.hstack([lows, highs])
+        nodes = level.reshape(-1, NODE_SIZE, 4)
+        level = _whole_nodes(np.hstack([nodes[:, :, :2].min(axis=1), nodes[:, :, 2:].max(axis=1)]))
         levels.append(level)
     west, south, east, north = np.ascontiguousarray(np.concatenate(levels).T, np.float32)
-    level_start = np.cumsum([0] + [len(level) for level in levels], dtype=np.int32)
+    level_start = np.cumsum([0] + [len(level) for level in levels[:-1]], dtype=np.int32)
     return PackedTree(west, south, east, north, row, level_start)
+
+
+def _whole_nodes(level: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    missing = -len(level) % NODE_SIZE
+    return np.vstack([level, np.full((missing, 4), (_NOWHERE, _NOWHERE, -_NOWHERE, -_NOWHERE))])
 
 
 def _hilbert_keys(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

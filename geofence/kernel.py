@@ -135,8 +135,9 @@ def _near(
     fences: PackedFences, lat: npt.NDArray[np.float64], lon: npt.NDArray[np.float64], margin_m: float
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float64]]:
     tree = fences.tree
-    stack = np.empty(NODE_SIZE * max(1, len(tree.level_start)), np.int64)
-    candidates = np.empty(len(tree.row), np.int32)
+    entries = np.empty((2, len(tree.west) + NODE_SIZE), np.int32)
+    hits = np.empty(NODE_SIZE, np.bool_)
+    west, east = _extent(tree)
     capacity = max(64, len(lat))
     point = np.empty(capacity, np.int32)
     row = np.empty(capacity, np.int32)
@@ -146,11 +147,13 @@ def _near(
         x_m, y_m = metres_per_degree(lat[i])
         begin = found
         for turn in (0.0, 360.0, -360.0):
-            count = _search(tree, lon[i] + turn, lat[i], x_m, y_m, margin_m, stack, candidates)
-            for candidate in candidates[:count]:
-                east = (lon[i] + turn - fences.center[candidate, 0]) * _DEGREE_E7
-                north = (lat[i] - fences.center[candidate, 1]) * _DEGREE_E7
-                distance = _signed_distance(fences, candidate, east, north, x_m / _DEGREE_E7, y_m / _DEGREE_E7)
+            x = lon[i] + turn
+            if (west - x) * x_m > margin_m or (x - east) * x_m > margin_m:
+                continue
+            count = _search(tree, x, lat[i], x_m, y_m, margin_m, entries, hits)
+            for entry in entries[0, :count]:
+                candidate = tree.row[entry]
+                distance = _signed_distance(fences, candidate, x, lat[i], x_m, y_m)
                 if distance > margin_m:
                     continue
                 if found == capacity:
@@ -161,6 +164,15 @@ def _near(
                 found = _insert(row, distance_m, begin, found, candidate, distance)
         point[begin:found] = i
     return point[:found].copy(), row[:found].copy(), distance_m[:found].copy()
+
+
+@nb.njit(cache=True, nogil=True)
+def _extent(tree: PackedTree) -> tuple[float, float]:
+    """West and east of everything; nothing is found in between when there are no fences."""
+    root = tree.level_start[-1]
+    if len(tree.row) == 0:
+        return math.inf, -math.inf
+    return float(np.min(tree.west[root:])), float(np.max(tree.east[root:]))
 
 
 @nb.njit(cache=True, nogil=True)
@@ -190,7 +202,7 @@ def _insert(
     return end + 1
 
 
-@nb.njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@nb.njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "contract"})
 def _search(
     tree: PackedTree,
     lon: float,
@@ -198,57 +210,59 @@ def _search(
     x_m: float,
     y_m: float,
     margin_m: float,
-    stack: npt.NDArray[np.int64],
-    candidates: npt.NDArray[np.int32],
+    entries: npt.NDArray[np.int32],
+    hits: npt.NDArray[np.bool_],
 ) -> int:
-    """Rows whose boxes lie within ``margin_m`` of a point into ``candidates``; how many there are."""
+    """Leaf entries whose boxes lie within ``margin_m`` of a point into ``entries[0]``; how many there are.
+
+    Level by level: the hits of one level are the nodes of the next. ``entries`` int32[2, all entries] and ``hits``
+    bool[NODE_SIZE] are scratch. The test of a node's boxes is a loop of its own so that it becomes vector code.
+    """
     x, y = np.float32(lon), np.float32(lat)
     scale_x, scale_y = np.float32(x_m), np.float32(y_m)
     limit_sq = np.float32(margin_m * margin_m)
     zero = np.float32(0.0)
-    top_level = len(tree.level_start) - 2
-    count = 0
-    stack[0] = tree.level_start[top_level]
-    top = 1
-    level_of = top_level
-    while top > 0:
-        top -= 1
-        first = stack[top]
-        while first >= tree.level_start[level_of + 1]:
-            level_of += 1
-        while first < tree.level_start[level_of]:
-            level_of -= 1
-        end = min(first + NODE_SIZE, tree.level_start[level_of + 1])
-        below = tree.level_start[level_of - 1] if level_of > 0 else 0
-        for entry in range(first, end):
-            gap_x = max(zero, max(tree.west[entry] - x, x - tree.east[entry])) * scale_x
-            gap_y = max(zero, max(tree.south[entry] - y, y - tree.north[entry])) * scale_y
-            if gap_x * gap_x + gap_y * gap_y <= limit_sq:
-                if level_of > 0:
-                    stack[top] = below + (entry - tree.level_start[level_of]) * NODE_SIZE
-                    top += 1
-                else:
-                    candidates[count] = tree.row[entry]
-                    count += 1
+    west, south, east, north = tree.west, tree.south, tree.east, tree.north
+    levels = len(tree.level_start)
+    here, count = levels % 2, 1
+    entries[here, 0] = 0
+    for level in range(levels - 1, -1, -1):
+        start = tree.level_start[level]
+        found = 0
+        for k in range(count):
+            first = start + entries[here, k] * NODE_SIZE
+            node_west, node_south = west[first : first + NODE_SIZE], south[first : first + NODE_SIZE]
+            node_east, node_north = east[first : first + NODE_SIZE], north[first : first + NODE_SIZE]
+            for j in range(NODE_SIZE):
+                gap_x = max(zero, max(node_west[j] - x, x - node_east[j])) * scale_x
+                gap_y = max(zero, max(node_south[j] - y, y - node_north[j])) * scale_y
+                hits[j] = gap_x * gap_x + gap_y * gap_y <= limit_sq
+            for j in range(NODE_SIZE):
+                entries[1 - here, found] = first - start + j
+                found += hits[j]
+        here, count = 1 - here, found
     return count
 
 
 @nb.njit(cache=True, nogil=True)
-def _signed_distance(fences: PackedFences, row: int, east: float, north: float, x_m: float, y_m: float) -> float:
-    """Metres to the boundary of ``row`` from (east, north), 1e-7 degrees from its centre; negative inside.
-
-    ``x_m`` and ``y_m`` are the metres in 1e-7 degrees there.
-    """
+def _signed_distance(fences: PackedFences, row: int, lon: float, lat: float, x_m: float, y_m: float) -> float:
+    """Metres to the boundary of ``row``, negative inside; ``x_m`` and ``y_m`` are the metres in a degree."""
+    east = (lon - fences.center[row, 0]) * _DEGREE_E7
+    north = (lat - fences.center[row, 1]) * _DEGREE_E7
+    x_m, y_m = x_m / _DEGREE_E7, y_m / _DEGREE_E7
     begin, end = fences.row_blocks[row], fences.row_blocks[row + 1]
     if end - begin == 1:
-        nearest_sq, inside = _along_block(fences, begin, east, north, x_m, y_m)
+        first, last = fences.block_ends[begin, 0], fences.block_ends[begin, 1]
+        nearest_sq, inside = _along_block(fences.x, fences.y, first, last, east, north, x_m, y_m)
     else:
         nearest_sq, inside = _along_blocks(fences, begin, end, east, north, x_m, y_m)
     distance_m = math.sqrt(nearest_sq)
-    radius_m = float(fences.radius_m[row])
+    radius_m = fences.radius_m[row]
     if radius_m > 0.0:
-        return distance_m - radius_m
-    return -distance_m if inside else distance_m
+        distance_m -= radius_m
+    elif inside:
+        distance_m = -distance_m
+    return distance_m
 
 
 @nb.njit(cache=True, nogil=True)
@@ -260,30 +274,30 @@ def _along_blocks(
     A block wholly east of the point is crossed by the ray to the east an odd number of times when its two ends lie on
     different sides of the ray; no edge need be read for that.
     """
+    x, y, ends, boxes = fences.x, fences.y, fences.block_ends, fences.block_box
     closest = begin
     closest_sq = math.inf
     for block in range(begin, end):
-        gap_sq = _box_gap_sq(fences.block_box, block, east, north, x_m, y_m)
+        gap_sq = _box_gap_sq(boxes, block, east, north, x_m, y_m)
         if gap_sq < closest_sq:
             closest, closest_sq = block, gap_sq
-    nearest_sq, inside = _along_block(fences, closest, east, north, x_m, y_m)
+    nearest_sq, inside = _along_block(x, y, ends[closest, 0], ends[closest, 1], east, north, x_m, y_m)
     for block in range(begin, end):
         if block == closest:
             continue
-        on_ray = fences.block_box[block, 1] <= north <= fences.block_box[block, 3]
-        if _box_gap_sq(fences.block_box, block, east, north, x_m, y_m) < nearest_sq or (
-            on_ray and fences.block_box[block, 0] <= east <= fences.block_box[block, 2]
-        ):
-            block_sq, odd = _along_block(fences, block, east, north, x_m, y_m)
+        first, last = ends[block, 0], ends[block, 1]
+        on_ray = boxes[block, 1] <= north <= boxes[block, 3]
+        around = on_ray and boxes[block, 0] <= east <= boxes[block, 2]
+        if around or _box_gap_sq(boxes, block, east, north, x_m, y_m) < nearest_sq:
+            block_sq, odd = _along_block(x, y, first, last, east, north, x_m, y_m)
             nearest_sq = min(nearest_sq, block_sq)
             inside ^= odd
-        elif on_ray and fences.block_box[block, 0] > east:
-            first, last = fences.block_ends[block]
-            inside ^= (fences.y[first] > north) != (fences.y[last] > north)
+        elif on_ray and boxes[block, 0] > east:
+            inside ^= (y[first] > north) != (y[last] > north)
     return nearest_sq, inside
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "contract"})
 def _box_gap_sq(boxes: npt.NDArray[np.int32], block: int, east: float, north: float, x_m: float, y_m: float) -> float:
     gap_x = max(0.0, max(boxes[block, 0] - east, east - boxes[block, 2])) * x_m
     gap_y = max(0.0, max(boxes[block, 1] - north, north - boxes[block, 3])) * y_m
@@ -292,24 +306,33 @@ def _box_gap_sq(boxes: npt.NDArray[np.int32], block: int, east: float, north: fl
 
 @nb.njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "contract", "reassoc"})
 def _along_block(
-    fences: PackedFences, block: int, east: float, north: float, x_m: float, y_m: float
+    x: npt.NDArray[np.int32],
+    y: npt.NDArray[np.int32],
+    first: int,
+    last: int,
+    east: float,
+    north: float,
+    x_m: float,
+    y_m: float,
 ) -> tuple[float, bool]:
-    """Squared metres to the nearest edge of a block, and whether a ray to the east crosses an odd number of them."""
-    first, last = fences.block_ends[block]
-    x, y = fences.x, fences.y
+    """Squared metres to the nearest edge of a path, and whether a ray to the east crosses an odd number of edges."""
     if first == last:
         alone_x, alone_y = (x[first] - east) * x_m, (y[first] - north) * y_m
         return alone_x * alone_x + alone_y * alone_y, False
     nearest_sq = _FAR_SQ
     crossings = 0
-    for i in range(first, last):
-        ax, ay = (x[i] - east) * x_m, (y[i] - north) * y_m
-        bx, by = (x[i + 1] - east) * x_m, (y[i + 1] - north) * y_m
+    from_x, from_y = x[first:last], y[first:last]
+    to_x, to_y = x[first + 1 : last + 1], y[first + 1 : last + 1]
+    for i in range(last - first):
+        ax, ay = (from_x[i] - east) * x_m, (from_y[i] - north) * y_m
+        bx, by = (to_x[i] - east) * x_m, (to_y[i] - north) * y_m
         dx, dy = bx - ax, by - ay
         along = -(ax * dx + ay * dy) / max(dx * dx + dy * dy, _SHORTEST_SQ)
         along = min(1.0, max(0.0, along))
         px, py = ax + along * dx, ay + along * dy
-        nearest_sq = min(nearest_sq, px * px + py * py)
+        here_sq = px * px + py * py
+        if here_sq < nearest_sq:
+            nearest_sq = here_sq
         straddles = (ay > 0.0) != (by > 0.0)
         crossings += straddles & ((ax * by - ay * bx > 0.0) == (dy > 0.0))
     return nearest_sq, crossings & 1 == 1
