@@ -1,6 +1,6 @@
 """The table ``pings``: every position fix once, in a few bytes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 from zlib import crc32
 
@@ -93,13 +93,17 @@ FROM {database}.pings FINAL
 def batch(pings: Sequence[Ping]) -> pa.RecordBatch:
     """The rows of pings, each with its ``received_ms``."""
     count = len(pings)
-    accuracy_dm = _scaled_or_unstated((ping.accuracy_m for ping in pings), count, 10.0)
-    speed_cm_s = _scaled_or_unstated((ping.speed_mps for ping in pings), count, 100.0)
-    bearing_cdeg, no_bearing = _scaled_or_null((ping.bearing_deg for ping in pings), count, 100.0)
-    altitude_dm, no_altitude = _scaled_or_null((ping.altitude_m for ping in pings), count, 10.0)
-    battery_permille, no_battery = _scaled_or_null((ping.battery for ping in pings), count, 1_000.0)
+    accuracy_dm = _scaled_or_unstated([ping.accuracy_m for ping in pings], 10.0)
+    speed_cm_s = _scaled_or_unstated([ping.speed_mps for ping in pings], 100.0)
+    bearing_cdeg, no_bearing = _scaled_or_null([ping.bearing_deg for ping in pings], 100.0)
+    altitude_dm, no_altitude = _scaled_or_null([ping.altitude_m for ping in pings], 10.0)
+    battery_permille, no_battery = _scaled_or_null([ping.battery for ping in pings], 1_000.0)
     sent_ms = np.fromiter((ping.sent_ms or 0 for ping in pings), np.int64, count)
-    texts = [[getattr(ping, name) or "" for ping in pings] for name in ("ping_id", "activity", "source")]
+    texts = (
+        [ping.ping_id or "" for ping in pings],
+        [ping.activity or "" for ping in pings],
+        [ping.source or "" for ping in pings],
+    )
     rest = _rest_hash(
         count,
         [
@@ -147,16 +151,16 @@ def copy_rank(
     )
 
 
-def _scaled_or_unstated(values: Iterable[float | None], count: int, scale: float) -> npt.NDArray[np.uint16]:
+def _scaled_or_unstated(values: Sequence[float | None], scale: float) -> npt.NDArray[np.uint16]:
     """Quantised as ``geofence.fixes`` does it."""
-    scaled, unstated = _scaled_or_null(values, count, scale)
+    scaled, unstated = _scaled_or_null(values, scale)
     return np.where(unstated, UNSTATED, np.minimum(scaled, UNSTATED - 1)).astype(np.uint16)
 
 
 def _scaled_or_null(
-    values: Iterable[float | None], count: int, scale: float
+    values: Sequence[float | None], scale: float
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    stated = np.fromiter((np.nan if value is None else value for value in values), np.float64, count)
+    stated = np.array(values, np.float64)  # None becomes NaN
     unstated = np.isnan(stated)
     return np.rint(np.where(unstated, 0.0, stated) * scale).astype(np.int64), unstated
 
@@ -167,15 +171,19 @@ def _rest_hash(
     texts: Sequence[Sequence[str]],
 ) -> npt.NDArray[np.uint64]:
     """16 bits of what else a copy says, 0 where it says nothing more: two bytes a ping is what a tie-break may cost."""
-    contents = [*numbers]
-    for text in texts:
-        sums = np.fromiter((crc32(value.encode()) + 1 if value else 0 for value in text), np.int64, count)
-        contents.append((sums, sums == 0))
+    sums = [_checksums(text) for text in texts]
     mixed = np.zeros(count, np.uint64)
-    for salt, (values, unstated) in enumerate(contents, start=1):
+    for salt, (values, unstated) in enumerate([*numbers, *((each, each == 0) for each in sums)], start=1):
         if not unstated.all():
             mixed ^= np.where(unstated, np.uint64(0), _mix(values.astype(np.uint64) + np.uint64(salt << 56)))
     return mixed >> np.uint64(48)
+
+
+def _checksums(text: Sequence[str]) -> npt.NDArray[np.int64]:
+    """0 where the text is empty."""
+    if not any(text):
+        return np.zeros(len(text), np.int64)
+    return np.fromiter((crc32(value.encode()) + 1 if value else 0 for value in text), np.int64, len(text))
 
 
 def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
