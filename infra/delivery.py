@@ -1,0 +1,95 @@
+"""Posting pings to a running system, as a good client does: in batches, again when told to wait, never for ever."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+import msgspec
+
+from api.answers import PingsAnswer
+from infra.errors import CommandError
+from schemas.ping import Ping
+
+BATCH_PINGS: Final = 1_000
+ATTEMPTS: Final = 10
+_LONGEST_WAIT_S: Final = 30.0
+_WORTH_A_RETRY: Final = {429, 502, 503, 504}
+
+_encoder = msgspec.json.Encoder()
+
+
+@dataclass
+class Tally:
+    """What became of the pings so far."""
+
+    accepted: int = 0
+    undelivered: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    """By reason code."""
+
+    last_failure: str = ""
+
+
+class Delivery:
+    """Posts batches to ``POST /v1/pings`` and keeps the tally; several posts may run side by side."""
+
+    def __init__(self, url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self.tally = Tally()
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"},
+            timeout=httpx.Timeout(30.0),
+            transport=transport,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def post(self, pings: Sequence[Ping]) -> None:
+        """Deliver a batch; what was not delivered after all attempts is counted as such.
+
+        Raises CommandError when the system will never take it: a wrong key, a wrong address.
+        """
+        body = _encoder.encode_lines(pings)
+        wait_s = 0.0
+        for attempt in range(ATTEMPTS):
+            await asyncio.sleep(wait_s)
+            # Full jitter: many clients that were told to wait do not come back at once.
+            wait_s = random.uniform(0.1, min(_LONGEST_WAIT_S, 0.2 * 2**attempt))
+            try:
+                response = await self._client.post("/v1/pings", content=body)
+            except httpx.TransportError as error:
+                self.tally.last_failure = f"{type(error).__name__}: {error}"
+                continue
+            if response.status_code == 202:
+                self._count(msgspec.json.decode(response.content, type=PingsAnswer))
+                return
+            self.tally.last_failure = _told(response)
+            if response.status_code not in _WORTH_A_RETRY:
+                raise CommandError(f"{self._client.base_url}: {self.tally.last_failure}")
+            wait_s = max(wait_s, _retry_after_s(response))
+        self.tally.undelivered += len(pings)
+
+    def _count(self, answer: PingsAnswer) -> None:
+        self.tally.accepted += answer.accepted
+        self.tally.rejected.update(each.reason.partition(":")[0] for each in answer.rejected)
+
+
+def _retry_after_s(response: httpx.Response) -> float:
+    try:
+        return min(_LONGEST_WAIT_S, float(response.headers.get("retry-after", "0")))
+    except ValueError:  # a date: not worth reading for so short a wait
+        return 0.0
+
+
+def _told(response: httpx.Response) -> str:
+    try:
+        detail = response.json().get("detail", "")
+    except (ValueError, AttributeError):
+        detail = ""
+    return f"{response.status_code} {response.reason_phrase}{': ' if detail else ''}{detail}"
