@@ -299,8 +299,8 @@ def _along_blocks(
 
 @nb.njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "contract"})
 def _box_gap_sq(boxes: npt.NDArray[np.int32], block: int, east: float, north: float, x_m: float, y_m: float) -> float:
-    gap_x = max(0.0, max(boxes[block, 0] - east, east - boxes[block, 2])) * x_m
-    gap_y = max(0.0, max(boxes[block, 1] - north, north - boxes[block, 3])) * y_m
+    gap_x: float = max(0.0, max(boxes[block, 0] - east, east - boxes[block, 2])) * x_m
+    gap_y: float = max(0.0, max(boxes[block, 1] - north, north - boxes[block, 3])) * y_m
     return gap_x * gap_x + gap_y * gap_y
 
 
