@@ -187,17 +187,17 @@ def build_rounds(spec: DaySpec, town: Town, fences: Fences, number: int) -> Roun
     end_s = length_s - late_s
     haste = float(rng.uniform(0.85, 1.1))
     jobs: list[Job] = []
-    here, spot = depot, depot.spot
+    here = depot
     while motion.now_s < end_s:
         going_home = end_s - motion.now_s < 1_500.0 and here is not depot
         target = depot if going_home else sites[int(rng.choice(len(sites), p=chance / chance.sum()))]
-        route = town.roads.route(spot, target.spot)
-        if target is here or route is None:
+        route = town.roads.route(here.spot, target.spot)
+        if route is None or target is here:
             chance = np.where([site is target for site in sites], chance * 0.01, chance)
             continue
         hour = (start_ms % (24 * _UTC_HOUR_MS)) / _UTC_HOUR_MS + motion.now_s / 3600.0
         planned_ms = start_ms + round(motion.now_s) * 1000
-        motion.drive(route, hour, haste)
+        motion.drive(route.from_door_to_door(here.van, target.van), hour, haste)
         if target is depot:
             motion.stop_at(depot, max(end_s - motion.now_s, 300.0) + 60.0)
             break
@@ -212,7 +212,7 @@ def build_rounds(spec: DaySpec, town: Town, fences: Fences, number: int) -> Roun
                 _job(f"job-{number + 1:04d}-{len(jobs) + 1:02d}", device_id, target, town, planned_ms, stay_s, rng)
             )
         motion.stop_at(target, stay_s)
-        here, spot = target, target.spot
+        here = target
         chance = np.where([site is target for site in sites], chance * 0.05, chance)
     track = motion.track(start_ms, end_s)
     return Rounds(device_id, track, jobs, spans_of(device_id, track, fences))

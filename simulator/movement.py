@@ -129,8 +129,7 @@ class Motion:
         self._hold(site.van, self.rng.uniform(8.0, 50.0))
         here = self._walk(site.van, self._inside(site), stay)
         home_s = math.hypot(*(here - site.van)) / _WALK_MPS
-        while self.now_s + home_s < end_s:
-            left_s = end_s - self.now_s - home_s
+        while (left_s := end_s - self.now_s - home_s) > 1.0:
             self._begin(Activity.RESTING, stay)
             self._hold(here, min(max(self.rng.exponential(420.0), 20.0), left_s))
             left_s = end_s - self.now_s - home_s

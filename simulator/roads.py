@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from simulator.plane import Floats, Plane
 
@@ -79,7 +80,15 @@ class Route:
 
     points: Floats
     speed_mps: Floats
-    junction: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    junction: npt.NDArray[np.bool_]
+
+    def from_door_to_door(self, door: Floats, other_door: Floats, speed_mps: float = 3.0) -> "Route":
+        """The same way with the bits off the street at both ends: out of the yard, up to the kerb."""
+        return Route(
+            np.vstack([door, self.points, other_door]),
+            np.concatenate([[speed_mps], self.speed_mps, [speed_mps]]),
+            np.concatenate([[False], self.junction, [False]]),
+        )
 
 
 def street_of(a: int, b: int, shape: Floats, speed_mps: float) -> Street:
@@ -209,7 +218,7 @@ def read_osm(path: Path) -> tuple[Plane, RoadNetwork]:
     plane = Plane(round(float(middle[0]), 4), round(float(middle[1]), 4))
     x_m, y_m = plane.to_metres(places[:, 0], places[:, 1])
     point_of = dict(zip(place_of, np.column_stack([x_m, y_m]), strict=True))
-    return plane, _largest_part(_network(ways, point_of))
+    return plane, largest_part(_network(ways, point_of))
 
 
 def _network(ways: list[tuple[float, list[int]]], point_of: dict[int, Floats]) -> RoadNetwork:
@@ -235,7 +244,8 @@ def _network(ways: list[tuple[float, list[int]]], point_of: dict[int, Floats]) -
     return RoadNetwork(np.array([point_of[node] for node in number]), streets)
 
 
-def _largest_part(network: RoadNetwork) -> RoadNetwork:
+def largest_part(network: RoadNetwork) -> RoadNetwork:
+    """The junctions that most others can be reached from, with the streets between them."""
     part = np.full(len(network.junctions), -1)
     sizes: list[int] = []
     for seed in range(len(network.junctions)):

@@ -12,7 +12,7 @@ from shapely.affinity import rotate, translate
 
 from schemas.fence import FenceKind
 from simulator.plane import Floats, Plane
-from simulator.roads import RoadNetwork, Spot, Street, street_of
+from simulator.roads import RoadNetwork, Spot, Street, largest_part, street_of
 
 _BLOCK_M: Final = 180.0
 _MAIN_STREET_MPS: Final = 13.9
@@ -134,7 +134,7 @@ def draw_streets(blocks: int, rng: np.random.Generator) -> RoadNetwork:
                     lay(here, ahead, _MAIN_STREET_MPS if is_main else _SIDE_STREET_MPS)
             if i < blocks and j < blocks and diagonal[j, i]:
                 lay(here, here + side + 1, _SIDE_STREET_MPS)
-    return RoadNetwork(bend(grid), streets)
+    return largest_part(RoadNetwork(bend(grid), streets))
 
 
 def build_town(

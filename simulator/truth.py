@@ -25,8 +25,6 @@ DISPUTED_S: Final = 30.0
 STEP_OUT_S: Final = 300
 STEP_OUT_M: Final = 60.0
 PASS_BY_M: Final = 25.0
-_LEEWAY_M: Final = 40.0
-"""More than anyone moves in a second: whoever is inside is near the box a second before and after."""
 _PASS_APART_S: Final = 5
 _DRIVEWAY_S: Final = 120
 _CHUNK_S: Final = 64
@@ -59,10 +57,11 @@ class Fences:
     def __init__(self, sites: tuple[Site, ...]) -> None:
         self.sites = sites
         self._tree = shapely.STRtree([site.area for site in sites])
+        self._bounds_m = shapely.bounds([site.area for site in sites])
         shapely.prepare([site.area for site in sites])
 
     def near(self, track: Track, margin_m: float) -> dict[int, Seconds]:
-        """Row of a site -> the seconds (indices into the track) whose minute passes its box within ``margin_m``."""
+        """Row of a site -> the seconds (indices into the track) within ``margin_m`` of its box."""
         starts = np.arange(0, len(track), _CHUNK_S)
         boxes = shapely.box(
             np.minimum.reduceat(track.x, starts) - margin_m,
@@ -74,8 +73,12 @@ class Fences:
         seconds: dict[int, Seconds] = {}
         for site in np.unique(row):
             first = starts[np.sort(chunk[row == site])]
-            within = (first[:, None] + np.arange(_CHUNK_S)).ravel()
-            seconds[int(site)] = within[within < len(track)]
+            passing = (first[:, None] + np.arange(_CHUNK_S)).ravel()
+            passing = passing[passing < len(track)]
+            x, y = track.x[passing], track.y[passing]
+            west, south, east, north = self._bounds_m[site]
+            within = (x > west - margin_m) & (x < east + margin_m) & (y > south - margin_m) & (y < north + margin_m)
+            seconds[int(site)] = passing[within]
         return seconds
 
 
@@ -83,7 +86,7 @@ def spans_of(device_id: str, track: Track, fences: Fences) -> list[Span]:
     """Everything a perfect observer would say about a track, by fence and time."""
     spans: list[Span] = []
     in_traffic = track.activity <= Activity.HALTED
-    for row, seconds in sorted(fences.near(track, PASS_BY_M + _LEEWAY_M).items()):
+    for row, seconds in sorted(fences.near(track, STEP_OUT_M).items()):
         site = fences.sites[row]
         x, y = track.x[seconds], track.y[seconds]
         traffic = in_traffic[seconds]
