@@ -19,9 +19,6 @@ _QUIET: Final = {
     "clickhouse_connect": logging.WARNING,
     "numba": logging.WARNING,
     "uvicorn": logging.WARNING,
-    # A broker that is down is told once by whoever waits for it, not at every attempt to connect.
-    "aiokafka.conn": logging.CRITICAL,
-    "aiokafka.client": logging.CRITICAL,
 }
 
 

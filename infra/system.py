@@ -5,10 +5,8 @@ What others need to know of it stands in ``STATE/onsite.json``, there only while
 
 import asyncio
 import fcntl
-import hashlib
 import json
 import os
-import secrets
 import sys
 import time
 import urllib.error
@@ -22,16 +20,13 @@ from typing import Final
 import structlog
 
 from infra.embedded.broker import Broker
-from infra.embedded.ports import port_or_free
+from infra.embedded.ports import free_port, port_or_free
 from infra.embedded.store import Store
 from infra.errors import CommandError
+from infra.keys import open_key_ring
 from infra.supervisor import Command, Supervisor
-from schemas import wire
 from schemas.clock import Clock
-from schemas.key import ApiKey
 from schemas.settings import Settings
-from schemas.topics import KEYS
-from stream.kafka import KafkaLog
 
 log = structlog.get_logger()
 
@@ -48,7 +43,10 @@ _LOOPBACK_OF: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user asked for. ``api_port`` None: the usual one, another if it is taken."""
+    """What the user asked for.
+
+    ``api_port`` None: the usual ports, others where they are taken. 0: free ports for the API, broker and store.
+    """
 
     state_dir: Path
     host: str
@@ -134,12 +132,12 @@ class System:
         self._broker.wait_ready()
         self._say("looking after tables and topics")
         asyncio.run(migrate(self.settings))
-        ensure_admin_key(self.settings, self.admin_key_path)
         self._say(f"starting {', '.join(ROLES)}")
         environment = environment_of(self.settings)
         for role in ROLES:
             argv = [sys.executable, "-m", "infra.cli", role]
             self._supervisor.start(role, Command(argv, self.logs_dir / f"{role}.log", environment), _STOP_DEADLINE_S)
+        asyncio.run(ensure_admin_key(self.settings, self.admin_key_path))
         self._wait_until_ready()
         self._ready = True
         self._pids_changed(self._supervisor.pids)
@@ -186,14 +184,16 @@ class System:
         fresh.replace(self._ready_path)
 
     def _api_port(self) -> int:
-        asked = self._wanted.api_port
-        if asked is None:
-            return self._port(API_PORT, "the API", self._wanted.host)
-        if asked and port_or_free(asked, self._wanted.host) != asked:
-            raise CommandError(f"port {asked} on {self._wanted.host} is taken; choose another with --port, 0 takes any")
-        return asked or port_or_free(0, self._wanted.host)
+        asked, host = self._wanted.api_port, self._wanted.host
+        if not asked:
+            return self._port(API_PORT, "the API", host)
+        if port_or_free(asked, host) != asked:
+            raise CommandError(f"port {asked} on {host} is taken; choose another with --port, 0 takes any free one")
+        return asked
 
     def _port(self, usual: int, who: str, host: str = "127.0.0.1") -> int:
+        if self._wanted.api_port == 0:
+            return free_port(host)
         port = port_or_free(usual, host)
         if port != usual:
             self._say(f"port {usual} is taken, {who} listens on {port}")
@@ -203,27 +203,27 @@ class System:
         self._say(f"fetching Kafka, {jars} files, this one time (about 45 MB)")
 
 
-def ensure_admin_key(settings: Settings, path: Path) -> None:
-    """Create the local administrator's key on the first start: the secret in ``path``, its hash in the log."""
-    if path.exists():
-        return
-    key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-    secret_hash = hashlib.sha256(secret.encode()).hexdigest()
-    asyncio.run(_publish(settings, ApiKey(key_id, "local admin", "admin", secret_hash, settings.clock().now_ms())))
+async def ensure_admin_key(settings: Settings, path: Path) -> None:
+    """See to it that ``path`` holds a token of an administrator's key that the system knows."""
+    async with open_key_ring(settings) as ring:
+        known = ring.keys()
+        key_id = read_token(path).removeprefix("onsite_").partition("_")[0]
+        if not any(key.key_id == key_id and key.revoked_at is None for key in known):
+            write_token(path, (await ring.create("local admin", "admin")).token)
+
+
+def read_token(path: Path) -> str:
+    """The token in a file; "" where there is none."""
+    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+
+
+def write_token(path: Path, token: str) -> None:
+    """Write a token for its owner's eyes only, whole or not at all."""
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(f"onsite_{key_id}_{secret}\n")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(f"{token}\n")
     fresh.replace(path)
-
-
-async def _publish(settings: Settings, key: ApiKey) -> None:
-    kafka = KafkaLog(settings.kafka)
-    await kafka.start()
-    try:
-        await kafka.append(KEYS, [(key.key_id, wire.encode(key))])
-    finally:
-        await kafka.stop()
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

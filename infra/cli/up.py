@@ -31,7 +31,9 @@ def register(app: typer.Typer) -> None:
             Path | None, typer.Option(help="Folder for data, logs and keys. Default: the platform's data folder.")
         ] = None,
         host: Annotated[str, typer.Option(help="Address the API binds to.")] = "127.0.0.1",
-        port: Annotated[int | None, typer.Option(help="The API's port; 0 takes a free one. Default: 8080.")] = None,
+        port: Annotated[
+            int | None, typer.Option(help="The API's port; 0: any free ports, for broker and store too. Default: 8080.")
+        ] = None,
         clock_rate: Annotated[float, typer.Option(min=0.001, help="Run the clock this many times faster.")] = 1.0,
         clock_start: Annotated[
             str | None, typer.Option(help="What the clock shows at the start (RFC 3339 or epoch ms). Default: now.")

@@ -74,6 +74,17 @@ def reap(process: subprocess.Popen[bytes]) -> int:
     return process.wait()
 
 
+def is_alive(pid: int) -> bool:
+    """Is there a process of this id, by whomever it was started?"""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def describe_exit(status: int) -> str:
     """``exit status 3`` or ``killed by SIGKILL``."""
     if status >= 0:
