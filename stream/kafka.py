@@ -322,7 +322,7 @@ class Follower(Generic[T]):
         else:
             try:
                 value = self._decode(message.value)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 log.warning(
                     "unreadable record skipped",
                     topic=message.topic,
