@@ -56,7 +56,8 @@ def install(environment: Path, lock: Path) -> None:
     pip = (environment / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install")
     total = packages_in(lock)
     seen = 0
-    for line in output_of((*pip, "--require-hashes", "-r", lock)):
+    # The lock names everything, so there is nothing to resolve; byte code is compiled when a module is first imported.
+    for line in output_of((*pip, "--require-hashes", "--no-deps", "--no-compile", "-r", lock)):
         if line.startswith(("Collecting ", "Requirement already satisfied")):
             seen = min(seen + 1, total)
             filled = BAR_CELLS * seen // total
