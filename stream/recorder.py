@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pyarrow as pa
 import structlog
+from aiohttp import ClientError
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from faust.types import EventT
@@ -96,7 +97,7 @@ class PatientStore:
                 client = await self._connected()
                 with insert_seconds.labels(table).time():
                     await client.insert_arrow(table, rows, settings=INSERT_SETTINGS)
-            except (ClickHouseError, OSError, TimeoutError) as error:
+            except (ClickHouseError, ClientError, OSError, TimeoutError) as error:
                 self._note(down=True, table=table, error=str(error))
                 await self._disconnect(client)
                 await asyncio.sleep(pause_s)
@@ -137,11 +138,11 @@ class Lane:
         self._flush_s = settings.recorder_flush_s
         self._max_rows = settings.recorder_max_rows
         self._waiting: asyncio.Queue[tuple[EventT[Any], pa.RecordBatch] | None] = asyncio.Queue(WAITING_FRAMES)
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Future[None] | None = None
 
-    def start(self) -> None:
-        """Begin to insert."""
-        self._task = asyncio.create_task(self._run())
+    def start(self, app: FramedApp) -> None:
+        """Begin to insert, as a part of the app: if this fails for any other reason than the store, the app does."""
+        self._task = app.add_future(self._run())
 
     async def put(self, event: EventT[Any], batch: pa.RecordBatch) -> None:
         """Hand over a frame's rows; waits while the lane is full."""
@@ -207,7 +208,7 @@ class Recorder:
     async def _start(self) -> None:
         await self._log.start()
         for lane in self._lanes.values():
-            lane.start()
+            lane.start(self.app)
 
     async def _record(self, stream: Any) -> None:
         async for event in stream.noack().events():
