@@ -66,7 +66,9 @@ class Tracker:
         self._partitions: dict[int, PartitionTracks] = {}
         self._board = LiveBoard()
         self._folded: list[EventT[Any]] = []
-        self._checkpointing = asyncio.Lock()
+        # Held from a change of state until what follows from it is published: a checkpoint never covers a change that
+        # nobody was told of.
+        self._changing = asyncio.Lock()
         self._checkpointed_at = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
         self._log = KafkaLog(settings.kafka)
@@ -135,19 +137,18 @@ class Tracker:
 
     async def _on_frame(self, event: EventT[Any]) -> None:
         frame = cast(Frame, event.value)
-        partition = self._partitions.setdefault(frame.partition, PartitionTracks())
         decoded = decode_pings([value or b"" for value in frame.values], frame.timestamps_ms)
-        with fold_seconds.time():
-            revisions = partition.fold(decoded.pings, frame.last_offset, self._fences, self._rules)
-        self._board.see(decoded.pings)
-        self._folded.append(event)
+        async with self._changing:
+            partition = self._partitions.setdefault(frame.partition, PartitionTracks())
+            with fold_seconds.time():
+                revisions = partition.fold(decoded.pings, frame.last_offset, self._fences, self._rules)
+            self._board.see(decoded.pings)
+            await self._publish(revisions)
+            self._folded.append(event)
         frames_folded.inc()
         pings_folded.inc(len(decoded.pings))
-        if decoded.bad:
-            pings_unreadable.inc(len(decoded.bad))
-        await self._publish(revisions)
-        if time.monotonic() - self._checkpointed_at > self._settings.checkpoint_s:
-            await self._checkpoint()
+        pings_unreadable.inc(len(decoded.bad))
+        await self._checkpoint_when_due()
 
     async def _publish(self, revisions: list[Visit]) -> None:
         for visit in revisions:
@@ -167,9 +168,13 @@ class Tracker:
 
     # Checkpoints
 
+    async def _checkpoint_when_due(self) -> None:
+        if self._folded and time.monotonic() - self._checkpointed_at > self._settings.checkpoint_s:
+            await self._checkpoint()
+
     async def _checkpoint(self) -> None:
         """Write what changed, and only then acknowledge the frames that changed it."""
-        async with self._checkpointing:
+        async with self._changing:
             self._checkpointed_at = time.monotonic()
             folded, self._folded = self._folded, []
             sent = []
@@ -229,8 +234,9 @@ class Tracker:
         self._swap_fences()
         log.info("fences changed", fences=len(changed), rows=len(self._fences))
         for track, partition in self._all_tracks():
-            if partition.tracks.get(track.device_id) is track:
-                await self._revised(partition, track, look_at_changed(track, self._fences, self._rules, changed))
+            async with self._changing:
+                if partition.tracks.get(track.device_id) is track:
+                    await self._revised(partition, track, look_at_changed(track, self._fences, self._rules, changed))
             await asyncio.sleep(0)
 
     # Time
@@ -239,12 +245,13 @@ class Tracker:
         await asyncio.sleep(TICK_S)
         now_ms = self._clock.now_ms()
         for track, partition in self._all_tracks():
-            if track.quiet or partition.tracks.get(track.device_id) is not track:
+            if not _awaits_silence(track, now_ms):
                 continue
-            silent = now_ms - track.newest_ms > SILENT_AFTER_MS
-            if silent and track.looked_ms - track.newest_ms < SETTLED_AFTER_MS:
-                await self._revised(partition, track, look(track, self._fences, self._rules, now_ms))
+            async with self._changing:
+                if partition.tracks.get(track.device_id) is track:
+                    await self._revised(partition, track, look(track, self._fences, self._rules, now_ms))
         await self._tell_live()
+        await self._checkpoint_when_due()
 
     async def _revised(self, partition: PartitionTracks, track: Track, revisions: list[Visit]) -> None:
         if revisions:
@@ -288,15 +295,21 @@ class Tracker:
             stored = await recorded.fixes_since(device_id, from_ms)
             if track.late != asked:
                 return  # more arrived meanwhile; the recorder must come that far first
-            revisions = rederive(
-                track, stored, self._fences, self._rules, self._clock.now_ms(), complete=from_ms == oldest_ms
-            )
-            if revisions is None:
-                reach_ms *= REACH_FACTOR
-                continue
-            partition.late.pop(device_id, None)
-            partition.touch(device_id)
-            await self._publish(revisions)
+            async with self._changing:
+                now_ms, complete = self._clock.now_ms(), from_ms == oldest_ms
+                revisions = rederive(track, stored, self._fences, self._rules, now_ms, complete=complete)
+                if revisions is not None:
+                    partition.late.pop(device_id, None)
+                    partition.touch(device_id)
+                    await self._publish(revisions)
+            reach_ms *= REACH_FACTOR
+
+
+def _awaits_silence(track: Track, now_ms: int) -> bool:
+    """Whether a device near a fence has been silent for some time, and not yet for so long that nothing changes."""
+    if track.quiet or now_ms - track.newest_ms < SILENT_AFTER_MS:
+        return False
+    return track.looked_ms - track.newest_ms < SETTLED_AFTER_MS
 
 
 async def _forever(step: Callable[[], Awaitable[None]]) -> None:

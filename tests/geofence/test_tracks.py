@@ -91,6 +91,19 @@ def test_frames_of_any_size_end_in_the_same_log(seed, sizes):
     assert log_of(track) == log_of_everything(fixes, int(fixes.ts_ms[-1]))
 
 
+@given(st.integers(0, 10_000), st.integers(1, 60))
+@settings(max_examples=25, deadline=None)
+def test_looking_while_nothing_arrives_changes_nothing_that_comes_later(seed, size):
+    fixes = day(seed)
+    next_year_ms = START_MS + 365 * 86_400_000
+    track = Track("van")
+    for first in range(0, len(fixes), size):
+        advance(track, fixes.take(slice(first, first + size)), FENCES, RULES)
+        look(track, FENCES, RULES, next_year_ms)
+    assert track.late is None
+    assert log_of(track) == log_of_everything(fixes, next_year_ms)
+
+
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False), st.integers(1, 50))
 @settings(max_examples=25, deadline=None)
 def test_any_order_and_repeats_end_in_the_same_log(seed, random, size):

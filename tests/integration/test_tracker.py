@@ -1,0 +1,192 @@
+"""The tracker as a process, killed in the middle: the visit log is what all pings say, told at least once."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from geofence.fences import FenceSet
+from geofence.fixes import Fixes
+from geofence.rules import Rules
+from geofence.visits import derive_stays
+from infra.system import environment_of
+from schemas import wire
+from schemas.fence import FenceRecord, FenceVersion
+from schemas.live import LiveState
+from schemas.ping import Ping
+from schemas.settings import Settings
+from schemas.times import Instant
+from schemas.topics import FENCES, LIVE, PINGS, TRACKER_GROUP, VISITS, Topic
+from schemas.visit import Visit
+from stream.kafka import KafkaLog
+
+pytestmark = pytest.mark.integration
+
+DEADLINE_S = 120.0
+START_MS = 1_772_434_800_000
+METRES = 1 / 111_195
+DEVICES = [f"killed-{number}" for number in range(20)]
+SITES = {
+    f"site-{number}": FenceVersion(
+        1, {"type": "Point", "coordinates": [20.0, 60.0 + 1_000 * number * METRES]}, radius_m=40.0
+    )
+    for number in range(3)
+}
+
+
+def working_day(device_id: str) -> list[Ping]:
+    """A drive past three sites with a stay at each, a fix each 20 s."""
+    random = np.random.default_rng(DEVICES.index(device_id))
+    pings, north_m, ts_ms = [], -1_000.0, START_MS
+    for site in range(3):
+        stay = int(random.integers(15, 40))
+        way = [min(north_m + 200 * step, 1_000.0 * site) for step in range(1, 11)]
+        for north_m in way + [1_000.0 * site] * stay:
+            ts_ms += 20_000
+            noisy_m = north_m + float(random.normal(0, 5))
+            speed_mps = 0.0 if north_m == 1_000.0 * site else 10.0
+            lon = 20.0 + float(random.normal(0, 5)) * 2 * METRES
+            pings.append(Ping(device_id, ts_ms, 60.0 + noisy_m * METRES, lon, 8.0, speed_mps))
+    return pings
+
+
+def facts(visit: Visit) -> tuple:
+    return visit.fence_id, visit.state, visit.arrived_ms, visit.arrived_earliest_ms, visit.departed_ms
+
+
+def expected_log(settings: Settings) -> set[tuple]:
+    fences = FenceSet.of(list(SITES.items()))
+    expected = set()
+    for device_id in DEVICES:
+        fixes = Fixes.of_pings(working_day(device_id)).in_order()
+        for stay in derive_stays(device_id, fixes, fences, Rules(), settings.clock().now_ms()).stays:
+            expected.add((device_id, *facts(stay)))
+    return expected
+
+
+@contextmanager
+def tracker(settings: Settings, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    environment = os.environ | environment_of(settings) | {"ONSITE_DATA_DIR": str(folder), "ONSITE_CHECKPOINT_S": "0.5"}
+    with (folder / "tracker.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "infra.cli", "tracker"], env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+
+
+async def append(settings: Settings, topic, records) -> None:
+    log = KafkaLog(settings.kafka)
+    await log.start()
+    await log.append(topic, records)
+    await log.stop()
+
+
+async def values_of(settings: Settings, topic: Topic) -> list[bytes]:
+    consumer = AIOKafkaConsumer(topic.name, bootstrap_servers=settings.kafka, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets(sorted(consumer.assignment()))
+        values = []
+        while not all([await consumer.position(each) >= ends[each] for each in ends]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                values += [record.value for record in records]
+    finally:
+        await consumer.stop()
+    return values
+
+
+async def published(settings: Settings) -> list[Visit]:
+    visits = [wire.decode(Visit, value) for value in await values_of(settings, VISITS)]
+    return [visit for visit in visits if visit.device_id in DEVICES]
+
+
+async def live_of(settings: Settings, device_id: str) -> list[LiveState]:
+    states = [wire.decode(LiveState, value) for value in await values_of(settings, LIVE)]
+    return [state for state in states if state.device_id == device_id]
+
+
+async def behind(settings: Settings) -> int:
+    """How many pings the tracker has not acknowledged yet."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    consumer = AIOKafkaConsumer(PINGS.name, bootstrap_servers=settings.kafka)
+    await admin.start()
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets(sorted(consumer.assignment()))
+        committed = await admin.list_consumer_group_offsets(TRACKER_GROUP)
+        return sum(end - (committed[each].offset if each in committed else 0) for each, end in ends.items())
+    finally:
+        await consumer.stop()
+        await admin.close()
+
+
+def until(condition, what: str, process: subprocess.Popen[bytes], folder: Path) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert process.poll() is None, f"the tracker ended:\n{(folder / 'tracker.log').read_text()[-4000:]}"
+        assert time.monotonic() < deadline, f"{what}:\n{(folder / 'tracker.log').read_text()[-4000:]}"
+        time.sleep(0.2)
+
+
+def newest(visits: list[Visit]) -> dict[str, Visit]:
+    log: dict[str, Visit] = {}
+    for visit in visits:
+        if visit.visit_id not in log or visit.revision > log[visit.visit_id].revision:
+            log[visit.visit_id] = visit
+    return log
+
+
+def test_a_tracker_killed_in_the_middle_leaves_the_log_that_all_pings_say(settings, tmp_path):
+    fences = [
+        (fence_id, wire.encode(FenceRecord(fence_id, [version], Instant(START_MS))))
+        for fence_id, version in SITES.items()
+    ]
+    asyncio.run(append(settings, FENCES, fences))
+    days = [working_day(device_id) for device_id in DEVICES]
+    moments = sorted((ping for day in days for ping in day), key=lambda ping: ping.ts_ms)
+    records = [(ping.device_id, msgspec.json.encode(ping)) for ping in moments]
+    half = len(records) // 2
+
+    asyncio.run(append(settings, PINGS, records[:half]))
+    with tracker(settings, tmp_path) as first:
+        until(lambda: len(asyncio.run(published(settings))) >= len(DEVICES), "first visits", first, tmp_path)
+        asyncio.run(append(settings, PINGS, records[half : half + half // 2]))
+        first.kill()
+        first.wait()
+    asyncio.run(append(settings, PINGS, records[half + half // 2 :]))
+    with tracker(settings, tmp_path) as second:
+        until(lambda: asyncio.run(behind(settings)) == 0, "all pings acknowledged", second, tmp_path)
+
+        def log() -> set[tuple]:
+            visits = newest(asyncio.run(published(settings))).values()
+            return {(visit.device_id, *facts(visit)) for visit in visits if visit.state != "retracted"}
+
+        until(lambda: log() == expected_log(settings), "the log of all pings", second, tmp_path)
+        assert len(log()) == 3 * len(DEVICES)
+    assert second.returncode == 0
+
+
+def test_a_clean_stop_leaves_nothing_to_repeat(settings, tmp_path):
+    with tracker(settings, tmp_path) as process:
+        until(lambda: asyncio.run(behind(settings)) == 0, "all pings acknowledged", process, tmp_path)
+        ping = Ping("stopped-1", START_MS, 10.0, 10.0)
+        asyncio.run(append(settings, PINGS, [(ping.device_id, msgspec.json.encode(ping))]))
+        until(lambda: asyncio.run(live_of(settings, "stopped-1")), "the ping folded", process, tmp_path)
+    assert process.returncode == 0
+    assert asyncio.run(behind(settings)) == 0
