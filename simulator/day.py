@@ -3,7 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -94,6 +94,32 @@ class Day:
         order = np.lexsort((columns.lon, columns.lat, columns.ts_ms, columns.device))
         keys = np.array([column[order] for column in (columns.device, columns.ts_ms, columns.lat, columns.lon)])
         return int(np.any(np.diff(keys, axis=1) != 0, axis=0).sum()) + 1 if len(columns) else 0
+
+    def shifted(self, by_ms: int) -> "Day":
+        """The same day at another time."""
+        columns = self.pings
+        return replace(
+            self,
+            spec=replace(self.spec, start_ms=self.spec.start_ms + by_ms),
+            jobs=[
+                replace(job, window_from_ms=job.window_from_ms + by_ms, window_to_ms=job.window_to_ms + by_ms)
+                for job in self.jobs
+            ],
+            spans=[
+                replace(
+                    span,
+                    arrived_ms=span.arrived_ms + by_ms,
+                    departed_ms=None if span.departed_ms is None else span.departed_ms + by_ms,
+                )
+                for span in self.spans
+            ],
+            pings=replace(
+                columns,
+                ts_ms=columns.ts_ms + by_ms,
+                sent_ms=columns.sent_ms + by_ms,
+                delivered_ms=columns.delivered_ms + by_ms,
+            ),
+        )
 
     def fences(self) -> dict[str, Any]:
         """The fences as a GeoJSON FeatureCollection."""

@@ -1,0 +1,208 @@
+"""``onsite demo``: a simulated working day through the whole system, faster than life."""
+
+import asyncio
+import signal
+import tempfile
+import time
+from collections import deque
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Final
+
+import httpx
+import typer
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from infra.delivery import Delivery
+from infra.demo import RunningSystem, Verdict, deliver, judge, running_system
+from infra.errors import CommandError
+from schemas.clock import Clock
+from schemas.visit import Visit
+from simulator.day import Day, DaySpec, build_day
+
+_HOURS: Final = 8.0
+_PLEASANT_RATE: Final = 60.0
+_EVENTS_SHOWN: Final = 12
+_LOOK_S: Final = 1.0
+_LEAD_MS: Final = 500
+_DIFFERENCES_TOLD: Final = 10
+
+_EXAMPLE: Final = "Example: onsite demo --seconds 60 --seed 7"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo", epilog=_EXAMPLE)(demo)
+
+
+def demo(
+    seconds: Annotated[
+        float | None,
+        typer.Option(min=5.0, help="the day takes about that long, then a summary; default: until Ctrl-C"),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="picks the day")] = 1,
+    technicians: Annotated[int, typer.Option(min=1, max=500, help="how many technicians, one phone each")] = 12,
+    state: Annotated[
+        Path | None, typer.Option(help="empty folder to keep the data in; default: a temporary one")
+    ] = None,
+) -> None:
+    """Start the whole system and drive simulated technicians through a working day faster than life.
+
+    Exit code 0 only when every accepted ping is stored once, the live log equals the derived one, and F1 is 0.95.
+    """
+    rate = _PLEASANT_RATE if seconds is None else _HOURS * 3600.0 / seconds
+    console = Console(highlight=False)
+    with ExitStack() as stack:
+        if state is None:
+            state_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="onsite-demo-")))
+        else:
+            state_dir = state.expanduser().resolve()
+            if state_dir.exists() and any(state_dir.iterdir()):
+                raise CommandError(f"{state_dir} is not empty; the demo's figures need a system of their own")
+        try:
+            verdict = asyncio.run(_run(state_dir, rate, DaySpec(technicians, _HOURS, seed), console, stay=not seconds))
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            console.print("stopped")
+            raise typer.Exit(130) from None
+    if not verdict.may_be_believed:
+        raise typer.Exit(1)
+
+
+async def _run(state_dir: Path, rate: float, spec: DaySpec, console: Console, *, stay: bool) -> Verdict:
+    this_task = asyncio.current_task()
+    assert this_task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this_task.cancel)
+    # The day ends about now: nothing that is stored lies in the future.
+    clock_start_ms = time.time_ns() // 1_000_000 - round(2.0 * spec.hours * 3_600_000)
+    with console.status("simulating the day and starting the system") as status:
+        simulated = asyncio.create_task(asyncio.to_thread(build_day, spec))
+        async with running_system(state_dir, rate, clock_start_ms) as system:
+            day = await simulated
+            fences = day.fences()
+            clock = await system.read_clock(rate, fences["features"][0])
+            await system.import_fences(fences)
+            status.stop()
+            console.print(_where(system, day))
+            day = day.shifted(clock.now_ms() + round(_LEAD_MS * rate) - spec.start_ms)
+            delivery = Delivery(system.facts["api"], system.token)
+            try:
+                await _watch_the_day(system, day, clock, delivery, console)
+                with console.status("letting the last visits settle"):
+                    verdict = await judge(system, day, clock, delivery)
+            finally:
+                await delivery.close()
+            console.print(_summary(verdict))
+            for difference in verdict.differences[:_DIFFERENCES_TOLD]:
+                console.print(f"[red]✗[/red] {difference}", soft_wrap=True)
+            if len(verdict.differences) > _DIFFERENCES_TOLD:
+                console.print(f"… and {len(verdict.differences) - _DIFFERENCES_TOLD} more")
+            if stay:
+                console.print("The system stays up: look around. Ctrl-C stops it.")
+                await asyncio.Event().wait()
+    return verdict
+
+
+class _View:
+    """What is on the screen while the day goes by."""
+
+    def __init__(self, day: Day, clock: Clock) -> None:
+        self._day = day
+        self._clock = clock
+        self._names = {site.fence_id: site.name for site in day.town.sites}
+        self._events: deque[Text] = deque(maxlen=_EVENTS_SHOWN)
+        self._known: dict[str, Visit] = {}
+        self._began_s = time.monotonic()
+        self.posted = 0
+        self.progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+        )
+        self._bar = self.progress.add_task("the day", total=day.end_ms - day.spec.start_ms)
+
+    def __rich__(self) -> RenderableType:
+        gone_ms = self._clock.now_ms() - self._day.spec.start_ms
+        self.progress.update(self._bar, completed=max(0, gone_ms), description=_time_of_day(gone_ms))
+        here = sum(visit.departed_ms is None for visit in self._known.values())
+        rate = self.posted / max(time.monotonic() - self._began_s, 0.1)
+        counts = f"{self.posted:,} pings ({rate:,.0f}/s)   {len(self._known)} visits   {here} on site now"
+        return Group(Text(counts, style="bold"), *self._events, self.progress)
+
+    def look(self, visits: list[Visit]) -> None:
+        """Take in the log: what is new becomes a line."""
+        now = {visit.visit_id: visit for visit in visits}
+        for visit in visits:
+            before = self._known.get(visit.visit_id)
+            if before is None and visit.departed_ms is None:
+                self._tell(visit.arrived_ms, visit, "[green]arrived at[/green]")
+            elif visit.departed_ms is not None and (before is None or before.departed_ms is None):
+                self._tell(visit.departed_ms, visit, f"[yellow]left after {visit.on_site_s / 60.0:.0f} min[/yellow]")
+        for visit_id in self._known.keys() - now.keys():
+            self._tell(self._known[visit_id].arrived_ms, self._known[visit_id], "[red]was not at[/red]")
+        self._known = now
+
+    def _tell(self, moment_ms: int, visit: Visit, what: str) -> None:
+        moment = _time_of_day(moment_ms - self._day.spec.start_ms)
+        where = self._names.get(visit.fence_id, visit.fence_id)
+        self._events.append(Text.from_markup(f"{moment}  {visit.device_id}  {what}  {where}"))
+
+
+async def _watch_the_day(system: RunningSystem, day: Day, clock: Clock, delivery: Delivery, console: Console) -> None:
+    view = _View(day, clock)
+
+    def posted(count: int) -> None:
+        view.posted += count
+
+    async def look() -> None:
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            try:
+                view.look(await system.visits())
+            except httpx.HTTPError:
+                continue  # the store may be busy; the next look shows it all
+
+    with Live(view, console=console, refresh_per_second=4, transient=True):
+        looking = asyncio.create_task(look())
+        try:
+            await deliver(day, clock, delivery, posted)
+        finally:
+            looking.cancel()
+
+
+def _time_of_day(since_start_ms: int) -> str:
+    """The simulated working day starts at seven."""
+    minutes = 7 * 60 + since_start_ms // 60_000
+    return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
+
+
+def _where(system: RunningSystem, day: Day) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_row("API docs", f"{system.facts['api']}/docs")
+    table.add_row("SQL", system.facts["sql"])
+    table.add_row("Admin key", system.facts["admin_key_file"])
+    kinds = f"{len(day.devices)} technicians, {len(day.town.sites)} fences, {len(day.pings):,} pings to come"
+    table.add_row("The day", f"seed {day.spec.seed}: {kinds}")
+    return table
+
+
+def _summary(verdict: Verdict) -> RenderableType:
+    found = verdict.score
+    table = Table(title="The day, as logged and as it was", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for name, value in (
+        ("true visits", f"{found.true}"),
+        ("found", f"{found.found}"),
+        ("missed", f"{found.missed}"),
+        ("invented", f"{found.invented + found.split}"),
+        ("F1", f"{found.f1:.3f}"),
+        ("median arrival error", "–" if found.arrival_p50_s is None else f"{found.arrival_p50_s:.0f} s"),
+        ("median departure error", "–" if found.departure_p50_s is None else f"{found.departure_p50_s:.0f} s"),
+        ("pings in", f"{verdict.accepted:,} ({verdict.distinct:,} distinct)"),
+        ("pings stored", f"{verdict.stored:,}"),
+    ):
+        table.add_row(name, value)
+    return table
