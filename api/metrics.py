@@ -37,9 +37,8 @@ class Metrics:
 class RequestTimer:
     """ASGI middleware that observes how long each answer takes, under its route's template, never its path."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve and observe."""
@@ -59,4 +58,5 @@ class RequestTimer:
             await self._app(scope, receive, observe)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
-            self._metrics.request_s.labels(scope["method"], route, status).observe(time.perf_counter() - began_s)
+            metrics: Metrics = scope["app"].state.services.metrics
+            metrics.request_s.labels(scope["method"], route, status).observe(time.perf_counter() - began_s)

@@ -41,4 +41,4 @@ def parse_instant(value: object) -> Instant:
 def format_instant(epoch_ms: int) -> str:
     """RFC 3339 UTC with milliseconds, e.g. ``2026-03-02T08:15:00.000Z``."""
     moment = _EPOCH + timedelta(milliseconds=int(epoch_ms))
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"

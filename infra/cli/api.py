@@ -14,6 +14,7 @@ import uvicorn
 
 from api.app import create_app
 from api.history import ClickHouseHistory
+from api.services import Services
 from infra.errors import CommandError
 from infra.logs import configure_logging
 from schemas import wire
@@ -54,7 +55,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     fences = Follower(settings.kafka, FENCES, partial(wire.decode, FenceRecord))
     live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState))
     history = ClickHouseHistory(partial(open_store, settings))
-    app = create_app(settings, settings.clock(), event_log, keys, fences, live, history)
+    app = create_app(Services(settings, settings.clock(), event_log, keys, fences, live, history))
     server = _Server(
         uvicorn.Config(
             app,

@@ -27,6 +27,8 @@ def read(body: bytes, parameters: Mapping[str, str], received_ms: int | None) ->
         raise BodyError(f"the GPX is not UTF-8 at byte {error.start}") from error
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise BodyError("a GPX needs no document type; entities are not expanded")
+    if "<gpx" not in text:
+        raise BodyError("not a GPX file: it has no <gpx> element")
     try:
         parsed = gpxpy.parse(text)
     except (GPXException, ValueError) as error:

@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.services import Services
 from schemas.fence import FenceRecord
 from schemas.key import ApiKey, Role
 from schemas.live import LiveState
@@ -17,6 +18,8 @@ from schemas.times import parse_instant
 from tests.fakes import FixedClock, MemoryHistory, MemoryLog, MemoryModel, make_key, token_of
 
 NOW_MS = int(parse_instant("2026-03-02T08:15:10Z"))
+
+_built: list[FastAPI] = []
 
 
 @dataclass
@@ -36,15 +39,20 @@ class Door:
 
     def __post_init__(self) -> None:
         self.log = MemoryLog(self.fences)
-        self.app = create_app(
-            self.settings,
-            self.clock,
-            self.log,
-            self.keys,
-            self.fences,
-            self.live,
-            self.history,  # type: ignore[arg-type]
+        services = Services(
+            settings=self.settings,
+            clock=self.clock,  # type: ignore[arg-type]
+            log=self.log,
+            keys=self.keys,
+            fences=self.fences,
+            live=self.live,
+            history=self.history,
         )
+        # Routes take a while to build and hold no state: every test shares them, over services of its own.
+        if not _built:
+            _built.append(create_app(services))
+        self.app = _built[0]
+        self.app.state.services = services
 
     def request(self, method: str, path: str, role: Role | None = "admin", **more: Any) -> httpx.Response:
         """One request, with the token of a role (None: without)."""

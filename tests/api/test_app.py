@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from structlog.testing import capture_logs
 
 from tests.api.conftest import Door
 from tests.api.test_pings import GOOD, is_problem
@@ -51,7 +52,9 @@ def test_unknown_paths_and_methods(door: Door) -> None:
 
 def test_an_error_on_our_side_tells_nothing(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door.live, "records", None)
-    answer = door.get("/v1/devices")
+    with capture_logs() as logged:
+        answer = door.get("/v1/devices")
+    assert [entry["event"] for entry in logged] == ["request failed"]
     assert is_problem(answer, 500, "internal_error")
     assert "NoneType" not in answer.text
 
