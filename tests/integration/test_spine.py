@@ -1,0 +1,166 @@
+"""A ping becomes a visit: recorded days in over HTTP, visits out of the API, the same that the batch derives."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from schemas.ping import Ping
+from schemas.protocols import read_file
+from schemas.settings import Settings
+from schemas.topics import PINGS, RECORDER_GROUP, TRACKER_GROUP, VISITS, Topic
+from tests.integration.conftest import System
+
+DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not DATA.is_dir(), reason="../shared/data is not here: the recorded days are read from there"),
+]
+
+DEADLINE_S = 180.0
+QUIET_S = 6.0
+"""Late fixes are settled within two seconds of the recorder's having them; this is three times that."""
+
+RUNNING = ("visit_id", "revision", "reason")
+RUNNING_WHILE_THERE = (*RUNNING, "on_site_s", "on_site_min_s", "on_site_max_s", "confidence", "fixes")
+
+DAYS = {
+    "phones-los-altos": ("pings.ndjson", "fences.geojson", 36_804, 36_793),
+    "bus-limerick": ("bus-304.gpx", "stops.geojson", 2_144, 2_144),
+}
+
+
+def until(condition: Callable[[], bool], what: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.2)
+
+
+def onsite(*arguments: str) -> str:
+    finished = subprocess.run(
+        [sys.executable, "-m", "infra.cli", *arguments], capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+def replay(system: System, pings: Path, *arguments: str) -> dict[str, Any]:
+    facts = system.facts
+    token = Path(facts["admin_key_file"]).read_text().strip()
+    said = onsite("replay", str(pings), "--url", facts["api"], "--token", token, "--speed", "0", "--json", *arguments)
+    summary: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return summary
+
+
+def facts_of(visit: dict[str, Any]) -> str:
+    """What live and batch agree on: everything but ids, revision numbers and why the revision was made."""
+    left_out = RUNNING if visit["departed_at"] else RUNNING_WHILE_THERE
+    return json.dumps({name: value for name, value in visit.items() if name not in left_out}, sort_keys=True)
+
+
+def live_log(system: System, devices: set[str]) -> list[str]:
+    visits, cursor = [], None
+    with system.client() as client:
+        while True:
+            query = {"limit": 500} | ({"cursor": cursor} if cursor else {})
+            page = client.get("/v1/visits", params=query).raise_for_status().json()
+            visits += page["items"]
+            cursor = page.get("next_cursor") or page.get("cursor")
+            if not cursor:
+                break
+    logged = [visit for visit in visits if visit["device_id"] in devices and visit["state"] in ("confirmed", "closed")]
+    return sorted(map(facts_of, logged))
+
+
+def batch_log(pings: Path, fences: Path) -> list[str]:
+    printed = onsite("visits", "--fences", str(fences), "--as-of", "now", str(pings))
+    return sorted(facts_of(json.loads(line)) for line in printed.splitlines())
+
+
+async def _ends_and_committed(settings: Settings, topic: Topic, groups: tuple[str, ...]) -> tuple[int, list[int]]:
+    consumer = AIOKafkaConsumer(topic.name, bootstrap_servers=settings.kafka)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await consumer.start()
+    await admin.start()
+    try:
+        ends = await consumer.end_offsets(sorted(consumer.assignment()))
+        committed = [await admin.list_consumer_group_offsets(group) for group in groups]
+        return sum(ends.values()), [sum(group[each].offset for each in ends if each in group) for group in committed]
+    finally:
+        await admin.close()
+        await consumer.stop()
+
+
+def ends_and_committed(system: System, topic: Topic, *groups: str) -> tuple[int, list[int]]:
+    return asyncio.run(_ends_and_committed(system.settings, topic, groups))
+
+
+def wait_until_settled(system: System) -> None:
+    """Everything posted is folded and stored, and no revision has been published for a while."""
+
+    def behind() -> bool:
+        end, committed = ends_and_committed(system, PINGS, TRACKER_GROUP, RECORDER_GROUP)
+        return committed != [end, end]
+
+    until(lambda: not behind(), lambda: f"behind: {ends_and_committed(system, PINGS, TRACKER_GROUP, RECORDER_GROUP)}")
+    published, quiet_since = -1, time.monotonic()
+
+    def quiet() -> bool:
+        nonlocal published, quiet_since
+        end, [recorded] = ends_and_committed(system, VISITS, RECORDER_GROUP)
+        if end != published:
+            published, quiet_since = end, time.monotonic()
+        return recorded == end and time.monotonic() - quiet_since > QUIET_S
+
+    until(quiet, lambda: f"visits are still being revised: {published}")
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_a_recorded_day_becomes_the_same_visits_live_and_in_batch_in_any_order(system: System, day: str) -> None:
+    pings_name, fences_name, lines, distinct = DAYS[day]
+    pings, fences = DATA / day / pings_name, DATA / day / fences_name
+    devices = {ping.device_id for ping in read_file(pings.name, pings.read_bytes()) if isinstance(ping, Ping)}
+    with system.client() as client:
+        headers = {"Content-Type": "application/geo+json"}
+        answer = client.post("/v1/fences/import", content=fences.read_bytes(), headers=headers).raise_for_status()
+        assert answer.json()["rejected"] == []
+
+    def stored() -> tuple[int, int]:
+        named = ", ".join(f"'{device}'" for device in sorted(devices))
+        counted = f"SELECT count() FROM pings FINAL WHERE device_id IN ({named})"
+        identities = "SELECT uniqExact(device_id, ts, lat_e7, lon_e7) FROM pings"
+        return int(system.sql(counted)), int(system.sql(f"{identities} WHERE device_id IN ({named})"))
+
+    expected = batch_log(pings, fences)
+    assert expected
+
+    assert replay(system, pings)["accepted"] == lines
+    wait_until_settled(system)
+    assert stored() == (distinct, distinct)
+    assert live_log(system, devices) == expected
+
+    assert replay(system, pings, "--shuffle", "7", "--duplicate", "0.1")["accepted"] >= lines
+    wait_until_settled(system)
+    assert stored() == (distinct, distinct)
+    assert live_log(system, devices) == expected
+
+
+def test_the_stays_at_the_library_are_among_the_visits(system: System) -> None:
+    with system.client() as client:
+        if client.get("/v1/fences/los-altos-library").status_code == 404:
+            pytest.fail("runs after the recorded days")
+        items = client.get("/v1/visits", params={"fence": "los-altos-library", "limit": 500}).json()["items"]
+    truth = (DATA / "phones-los-altos" / "truth.csv").read_text().splitlines()[1:]
+    stays = {line.split(",")[0] for line in truth if line.split(",")[1] == "los-altos-library"}
+    assert stays <= {visit["device_id"] for visit in items if visit["state"] == "closed"}
