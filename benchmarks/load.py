@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from schemas.fence import FenceRecord, FenceVersion
 from schemas.ping import Ping
@@ -68,9 +69,10 @@ def pings(devices: int, per_device: int, seed: int = 1) -> Iterator[tuple[str, b
             yield names[device], encode(ping)
 
 
-def _centre(number: np.ndarray) -> np.ndarray:
+def _centre(number: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     return SPACING_M * np.column_stack([number // SIDE, number % SIDE]).astype(np.float64)
 
 
-def _to_degrees(metres: np.ndarray) -> np.ndarray:
-    return np.array([ORIGIN_LAT, ORIGIN_LON]) + metres / METRES_PER_DEGREE
+def _to_degrees(metres: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    degrees: npt.NDArray[np.float64] = np.array([ORIGIN_LAT, ORIGIN_LON]) + metres / METRES_PER_DEGREE
+    return degrees

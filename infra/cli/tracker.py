@@ -17,9 +17,8 @@ def register(app: typer.Typer) -> None:
 
         Example: [bold]ONSITE_KAFKA=broker:9092 ONSITE_CLICKHOUSE=http://store:8123/onsite onsite tracker[/bold]
         """
-        from stream.store import open_store
-
         from infra.worker import run_worker
+        from stream.store import open_store
         from stream.tracker.app import Tracker
 
         settings = load_settings()
