@@ -7,7 +7,7 @@ once; cells of fences that merely adjoin exclude each other and compete for the 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -135,58 +135,64 @@ def cells_near(found: Near, fixes: int, fences: FenceSet, prior_weight: float) -
     arrangement.learn(found.row)
     prior = site_prior(fences.area_m2[found.row], prior_weight)
     width_m = fences.width_m[found.row]
-    if not arrangement.shared[found.row].any():
-        begins = np.searchsorted(found.point, np.arange(fixes + 1)).astype(np.int64)
-        indices, numbers = np.unique(fences.fence_of_row[found.row], return_inverse=True)
-        order = sorted(range(len(indices)), key=lambda i: fences.fence_ids[indices[i]])
-        rank = np.empty(len(indices), np.int32)
-        rank[order] = np.arange(len(indices), dtype=np.int32)
-        places = tuple((int(indices[i]),) for i in order)
-        return Cells(begins, rank[numbers], found.distance_m, width_m, prior, places)
-    return _overlapping(found, fixes, fences, arrangement, width_m, prior)
+    shared = arrangement.shared[found.row]
+    fence = fences.fence_of_row[found.row]
+    numbers: dict[Place, int] = {(int(alone),): int(alone) for alone in np.unique(fence[~shared])}
+    columns = [found.point[~shared], fence[~shared], found.distance_m[~shared], width_m[~shared], prior[~shared]]
+    if shared.any():
+        over = Near(found.point[shared], found.row[shared], found.distance_m[shared])
+        parts = _overlapping(over, fences, arrangement, width_m[shared], prior[shared], numbers)
+        columns = [np.concatenate([alone, *more]) for alone, *more in zip(columns, *parts, strict=True)]
+    places = sorted(numbers, key=lambda place: [fences.fence_ids[one] for one in place])
+    rank = np.zeros(max(numbers.values(), default=0) + 1, np.int32)
+    for i, place in enumerate(places):
+        rank[numbers[place]] = i
+    point, cell = columns[0], rank[columns[1]]
+    order = np.lexsort((cell, point))
+    begins = np.searchsorted(point[order], np.arange(fixes + 1)).astype(np.int64)
+    distance_m, width_m, prior = (column[order] for column in columns[2:])
+    return Cells(begins, cell[order], distance_m, width_m, prior, tuple(places))
 
 
 def _overlapping(
     found: Near,
-    fixes: int,
     fences: FenceSet,
     arrangement: Arrangement,
     width_m: npt.NDArray[np.float64],
     prior: npt.NDArray[np.float64],
-) -> Cells:
-    counts = np.zeros(fixes + 1, np.int64)
-    entries: list[tuple[Place, float, float, float]] = []
-    bounds = np.searchsorted(found.point, np.arange(fixes + 1))
-    rows = found.row.tolist()
-    distances = found.distance_m.tolist()
-    for i in np.unique(found.point).tolist():
-        first, end = int(bounds[i]), int(bounds[i + 1])
-        at = {rows[k]: k for k in range(first, end)}
-        cells = arrangement.cells(tuple(rows[first:end]))
-        counts[i + 1] = len(cells)
-        for members, cut in cells:
-            distance_m = max(distances[at[row]] for row in members)
-            for row in cut:
-                distance_m = max(distance_m, -distances[at[row]])
+    numbers: dict[Place, int],
+) -> list[list[npt.NDArray[Any]]]:
+    """Point, place number, distance, width and prior of the cells of overlapping rows; fixes near the same rows at once.
+
+    Places not yet in ``numbers`` are added.
+    """
+    begins = np.flatnonzero(np.diff(found.point, prepend=-1))
+    ends = np.append(begins[1:], len(found.point))
+    alike: dict[bytes, list[int]] = {}
+    for k, (first, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
+        alike.setdefault(found.row[first:end].tobytes(), []).append(k)
+    parts = []
+    for group in alike.values():
+        first = begins[group]
+        rows = found.row[first[0] : ends[group[0]]].tolist()
+        distances = found.distance_m[first[:, None] + np.arange(len(rows))]
+        column_of = {row: i for i, row in enumerate(rows)}
+        for members, cut in arrangement.cells(tuple(rows)):
+            at = [column_of[row] for row in members]
+            signed = np.concatenate([distances[:, at], -distances[:, [column_of[row] for row in cut]]], axis=1)
             place = _place(members, fences)
-            entries.append(
-                (
-                    place,
-                    distance_m,
-                    min(width_m[at[row]] for row in members),
-                    float(np.prod([prior[at[row]] for row in members])),
-                )
+            number = numbers.setdefault(place, len(fences.fence_ids) + len(numbers))
+            size = len(group)
+            parts.append(
+                [
+                    found.point[first],
+                    np.full(size, number, np.int32),
+                    signed.max(axis=1),
+                    np.full(size, width_m[first[0] + np.array(at)].min()),
+                    np.full(size, prior[first[0] + np.array(at)].max()),
+                ]
             )
-    places = sorted({entry[0] for entry in entries}, key=lambda place: [fences.fence_ids[fence] for fence in place])
-    number = {place: i for i, place in enumerate(places)}
-    return Cells(
-        np.cumsum(counts),
-        np.array([number[entry[0]] for entry in entries], np.int32),
-        np.array([entry[1] for entry in entries], np.float64),
-        np.array([entry[2] for entry in entries], np.float64),
-        np.array([entry[3] for entry in entries], np.float64),
-        tuple(places),
-    )
+    return parts
 
 
 def _place(rows: Sequence[int], fences: FenceSet) -> Place:

@@ -16,6 +16,8 @@ SEARCH_S: Final = 300.0
 
 CLIP: Final = 0.015
 SHORT_GAP_S: Final = 45.0
+SILENCE_S: Final = 120.0
+SILENCE_NATS: Final = 2.0
 LONG_SILENCE_S: Final = 300.0
 OBSERVED_S: Final = 120.0
 LEAST_TRAVEL_MPS: Final = 1.0
@@ -47,8 +49,8 @@ def _outside_m(distance_m, lat, lon, o, i):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _observed_mps(t_s, lat, lon, speed_mps, o):  # type: ignore[no-untyped-def]
-    """The speed before fix ``o``, over two minutes."""
+def _observed_mps(t_s, lat, lon, speed_mps, out_m, o):  # type: ignore[no-untyped-def]
+    """The speed before fix ``o``, which lies ``out_m`` outside, over two minutes."""
     way_m = 0.0
     j = o
     while j > 0 and t_s[o] - t_s[j - 1] <= OBSERVED_S:
@@ -59,7 +61,10 @@ def _observed_mps(t_s, lat, lon, speed_mps, o):  # type: ignore[no-untyped-def]
     elif speed_mps[o] > 0.0:
         observed = speed_mps[o]
     else:
-        observed = PRESUMED_TRAVEL_MPS
+        observed = 0.0
+    # What lies beyond reach was driven to, even where the device has come to rest by then.
+    if out_m >= REACH_M:
+        observed = max(observed, PRESUMED_TRAVEL_MPS)
     return min(MOST_TRAVEL_MPS, max(LEAST_TRAVEL_MPS, observed))
 
 
@@ -78,7 +83,23 @@ def _crossing_s(t_s, lat, lon, distance_m, error_m, speed_mps, width_m, walk_mps
         return max(t_s[o], t_s[i] - width_m / speed_mps[i] - TUNNEL_S)
     if causal and gap_s > LONG_SILENCE_S and speed_mps[o] <= walk_mps and out_m > 2.0 * error_m[o]:
         return t_s[i] - JUST_BEFORE_S
-    return min(t_s[i], t_s[o] + out_m / _observed_mps(t_s, lat, lon, speed_mps, o))
+    return min(t_s[i], t_s[o] + out_m / _observed_mps(t_s, lat, lon, speed_mps, out_m, o))
+
+
+@nb.njit(cache=True, nogil=True)
+def _price_silences(t_s, sums, low, first):  # type: ignore[no-untyped-def]
+    """Make change points dearer that lie beyond a silence from the fix ``first``, where the path changes.
+
+    The path has weighed to which side the silence belongs; a fix or two near the boundary do not overrule it.
+    """
+    for i in range(first, low + len(sums) - 1):
+        if i > 0 and t_s[i] - t_s[i - 1] > SILENCE_S:
+            sums[i + 1 - low :] -= SILENCE_NATS
+            break
+    for i in range(first, low, -1):
+        if t_s[i] - t_s[i - 1] > SILENCE_S:
+            sums[: i - low] -= SILENCE_NATS
+            break
 
 
 @nb.njit(cache=True, nogil=True)
@@ -110,11 +131,13 @@ def edge(  # type: ignore[no-untyped-def]
     shift = max(0.0, USUAL_LOG_ODDS - np.median(usual))
     sums = np.empty(high + 1 - low)
     behind = 0.0
-    best = high
     for i in range(high, low - 1, -1):
         behind += weight[i] * (odds[i - low] + shift)
         sums[i - low] = behind
-        if behind > sums[best - low]:
+    _price_silences(t_s, sums, low, first)
+    best = high
+    for i in range(high, low - 1, -1):
+        if sums[i - low] > sums[best - low]:
             best = i
     crossed_s = _crossing_s(t_s, lat, lon, distance_m, error_m, speed_mps, width_m, walk_mps, drive_mps, causal, best)
     earliest_s = crossed_s
