@@ -36,7 +36,7 @@ API_PORT: Final = 8080
 ROLES: Final = ("tracker", "recorder", "api")
 """Onsite's own processes in the order they are started; each is a command of that name."""
 
-_READY_DEADLINE_S: Final = 90.0
+_READY_DEADLINE_S: Final = 120.0
 _STOP_DEADLINE_S: Final = 15.0
 _LOOPBACK_OF: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 

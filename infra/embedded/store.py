@@ -49,7 +49,7 @@ class Store:
         command += ["--port", str(self._port), "--database", self._database]
         self._process = processes.spawn(command, self._log_path)
 
-    def wait_ready(self, deadline_s: float = 30.0) -> None:
+    def wait_ready(self, deadline_s: float = 60.0) -> None:
         """Return once the store answers.
 
         Raises:
