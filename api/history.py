@@ -1,5 +1,6 @@
 """What the store remembers, read from ClickHouse. Every value travels as a bound parameter."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -15,17 +16,17 @@ log = structlog.get_logger()
 
 _VISIT: Final = """
     visit_id, device_id, fence_id, fence_version, job_id, state, revision,
-    toUnixTimestamp64Milli(arrived_at) AS arrived_at,
-    toUnixTimestamp64Milli(arrived_earliest) AS arrived_earliest,
-    toUnixTimestamp64Milli(arrived_latest) AS arrived_latest,
-    toUnixTimestamp64Milli(departed_at) AS departed_at,
-    toUnixTimestamp64Milli(departed_earliest) AS departed_earliest,
-    toUnixTimestamp64Milli(departed_latest) AS departed_latest,
-    on_site_s, on_site_min_s, on_site_max_s, round(toFloat64(confidence), 6) AS confidence, reason, fixes
+    toUnixTimestamp64Milli(arrived_at),
+    toUnixTimestamp64Milli(arrived_earliest),
+    toUnixTimestamp64Milli(arrived_latest),
+    toUnixTimestamp64Milli(departed_at),
+    toUnixTimestamp64Milli(departed_earliest),
+    toUnixTimestamp64Milli(departed_latest),
+    on_site_s, on_site_min_s, on_site_max_s, round(toFloat64(confidence), 6), reason, fixes
 """
 
 _TRACK: Final = """
-SELECT toUnixTimestamp64Milli(ts) AS ts_ms, lat, lon, accuracy_m, speed_mps
+SELECT toUnixTimestamp64Milli(ts), lat, lon, accuracy_m, speed_mps
 FROM pings FINAL
 WHERE device_id = {device_id:String}
   AND ts >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
@@ -41,7 +42,7 @@ _CONDITIONS: Final = {
     "job_id": "job_id = {job_id:String}",
     "state": "state = {state:String}",
     "from_ms": "(departed_at IS NULL OR departed_at > fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC'))",
-    "to_ms": "visits.arrived_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
+    "to_ms": "arrived_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
 }
 """What each filter of a VisitQuery asks for."""
 
@@ -52,6 +53,7 @@ class ClickHouseHistory:
     def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
         self._connect = connect
         self._client: Any = None
+        self._connecting = asyncio.Lock()
 
     async def close(self) -> None:
         """Close the connection, if there is one."""
@@ -74,12 +76,12 @@ class ClickHouseHistory:
         if query.after is not None:
             parameters["after_ms"], parameters["after_id"] = query.after
             conditions.append(
-                "(visits.arrived_at, visit_id) > (fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC'), {after_id:String})"
+                "(arrived_at, visit_id) > (fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC'), {after_id:String})"
             )
         parameters["limit"] = query.limit
         sql = (
             f"SELECT {_VISIT} FROM visits FINAL WHERE {' AND '.join(conditions)} "
-            "ORDER BY visits.arrived_at, visit_id LIMIT {limit:UInt32}"
+            "ORDER BY arrived_at, visit_id LIMIT {limit:UInt32}"
         )
         return await self._visits(sql, parameters)
 
@@ -99,8 +101,9 @@ class ClickHouseHistory:
 
     async def _rows(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         try:
-            if self._client is None:
-                self._client = await self._connect()
+            async with self._connecting:
+                if self._client is None:
+                    self._client = await self._connect()
             result = await self._client.query(sql, parameters=parameters)
         except (ClickHouseError, OSError, TimeoutError) as error:
             log.warning("store not answering", error=str(error))

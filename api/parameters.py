@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from fastapi import Query
 from pydantic import BeforeValidator, WithJsonSchema
 
+from schemas.ping import LATEST_MS
 from schemas.times import parse_instant
 
 MAX_PAGE: Final = 1_000
@@ -12,7 +13,8 @@ MAX_PAGE: Final = 1_000
 
 def _moment(value: object) -> int:
     # A "+" that was not escaped arrives as a space.
-    return int(parse_instant(value.strip().replace(" ", "+") if isinstance(value, str) else value))
+    moment = int(parse_instant(value.strip().replace(" ", "+") if isinstance(value, str) else value))
+    return min(max(moment, 0), LATEST_MS)
 
 
 Moment = Annotated[int, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]

@@ -37,4 +37,8 @@ def services_of(request: Request) -> Services:
     return services
 
 
-Reach = Annotated[Services, Depends(services_of)]
+async def _reach(request: Request) -> Services:
+    return services_of(request)  # asynchronous, because FastAPI sends what is not to a thread
+
+
+Reach = Annotated[Services, Depends(_reach)]

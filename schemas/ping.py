@@ -1,11 +1,12 @@
 """A ping: one position fix of one device, as it travels on ``onsite.pings``."""
 
 import math
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
 
-from schemas.times import parse_instant
+from schemas.times import parse_epoch_ms
 
 FUTURE_TOLERANCE_MS: Final = 60_000
 """How far a fix may lie ahead of the moment it was sent or received."""
@@ -72,6 +73,8 @@ _OPTIONAL_RANGES: Final[dict[str, tuple[float, float]]] = {
     "sent_ms": (OLDEST_TS_MS, LATEST_MS),
     "received_ms": (OLDEST_TS_MS, LATEST_MS),
 }
+_RANGES: Final = tuple(_OPTIONAL_RANGES.items())
+_ranged: Final = attrgetter(*_OPTIONAL_RANGES)
 _TIMES: Final = ("ts", "sent_at", "received_at")
 _OPTIONAL_TEXTS: Final = ("ping_id", "activity", "source")
 
@@ -91,7 +94,7 @@ def read_ping(fields: object) -> Ping:
     for name in _TIMES:
         if name in values:
             try:
-                values[name] = int(parse_instant(values[name]))
+                values[name] = parse_epoch_ms(values[name])
             except ValueError as error:
                 raise PingError("bad_time", f"{name}: {error}") from error
     for name in _OPTIONAL_RANGES:
@@ -112,14 +115,15 @@ def read_ping(fields: object) -> Ping:
 
 def leave_out_impossible(ping: Ping) -> None:
     """Set optional fields that are out of their range, empty, too long or no Unicode to None, in place."""
-    for name, (low, high) in _OPTIONAL_RANGES.items():
-        value = getattr(ping, name)
+    # A hot path: most fields are unstated, so look at all of them at once.
+    for (name, (low, high)), value in zip(_RANGES, _ranged(ping), strict=True):
         if value is not None and not low <= value <= high:
             setattr(ping, name, None)
-    for name in _OPTIONAL_TEXTS:
-        text = getattr(ping, name)
-        if text is not None and not (0 < len(text) <= MAX_TEXT_CHARS and is_unicode(text)):
-            setattr(ping, name, None)
+    if ping.ping_id is not None or ping.activity is not None or ping.source is not None:
+        for name in _OPTIONAL_TEXTS:
+            text = getattr(ping, name)
+            if text is not None and not (0 < len(text) <= MAX_TEXT_CHARS and is_unicode(text)):
+                setattr(ping, name, None)
 
 
 def is_unicode(text: str) -> bool:

@@ -19,13 +19,20 @@ def parse_instant(value: object) -> Instant:
 
     Raises ValueError that says what is wrong with the value.
     """
+    return Instant(parse_epoch_ms(value))
+
+
+def parse_epoch_ms(value: object) -> int:
+    """The same as a plain integer."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError(f"{value!r} is neither RFC 3339 text nor an integer of epoch milliseconds")
     if isinstance(value, int):
-        return Instant(value)
+        return int(value)
     text = value.strip()
-    if text.lstrip("-").isdigit() and len(text.lstrip("-")) > 8:
-        return Instant(text)
+    if text[4:5] != "-":  # a year: spare the usual time what only a number needs
+        digits = text.lstrip("-")
+        if digits.isdigit() and len(digits) > 8:
+            return int(text)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -35,7 +42,7 @@ def parse_instant(value: object) -> Instant:
             raise ValueError(f"{value!r} is not an RFC 3339 time") from error
     if moment.tzinfo is None:
         raise ValueError(f"{value!r} has no time zone; end it with Z or an offset")
-    return Instant((moment - _EPOCH) // _MILLISECOND)
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def format_instant(epoch_ms: int) -> str:

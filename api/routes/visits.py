@@ -12,9 +12,17 @@ from api.parameters import Cursor, From, Limit, To
 from api.ports import VisitQuery
 from api.problems import Problem
 from api.services import Reach
+from schemas.ping import LATEST_MS
 from schemas.visit import VisitState
 
 router = APIRouter(tags=["visits"], dependencies=[Depends(allow("visits:read"))])
+
+
+class _Place(msgspec.Struct, array_like=True):
+    """Where a page of visits ended."""
+
+    arrived_ms: Annotated[int, msgspec.Meta(ge=0, le=LATEST_MS)]
+    visit_id: str
 
 
 @router.get(
@@ -35,14 +43,15 @@ async def list_visits(
 ) -> JSONAnswer:
     """The newest revision of each visit that was there at some moment of [from, to), by arrival."""
     try:
-        after = None if cursor is None else read_cursor(cursor, tuple[int, str])
+        after = None if cursor is None else read_cursor(cursor, _Place)
     except ValueError as error:
         raise Problem(400, "invalid_request", f"cursor: {error}") from error
+    page_after = None if after is None else (after.arrived_ms, after.visit_id)
     # One more than asked for tells whether there is a next page.
-    query = VisitQuery(limit + 1, device, fence, job, state, from_ms, to_ms, after)
+    query = VisitQuery(limit + 1, device, fence, job, state, from_ms, to_ms, page_after)
     visits = await services.history.visits(query)
     last = visits[limit - 1] if len(visits) > limit else None
-    following = None if last is None else write_cursor((int(last.arrived_ms), last.visit_id))
+    following = None if last is None else write_cursor(_Place(int(last.arrived_ms), last.visit_id))
     return JSONAnswer(Page(visits[:limit], following))
 
 

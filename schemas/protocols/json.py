@@ -8,7 +8,7 @@ import msgspec
 
 from schemas.ping import Ping, PingError, check_ping, leave_out_impossible
 from schemas.protocols.item import BodyError, Rejected, read_item
-from schemas.times import parse_instant
+from schemas.times import parse_epoch_ms
 
 
 class WirePing(
@@ -35,15 +35,16 @@ class WirePing(
     received_ms: int | str | None = None
 
 
-_decode_array = msgspec.json.Decoder(list[WirePing]).decode
+_decode = msgspec.json.Decoder(WirePing | list[WirePing]).decode
 
 
 def read(body: bytes, _parameters: Mapping[str, str], received_ms: int | None) -> Iterator[Ping | Rejected]:
     """Pings of one JSON object or an array of objects. Raises BodyError when the body is neither."""
     try:
-        pings = _decode_array(body)
+        decoded = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _read_patiently(body, received_ms)
+    pings = decoded if isinstance(decoded, list) else [decoded]
     return (read_wire_ping(index, ping, received_ms) for index, ping in enumerate(pings))
 
 
@@ -52,8 +53,8 @@ def read_wire_ping(index: int, wire: WirePing, received_ms: int | None) -> Ping 
     sent = wire.sent_ms
     try:
         try:
-            ts_ms = wire.ts_ms if type(wire.ts_ms) is int else int(parse_instant(wire.ts_ms))
-            sent_ms = sent if sent is None or type(sent) is int else int(parse_instant(sent))
+            ts_ms = wire.ts_ms if type(wire.ts_ms) is int else parse_epoch_ms(wire.ts_ms)
+            sent_ms = sent if sent is None or type(sent) is int else parse_epoch_ms(sent)
         except ValueError:
             return read_item(index, msgspec.to_builtins(wire), msgspec.json.encode(wire), received_ms)
         ping = Ping(
@@ -81,9 +82,9 @@ def read_wire_ping(index: int, wire: WirePing, received_ms: int | None) -> Ping 
 
 def _read_patiently(body: bytes, received_ms: int | None) -> Iterator[Ping | Rejected]:
     value = decode(body)
-    items = value if isinstance(value, list) else [value]
-    if not all(isinstance(item, dict) for item in items) and not isinstance(value, list):
+    if not isinstance(value, list | dict):
         raise BodyError(f"a ping is a JSON object, not {type(value).__name__}")
+    items = value if isinstance(value, list) else [value]
     return (read_item(index, item, encode(item), received_ms) for index, item in enumerate(items))
 
 
