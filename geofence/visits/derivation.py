@@ -12,7 +12,7 @@ from geofence.fixes import Fixes
 from geofence.kernel import Near, near
 from geofence.rules import Rules
 from geofence.visits.cells import Cells, cells_near
-from geofence.visits.chain import best_path, segments
+from geofence.visits.chain import FORGETTING, best_path, segments
 from geofence.visits.cleaning import USED, judge
 from geofence.visits.edges import OBSERVED_S, SEARCH_S, edge
 from geofence.visits.evidence import REACH_M, SCORE_SCALE, measure, weigh
@@ -101,7 +101,7 @@ def derive_stays(
             told.append((spell, *_tell(path, spell, before, after, fences, rules, as_of_ms, ended)))
     stays = [stay for _, stay, _ in told if stay is not None]
     stays.sort(key=lambda stay: (stay.arrived_ms, stay.fence_id))
-    return Derivation(stays, _keep_from(path, [spell.first for spell, _, final in told if not final]))
+    return Derivation(stays, _keep_from(path, told))
 
 
 def read_path(device_id: str, fixes: Fixes, fences: FenceSet, rules: Rules, as_of_ms: int) -> Path:
@@ -432,31 +432,38 @@ def _confidence(path: Path, spell: Spell) -> float:
     return round(1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, lead)))), 3)
 
 
-def _keep_from(path: Path, unsettled: list[int]) -> int:
-    """The latest restart point before every stay that can still change (first used fixes in ``unsettled``)."""
+def _keep_from(path: Path, told: list[tuple[Spell, Stay | None, bool]]) -> int:
+    """The latest restart point before every stay that can still change."""
     n = len(path.used)
     if n == 0:
         return 0
     ts_ms = path.fixes.ts_ms
     begins = path.cells.begins
-    oldest = min(unsettled, default=n)
+    oldest = min((spell.first for spell, _, final in told if not final), default=n)
+    ends = [(spell.first, stay.departed_ms) for spell, stay, final in told if final and stay is not None]
     needed_ms = int(ts_ms[min(oldest, n - 1)]) - MARGIN_MS
-    starts = [start for start, _ in path.spans]
-    # The chain starts anew where the fixes so far end in a far run that forgets; the last weight is provisional.
-    tail, forgotten = n - 1, 0.0
-    while tail > 0 and forgotten < 1.5 and begins[tail + 1] == begins[tail]:
-        if tail < n - 1:
-            forgotten += float(path.weight[tail])
-        tail -= 1
-    if forgotten >= 1.5 and begins[tail + 1] == begins[tail]:
-        starts.append(tail)
-    for start in reversed(starts):
+    for start in reversed([*(start for start, _ in path.spans), *_tail_restart(path)]):
         if start > oldest:
             continue
         # Two fixes beyond the margin: a silence ends at one, and its speed and weight need the other.
         keep = min(start, int(np.searchsorted(ts_ms, needed_ms)) - 2)
         if keep <= 0:
             return 0
-        if begins[start] == begins[keep] and not path.label[keep:start].any():
+        far = begins[start] == begins[keep] and not path.label[keep : start].any()
+        if far and all(first > keep or (ended or 0) <= ts_ms[keep] for first, ended in ends):
             return int(path.used[keep])
     return 0
+
+
+def _tail_restart(path: Path) -> list[int]:
+    """Where the chain would start anew for fixes still to come; the last weight is provisional and does not count."""
+    begins = path.cells.begins
+    last = len(path.used) - 1
+    start, forgotten = last, 0.0
+    while start > 0 and begins[last + 1] == begins[start]:
+        if forgotten >= FORGETTING:
+            return [start]
+        start -= 1
+        if start + 1 < last:
+            forgotten += float(path.weight[start + 1])
+    return []
