@@ -77,7 +77,9 @@ def days(draw: st.DrawFn) -> Day:
     """Rests and drives between a few fences, some of them overlapping, with gaps, jitter and leaps."""
     seed = draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
-    centres = [(float(rng.uniform(-1500, 1500)), float(rng.uniform(-1500, 1500))) for _ in range(draw(st.integers(1, 4)))]
+    centres = [
+        (float(rng.uniform(-1500, 1500)), float(rng.uniform(-1500, 1500))) for _ in range(draw(st.integers(1, 4)))
+    ]
     fences = [(f"f{i}", square(x, y, float(rng.uniform(15, 120)))) for i, (x, y) in enumerate(centres)]
     if draw(st.booleans()):
         fences.append(("neighbour", square(centres[0][0] + 40, centres[0][1], 40)))
