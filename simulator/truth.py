@@ -56,9 +56,10 @@ class Fences:
 
     def __init__(self, sites: tuple[Site, ...]) -> None:
         self.sites = sites
-        self._tree = shapely.STRtree([site.area for site in sites])
-        self._bounds_m = shapely.bounds([site.area for site in sites])
-        shapely.prepare([site.area for site in sites])
+        self.areas = np.array([site.area for site in sites])
+        shapely.prepare(self.areas)
+        self._tree = shapely.STRtree(self.areas)
+        self._bounds_m = shapely.bounds(self.areas)
 
     def near(self, track: Track, margin_m: float) -> dict[int, Seconds]:
         """Row of a site -> the seconds (indices into the track) within ``margin_m`` of its box."""
@@ -84,16 +85,29 @@ class Fences:
 
 def spans_of(device_id: str, track: Track, fences: Fences) -> list[Span]:
     """Everything a perfect observer would say about a track, by fence and time."""
-    spans: list[Span] = []
+    met = sorted(fences.near(track, STEP_OUT_M).items())
+    if not met:
+        return []
+    # One call for all fences: Shapely's cost is the call.
+    every_second = np.concatenate([seconds for _, seconds in met])
+    areas = np.repeat(fences.areas[[row for row, _ in met]], [len(seconds) for _, seconds in met])
+    every_inside = shapely.contains_xy(areas, track.x[every_second], track.y[every_second])
     in_traffic = track.activity <= Activity.HALTED
-    for row, seconds in sorted(fences.near(track, STEP_OUT_M).items()):
-        site = fences.sites[row]
-        x, y = track.x[seconds], track.y[seconds]
+    every_beside = in_traffic[every_second] & ~every_inside
+    at = every_second[every_beside]
+    every_beside[every_beside] = shapely.dwithin(
+        areas[every_beside], shapely.points(track.x[at], track.y[at]), PASS_BY_M
+    )
+    spans: list[Span] = []
+    offset = 0
+    for row, seconds in met:
+        site, own = fences.sites[row], slice(offset, offset + len(seconds))
+        offset += len(seconds)
+        inside, beside = every_inside[own], every_beside[own]
+        if not (inside.any() or beside.any()):
+            continue
         traffic = in_traffic[seconds]
-        inside = shapely.contains_xy(site.area, x, y)
-        present = _joined(_runs(inside, seconds), site, x, y, traffic, seconds)
-        beside = traffic & ~inside
-        beside[beside] = shapely.distance(site.area, shapely.points(x[beside], y[beside])) <= PASS_BY_M
+        present = _joined(_runs(inside, seconds), site, track.x[seconds], track.y[seconds], traffic, seconds)
         for start, end in present:
             kind = _kind(site, float(seconds[end - 1] - seconds[start] + 1), bool(traffic[start:end].all()))
             spans.append(_span(device_id, site, kind, track, int(seconds[start]), int(seconds[end - 1])))
