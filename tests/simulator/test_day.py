@@ -4,7 +4,8 @@ import shapely
 
 from geofence.fences import read_collection
 from simulator.day import Day, DaySpec, build_day, build_rounds
-from simulator.town import TownSpec, build_town
+from simulator.plane import Plane
+from simulator.town import TownSpec, build_town, draw_streets
 from simulator.truth import DEFAULT_MIN_ON_SITE_S, DISPUTED_S, STEP_OUT_M, STEP_OUT_S, Fences
 
 SPEC = DaySpec(technicians=6, hours=5.0, seed=11)
@@ -146,6 +147,6 @@ def test_an_impossible_day_is_refused(wrong):
 
 
 def test_a_town_without_room_says_so():
-    small = build_town(TownSpec(sites=1, zones=0, corridors=0), np.random.default_rng(1))
+    roads = draw_streets(2, np.random.default_rng(1))
     with pytest.raises(ValueError, match="no room"):
-        build_town(TownSpec(sites=5_000), np.random.default_rng(1), small.plane, small.roads)
+        build_town(TownSpec(sites=200), np.random.default_rng(1), Plane(47.0, 8.3), roads)
