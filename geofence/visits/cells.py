@@ -162,9 +162,9 @@ def _overlapping(
     prior: npt.NDArray[np.float64],
     numbers: dict[Place, int],
 ) -> list[list[npt.NDArray[Any]]]:
-    """Point, place number, distance, width and prior of the cells of overlapping rows; fixes near the same rows at once.
+    """Point, place number, distance, width and prior of the cells of overlapping rows, as columns.
 
-    Places not yet in ``numbers`` are added.
+    Fixes near the same rows are done at once. Places not yet in ``numbers`` are added.
     """
     begins = np.flatnonzero(np.diff(found.point, prepend=-1))
     ends = np.append(begins[1:], len(found.point))
@@ -173,9 +173,9 @@ def _overlapping(
         alike.setdefault(found.row[first:end].tobytes(), []).append(k)
     parts = []
     for group in alike.values():
-        first = begins[group]
-        rows = found.row[first[0] : ends[group[0]]].tolist()
-        distances = found.distance_m[first[:, None] + np.arange(len(rows))]
+        firsts = begins[group]
+        rows = found.row[firsts[0] : ends[group[0]]].tolist()
+        distances = found.distance_m[firsts[:, None] + np.arange(len(rows))]
         column_of = {row: i for i, row in enumerate(rows)}
         for members, cut in arrangement.cells(tuple(rows)):
             at = [column_of[row] for row in members]
@@ -185,11 +185,11 @@ def _overlapping(
             size = len(group)
             parts.append(
                 [
-                    found.point[first],
+                    found.point[firsts],
                     np.full(size, number, np.int32),
                     signed.max(axis=1),
-                    np.full(size, width_m[first[0] + np.array(at)].min()),
-                    np.full(size, prior[first[0] + np.array(at)].max()),
+                    np.full(size, width_m[firsts[0] + np.array(at)].min()),
+                    np.full(size, prior[firsts[0] + np.array(at)].max()),
                 ]
             )
     return parts

@@ -30,9 +30,10 @@ DOUBLED_WITHIN_MS: Final = 500
 
 def judge(fixes: Fixes, max_accuracy_m: float, as_of_ms: int) -> npt.NDArray[np.uint8]:
     """A verdict (key of ``VERDICTS``) for each of the fixes, which are in order."""
-    return _judge(
+    verdict: npt.NDArray[np.uint8] = _judge(
         fixes.ts_ms, fixes.lat_e7, fixes.lon_e7, fixes.accuracy_dm, np.int64(max_accuracy_m * 10.0), np.int64(as_of_ms)
     )
+    return verdict
 
 
 @nb.njit(cache=True, nogil=True)

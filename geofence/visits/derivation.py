@@ -89,8 +89,9 @@ def derive_stays(
 ) -> Derivation:
     """The stays of a device as of a moment, in order of arrival.
 
-    ``fixes`` are ``in_order()``; those after ``as_of_ms`` are not used. The silence between the last one and ``as_of_ms``
-    is evidence. ``ended`` says that no more fixes will come: then the last stay is judged by what there is.
+    ``fixes`` are ``in_order()``; those after ``as_of_ms`` are not used. The silence between the last one and
+    ``as_of_ms`` is evidence. ``ended`` says that no more fixes will come: then the last stay is
+    judged by what there is.
     """
     path = read_path(device_id, fixes, fences, rules, as_of_ms)
     told: list[tuple[Spell, Stay | None, bool]] = []
@@ -128,7 +129,9 @@ def read_path(device_id: str, fixes: Fixes, fences: FenceSet, rules: Rules, as_o
         allowed = fences.devices[row]
         if allowed is not None and device_id not in allowed:
             held &= found.row != row
-    cells = cells_near(Near(*(column[held] for column in found)), len(used), fences, rules.prior_weight)
+    cells = cells_near(
+        Near(found.point[held], found.row[held], found.distance_m[held]), len(used), fences, rules.prior_weight
+    )
     outside, inside, elsewhere = weigh(
         cells.begins,
         cells.distance_m,
@@ -225,9 +228,13 @@ def _periods(fence: int, fences: FenceSet) -> list[tuple[tuple[int, ...], int, i
 
 def _distances(path: Path, spell: Spell, first: int, end: int) -> npt.NDArray[np.float64]:
     """Signed distance of used fixes ``first`` to ``end`` to the fence of a spell, in its shape of the moment."""
+    return _held_distances(path, np.array(spell.rows), first, end)
+
+
+def _held_distances(path: Path, wanted: npt.NDArray[np.integer], first: int, end: int) -> npt.NDArray[np.float64]:
     low, high = np.searchsorted(path.found.point, (first, end))
     rows = path.found.row[low:high]
-    among = path.held[low:high] & np.isin(rows, spell.rows)
+    among = path.held[low:high] & np.isin(rows, wanted)
     distance_m = np.full(end - first, FAR_M)
     distance_m[path.found.point[low:high][among] - first] = path.found.distance_m[low:high][among]
     return distance_m
@@ -251,8 +258,8 @@ def _drove_off(path: Path, spell: Spell, end: int, rules: Rules) -> bool:
 
 def _edge_of(
     path: Path, spell: Spell, before: int, after: int, fences: FenceSet, rules: Rules, *, arrival: bool
-) -> tuple[int, int, int, int]:
-    """(edge, earliest, latest, index of the used fix inside at the edge), epoch ms; see ``edges.edge``."""
+) -> tuple[int, int, int]:
+    """(edge, earliest, latest), epoch ms; see ``edges.edge``."""
     ts_ms = path.fixes.ts_ms
     margin_ms = MARGIN_MS
     # One fix beyond the margin is kept: a silence ends at it.
@@ -274,11 +281,13 @@ def _edge_of(
         columns = [-columns[0][::-1], *(np.ascontiguousarray(column[::-1]) for column in columns[1:])]
         first, last = high - low - 1 - last, high - low - 1 - first
     width_m = float(fences.width_m[spell.rows[-1]])
-    at_s, earliest_s, latest_s, index = edge(*columns, width_m, rules.walk_mps, rules.drive_mps, arrival, first, last)
+    columns += [width_m, rules.walk_mps, rules.drive_mps, arrival, first, last]
+    found: tuple[float, float, float] = edge(*columns)
     base_ms = int(ts_ms[spell.first])
+    at_ms, near_ms, far_ms = (round(moment_s * 1000.0) for moment_s in found)
     if arrival:
-        return *(base_ms + round(s * 1000.0) for s in (at_s, earliest_s, latest_s)), low + index  # type: ignore[return-value]
-    return *(base_ms - round(s * 1000.0) for s in (at_s, latest_s, earliest_s)), high - 1 - index  # type: ignore[return-value]
+        return base_ms + at_ms, base_ms + near_ms, base_ms + far_ms
+    return base_ms - at_ms, base_ms - far_ms, base_ms - near_ms
 
 
 def _tell(
@@ -294,10 +303,10 @@ def _tell(
     """The stay of a spell, None where there is nothing to log, and whether later fixes can no longer change it."""
     ts_ms = path.fixes.ts_ms
     n = len(path.used)
-    arrived, arrived_earliest, arrived_latest, first = _edge_of(path, spell, before, after, fences, rules, arrival=True)
+    arrived, arrived_earliest, arrived_latest = _edge_of(path, spell, before, after, fences, rules, arrival=True)
     reason = "arrived"
     row = _row_at(spell, int(ts_ms[spell.first]), fences)
-    if spell.first == 0 or _was_inside(path, spell.first - 1, row, fences.valid_from_ms[row], arrived_earliest):
+    if spell.first == 0 or _was_inside(path, spell.first - 1, row, int(fences.valid_from_ms[row])):
         reason = "initially_inside"
         if spell.first > 0:
             arrived = arrived_earliest = arrived_latest = int(fences.valid_from_ms[row])
@@ -313,18 +322,17 @@ def _tell(
     closed = expired or (gone and not present)
     final = closed and (n == 0 or int(ts_ms[-1]) - int(ts_ms[spell.last]) > MARGIN_MS)
     row = spell.rows[-1] if not expired else _row_at(spell, spell.to_ms - 1, fences)
-    stated = float(fences.min_on_site_s[row])
-    min_on_site_s = rules.min_on_site_s if math.isnan(stated) else stated
+    min_on_site_s = _min_on_site(row, fences, rules)
     last_ms = int(ts_ms[spell.last])
     departed = departed_earliest = departed_latest = None
     state: StayState
     if closed:
         reason = "departed"
-        if expired and (present or _was_inside_after(path, spell, fences)):
+        if expired and (present or _was_inside_after(path, spell)):
             departed = departed_earliest = departed_latest = spell.to_ms
             reason = "fence_changed"
         else:
-            departed, departed_earliest, departed_latest, _ = _edge_of(
+            departed, departed_earliest, departed_latest = _edge_of(
                 path, spell, before, after, fences, rules, arrival=False
             )
             departed = max(departed, arrived)
@@ -378,18 +386,34 @@ def _tell(
     )
 
 
+def _min_on_site(row: int, fences: FenceSet, rules: Rules) -> float:
+    stated = float(fences.min_on_site_s[row])
+    return rules.min_on_site_s if math.isnan(stated) else stated
+
+
+def min_on_site_of(fence: int, version: int, fences: FenceSet, rules: Rules) -> float:
+    """How long a stay at a version of a fence must be to be a visit, seconds."""
+    rows = np.flatnonzero((fences.fence_of_row == fence) & (fences.version == version))
+    return _min_on_site(int(rows[0]), fences, rules)
+
+
+def distances_to_fence(path: Path, fence: int, fences: FenceSet) -> npt.NDArray[np.float64]:
+    """Signed distance of each used fix to a fence, in its shape of the moment; ``FAR_M`` beyond reach."""
+    return _held_distances(path, np.flatnonzero(fences.fence_of_row == fence), 0, len(path.used))
+
+
 def _row_at(spell: Spell, moment_ms: int, fences: FenceSet) -> int:
     return next((row for row in spell.rows if moment_ms < fences.valid_to_ms[row]), spell.rows[-1])
 
 
-def _was_inside(path: Path, i: int, row: int, valid_from_ms: int, arrived_earliest_ms: int) -> bool:
+def _was_inside(path: Path, i: int, row: int, valid_from_ms: int) -> bool:
     """Whether used fix ``i``, from before a fence version began, already lay inside its shape."""
     if path.fixes.ts_ms[i] >= valid_from_ms:
         return False
     return _distance_to_row(path, i, row) <= 0.0
 
 
-def _was_inside_after(path: Path, spell: Spell, fences: FenceSet) -> bool:
+def _was_inside_after(path: Path, spell: Spell) -> bool:
     """Whether the first fix after a fence's end still lay inside its last shape."""
     if path.fixes.ts_ms[spell.last + 1] < spell.to_ms:
         return False
@@ -440,17 +464,20 @@ def _keep_from(path: Path, told: list[tuple[Spell, Stay | None, bool]]) -> int:
     ts_ms = path.fixes.ts_ms
     begins = path.cells.begins
     oldest = min((spell.first for spell, _, final in told if not final), default=n)
-    ends = [(spell.first, stay.departed_ms) for spell, stay, final in told if final and stay is not None]
-    needed_ms = int(ts_ms[min(oldest, n - 1)]) - MARGIN_MS
     for start in reversed([*(start for start, _ in path.spans), *_tail_restart(path)]):
         if start > oldest:
             continue
+        following = min((spell.first for spell, _, _ in told if spell.first >= start), default=n - 1)
         # Two fixes beyond the margin: a silence ends at one, and its speed and weight need the other.
-        keep = min(start, int(np.searchsorted(ts_ms, needed_ms)) - 2)
+        keep = min(start, int(np.searchsorted(ts_ms, ts_ms[following] - MARGIN_MS)) - 2)
         if keep <= 0:
             return 0
-        far = begins[start] == begins[keep] and not path.label[keep : start].any()
-        if far and all(first > keep or (ended or 0) <= ts_ms[keep] for first, ended in ends):
+        over = all(
+            stay is None or stay.departed_ms is None or stay.departed_ms <= ts_ms[keep]
+            for spell, stay, _ in told
+            if spell.first < start
+        )
+        if over and begins[start] == begins[keep] and not path.label[keep:start].any():
             return int(path.used[keep])
     return 0
 

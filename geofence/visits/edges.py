@@ -24,6 +24,9 @@ LEAST_TRAVEL_MPS: Final = 1.0
 MOST_TRAVEL_MPS: Final = 15.0
 PRESUMED_TRAVEL_MPS: Final = 8.0
 TOP_MPS: Final = 30.0
+UNKNOWN_AFTER_S: Final = 43_200.0
+"""After half a day of silence nobody knows how long the device stayed: what was seen counts."""
+
 TUNNEL_S: Final = 30.0
 JUST_BEFORE_S: Final = 15.0
 WITHIN_NATS: Final = 1.0
@@ -75,6 +78,8 @@ def _crossing_s(t_s, lat, lon, distance_m, error_m, speed_mps, width_m, walk_mps
         return t_s[0]
     o = i - 1
     gap_s = t_s[i] - t_s[o]
+    if gap_s > UNKNOWN_AFTER_S:
+        return t_s[i]
     out_m = _outside_m(distance_m, lat, lon, o, i)
     in_m = max(0.0, -distance_m[i])
     if gap_s <= SHORT_GAP_S:
@@ -110,7 +115,7 @@ def edge(  # type: ignore[no-untyped-def]
 
     The change point with the largest sum of inside log-odds behind it, looked for in the five minutes around
     ``first`` (at most half the stay inward). ``causal`` is True for arrivals, False where time runs backwards.
-    Returns (edge, earliest, latest, index of the first fix inside).
+    Returns (edge, earliest, latest).
     """
     inward_s = min(SEARCH_S, (t_s[last] - t_s[first]) / 2.0)
     low = first
@@ -152,4 +157,4 @@ def edge(  # type: ignore[no-untyped-def]
             latest_s, t_s[i] - min(t_s[i] - t_s[i - 1] if i > 0 else 0.0, max(0.0, -distance_m[i]) / TOP_MPS)
         )
     slack_s = INTERVAL_SIGMAS * error_m[best] / WALKING_MPS
-    return crossed_s, earliest_s - slack_s, latest_s + slack_s, best
+    return crossed_s, earliest_s - slack_s, latest_s + slack_s

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 
 from geofence.fences import FenceSet, read_collection
 from geofence.fixes import Fixes
 from geofence.rules import Rules
-from geofence.visits import derive_stays, visit_of
+from geofence.visits import derive_stays, explain, visit_of
 from infra.errors import CommandError
 from schemas import wire
 from schemas.fence import FenceError
@@ -19,7 +20,6 @@ from schemas.ping import Ping
 from schemas.protocols import BodyError, Rejected, read_file
 from schemas.settings import load_settings
 from schemas.times import parse_instant
-from schemas.visit import Visit
 
 MAX_BAD_TOLD = 10
 
@@ -37,10 +37,13 @@ def visits(
     pings: Annotated[list[str], typer.Argument(help="files of pings: .ndjson, .csv, .gpx; - reads NDJSON from stdin")],
     fences: Annotated[Path, typer.Option("--fences", help="a GeoJSON FeatureCollection")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="where to write; default: stdout")] = None,
+    with_evidence: Annotated[
+        bool, typer.Option("--explain", help="add to each visit the fixes, the fence version and the rule behind it")
+    ] = False,
     as_of: Annotated[
         str | None,
         typer.Option(
-            "--as-of", help="the moment of looking, RFC 3339 or 'now'; default: the newest ping, nothing follows"
+            "--as-of", help="the moment of looking: RFC 3339 or 'now'; default: the newest ping, and nothing follows it"
         ),
     ] = None,
 ) -> None:
@@ -48,10 +51,11 @@ def visits(
     fence_set = _read_fences(fences)
     by_device = _by_device(pings)
     moment_ms = _moment(as_of, by_device)
+    ended = as_of is None
     lines = [
-        wire.encode(visit) + b"\n"
+        line
         for device_id in sorted(by_device)
-        for visit in _visits_of(device_id, by_device[device_id], fence_set, moment_ms, ended=as_of is None)
+        for line in _lines(device_id, by_device[device_id], fence_set, moment_ms, ended, with_evidence)
     ]
     if output is None:
         sys.stdout.buffer.writelines(lines)
@@ -64,10 +68,21 @@ def visits(
         raise CommandError(f"{output}: cannot be written: {error.strerror}") from error
 
 
-def _visits_of(device_id: str, pings: list[Ping], fences: FenceSet, as_of_ms: int, *, ended: bool) -> Iterator[Visit]:
+def _lines(
+    device_id: str, pings: list[Ping], fences: FenceSet, as_of_ms: int, ended: bool, with_evidence: bool
+) -> Iterator[bytes]:
+    """The visits of one device as lines of NDJSON."""
     fixes = Fixes.of_pings(pings).in_order()
-    derived = derive_stays(device_id, fixes, fences, Rules(), as_of_ms, ended=ended)
-    return (visit_of(device_id, stay) for stay in derived.stays if stay.state != "open")
+    rules = Rules()
+    for stay in derive_stays(device_id, fixes, fences, rules, as_of_ms, ended=ended).stays:
+        if stay.state == "open":
+            continue
+        visit = visit_of(device_id, stay)
+        if with_evidence:
+            evidence = explain(device_id, fixes, fences, rules, as_of_ms, stay)
+            yield msgspec.json.encode(wire.to_builtins(visit) | {"explain": evidence}) + b"\n"
+        else:
+            yield wire.encode(visit) + b"\n"
 
 
 def _read_fences(path: Path) -> FenceSet:
