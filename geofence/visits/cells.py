@@ -44,17 +44,26 @@ class Cells:
 
     def allied(self) -> npt.NDArray[np.bool_]:
         """bool[c, c]: whether two cells share a fence."""
-        fences = [frozenset(place) for place in self.places]
-        return np.array([[not a.isdisjoint(b) for b in fences] for a in fences], np.bool_).reshape(
-            len(fences), len(fences)
-        )
+        allied = np.eye(len(self.places), dtype=np.bool_)
+        several: dict[int, list[int]] = {}
+        for c, place in enumerate(self.places):
+            for fence in place:
+                several.setdefault(fence, []).append(c)
+        for cells in several.values():
+            if len(cells) > 1:
+                allied[np.ix_(cells, cells)] = True
+        return allied
 
 
 class Arrangement:
-    """How the rows of a fence set overlap, found by sampling each row once, when it is first needed."""
+    """How the rows of a fence set overlap, found by sampling each row once, when it is first needed.
+
+    ``shared`` bool[n]: rows known to overlap others; ``reserved``: rows that are not for every device.
+    """
 
     def __init__(self, fences: FenceSet) -> None:
         self._fences = fences
+        self.reserved = [row for row, devices in enumerate(fences.devices) if devices is not None]
         self._known = np.zeros(len(fences), np.bool_)
         self.shared = np.zeros(len(fences), np.bool_)
         self._parts: dict[int, list[tuple[frozenset[int], int]]] = {}

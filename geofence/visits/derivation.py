@@ -1,7 +1,7 @@
 """From the fixes of one device to its stays: a pure function of fixes, fences, rules and the moment of looking."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -11,7 +11,7 @@ from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.kernel import Near, near
 from geofence.rules import Rules
-from geofence.visits.cells import Cells, cells_near
+from geofence.visits.cells import Cells, arrangement_of, cells_near
 from geofence.visits.chain import FORGETTING, best_path, segments
 from geofence.visits.cleaning import USED, judge
 from geofence.visits.edges import OBSERVED_S, SEARCH_S, edge
@@ -49,9 +49,10 @@ class Path:
     """What was made of a device's fixes: the evidence of those used and the likeliest cells.
 
     ``verdict`` uint8 is per fix (``cleaning.VERDICTS``); all else is per used fix (``used`` are their indices):
-    ``error_m``, ``speed_mps``, ``weight``, ``edge_weight`` float64, ``found`` the rows within reach whatever their
-    validity, ``held`` bool which of them hold at the fix's moment, ``cells`` their cells, ``label`` int32 0 = outside,
-    c + 1 = cell c; ``margin`` by fence: see ``_margins``.
+    ``error_m``, ``speed_mps``, ``weight``, ``edge_weight`` float64; ``found`` the rows within reach whatever their
+    validity, ``found_fence`` their fences, ``held`` bool which of them hold at the fix's moment; ``cells`` their cells;
+    ``outside``, ``inside``, ``elsewhere`` the scores of ``evidence.weigh``; ``label`` int32 0 = outside, c + 1 = cell c.
+    ``scores`` are those of each of the ``spans`` that a chain ran over; ``distances`` by fence, once asked for.
     """
 
     fixes: Fixes
@@ -70,6 +71,8 @@ class Path:
     label: npt.NDArray[np.int32]
     spans: list[tuple[int, int]]
     scores: list[npt.NDArray[np.int64]]
+    found_fence: npt.NDArray[np.int32]
+    distances: dict[int, npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass
@@ -125,9 +128,8 @@ def read_path(device_id: str, fixes: Fixes, fences: FenceSet, rules: Rules, as_o
     found = near(fences.packed, lat, lon, REACH_M)
     at_ms = kept.ts_ms[found.point]
     held = (fences.valid_from_ms[found.row] <= at_ms) & (at_ms < fences.valid_to_ms[found.row])
-    for row in np.unique(found.row):
-        allowed = fences.devices[row]
-        if allowed is not None and device_id not in allowed:
+    for row in arrangement_of(fences).reserved:
+        if device_id not in (fences.devices[row] or ()):
             held &= found.row != row
     cells = cells_near(
         Near(found.point[held], found.row[held], found.distance_m[held]), len(used), fences, rules.prior_weight
@@ -179,6 +181,7 @@ def read_path(device_id: str, fixes: Fixes, fences: FenceSet, rules: Rules, as_o
         label,
         spans,
         scores,
+        fences.fence_of_row[found.row],
     )
 
 
@@ -226,18 +229,14 @@ def _periods(fence: int, fences: FenceSet) -> list[tuple[tuple[int, ...], int, i
     return periods
 
 
-def _distances(path: Path, spell: Spell, first: int, end: int) -> npt.NDArray[np.float64]:
-    """Signed distance of used fixes ``first`` to ``end`` to the fence of a spell, in its shape of the moment."""
-    return _held_distances(path, np.array(spell.rows), first, end)
-
-
-def _held_distances(path: Path, wanted: npt.NDArray[np.integer], first: int, end: int) -> npt.NDArray[np.float64]:
-    low, high = np.searchsorted(path.found.point, (first, end))
-    rows = path.found.row[low:high]
-    among = path.held[low:high] & np.isin(rows, wanted)
-    distance_m = np.full(end - first, FAR_M)
-    distance_m[path.found.point[low:high][among] - first] = path.found.distance_m[low:high][among]
-    return distance_m
+def _distances(path: Path, fence: int, first: int, end: int) -> npt.NDArray[np.float64]:
+    """Signed distance of used fixes ``first`` to ``end`` to a fence, in its shape of the moment."""
+    distance_m = path.distances.get(fence)
+    if distance_m is None:
+        at = np.flatnonzero((path.found_fence == fence) & path.held)
+        distance_m = path.distances[fence] = np.full(len(path.used), FAR_M)
+        distance_m[path.found.point[at]] = path.found.distance_m[at]
+    return distance_m[first:end]
 
 
 def _bridges(path: Path, before: Spell, after: Spell, rules: Rules) -> bool:
@@ -252,7 +251,7 @@ def _drove_off(path: Path, spell: Spell, end: int, rules: Rules) -> bool:
     first = spell.last + 1
     if np.count_nonzero(path.speed_mps[first:end] > rules.drive_mps) < 2:
         return False
-    away_m = _distances(path, spell, first, end) - path.error_m[first:end]
+    away_m = _distances(path, spell.fence, first, end) - path.error_m[first:end]
     return bool(np.median(away_m) > rules.bridge_m)
 
 
@@ -271,7 +270,7 @@ def _edge_of(
         (ts_ms[low:high] - ts_ms[spell.first]) / 1000.0,
         path.fixes.lat[low:high],
         path.fixes.lon[low:high],
-        _distances(path, spell, low, high),
+        _distances(path, spell.fence, low, high),
         path.error_m[low:high],
         path.speed_mps[low:high],
         path.edge_weight[low:high],
@@ -313,7 +312,7 @@ def _tell(
     arrived = max(arrived, spell.from_ms)
     arrived_earliest = max(arrived_earliest, spell.from_ms)
     arrived_latest = max(arrived_latest, arrived)
-    distance_m = _distances(path, spell, spell.first, spell.last + 1)
+    distance_m = _distances(path, spell.fence, spell.first, spell.last + 1)
     touched = bool((distance_m <= path.error_m[spell.first : spell.last + 1]).any())
     since_last_ms = as_of_ms - int(ts_ms[spell.last])
     expired = spell.to_ms <= as_of_ms
@@ -397,9 +396,9 @@ def min_on_site_of(fence: int, version: int, fences: FenceSet, rules: Rules) -> 
     return _min_on_site(int(rows[0]), fences, rules)
 
 
-def distances_to_fence(path: Path, fence: int, fences: FenceSet) -> npt.NDArray[np.float64]:
+def distances_to_fence(path: Path, fence: int) -> npt.NDArray[np.float64]:
     """Signed distance of each used fix to a fence, in its shape of the moment; ``FAR_M`` beyond reach."""
-    return _held_distances(path, np.flatnonzero(fences.fence_of_row == fence), 0, len(path.used))
+    return _distances(path, fence, 0, len(path.used))
 
 
 def _row_at(spell: Spell, moment_ms: int, fences: FenceSet) -> int:

@@ -27,7 +27,7 @@ def explain(device_id: str, fixes: Fixes, fences: FenceSet, rules: Rules, as_of_
     """
     path = read_path(device_id, fixes, fences, rules, as_of_ms)
     fence = fences.fence_ids.index(stay.fence_id)
-    distance_m = distances_to_fence(path, fence, fences)
+    distance_m = distances_to_fence(path, fence)
     end_ms = as_of_ms if stay.departed_ms is None else stay.departed_ms
     first, last = np.searchsorted(fixes.ts_ms, (stay.arrived_ms - AROUND_MS, end_ms + AROUND_MS + 1))
     position = np.full(len(fixes), -1)
