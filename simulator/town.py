@@ -21,6 +21,8 @@ _KERB_M: Final = 3.0
 """How far from a street's middle a van stands."""
 
 _ROAD_HALF_WIDTH_M: Final = 4.5
+_SHOPS_IN_A_ROW: Final = 3.5
+"""On average: three or four."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class TownSpec:
     depots: int = 2
     zones: int = 3
     corridors: int = 2
-    adjoining: float = 0.12
-    facing: float = 0.12
+    adjoining: float = 0.06
+    facing: float = 0.06
     circles: float = 0.08
 
     def __post_init__(self) -> None:
@@ -151,18 +153,12 @@ def build_town(
     for _ in range(spec.depots):
         builder.place(builder.depot)
     placed = 0
+    for _ in range(round(spec.adjoining * spec.sites / _SHOPS_IN_A_ROW)):
+        placed += builder.place(builder.shops)
+    for _ in range(round(spec.facing * spec.sites / 2.0)):
+        placed += builder.place(builder.facing_houses)
     while placed < spec.sites:
-        left = spec.sites - placed
-        draw = rng.random()
-        if draw < spec.adjoining / 3.5 and left >= 3:
-            group = builder.place(builder.shops)
-        elif draw < spec.adjoining / 3.5 + spec.facing / 2.0 and left >= 2:
-            group = builder.place(builder.facing_houses)
-        elif rng.random() < spec.circles:
-            group = builder.place(builder.circle)
-        else:
-            group = builder.place(builder.building)
-        placed += group
+        placed += builder.place(builder.circle if rng.random() < spec.circles else builder.building)
     for _ in range(spec.corridors):
         builder.place(builder.corridor)
     for _ in range(spec.zones):
@@ -297,7 +293,7 @@ class _Builder:
         """Three or four shops in a row, wall to wall."""
         side, count = self._side(), int(self.rng.integers(3, 5))
         middle, forward, away = self._frame(street, along_m, side)
-        widths_m = self.rng.uniform(7.0, 14.0, count)
+        widths_m = self.rng.uniform(8.0, 16.0, count)
         front_m, depth_m = float(self.rng.uniform(6.0, 9.0)), float(self.rng.uniform(12.0, 22.0))
         walls_m = np.concatenate([[0.0], np.cumsum(widths_m)]) - widths_m.sum() / 2.0
         group = []

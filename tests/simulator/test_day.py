@@ -5,7 +5,8 @@ import shapely
 from geofence.fences import read_collection
 from simulator.day import Day, DaySpec, build_day, build_rounds
 from simulator.plane import Plane
-from simulator.town import TownSpec, build_town, draw_streets
+from simulator.roads import RoadNetwork, street_of
+from simulator.town import TownSpec, build_town
 from simulator.truth import DEFAULT_MIN_ON_SITE_S, DISPUTED_S, STEP_OUT_M, STEP_OUT_S, Fences
 
 SPEC = DaySpec(technicians=6, hours=5.0, seed=11)
@@ -133,7 +134,7 @@ def test_a_request_is_one_phones_and_small_enough_to_post(day):
 def test_true_visits_passes_and_jobs_are_there(day):
     kinds = {kind: sum(span.kind == kind for span in day.spans) for kind in ("visit", "pass", "disputed")}
     assert kinds["visit"] >= 20
-    assert kinds["pass"] >= kinds["visit"]
+    assert kinds["pass"] >= 0.5 * kinds["visit"]
     assert kinds["disputed"] < 0.1 * kinds["visit"]
     fences = {site.fence_id for site in day.town.sites}
     assert len(day.jobs) >= 20
@@ -147,6 +148,7 @@ def test_an_impossible_day_is_refused(wrong):
 
 
 def test_a_town_without_room_says_so():
-    roads = draw_streets(2, np.random.default_rng(1))
-    with pytest.raises(ValueError, match="no room"):
-        build_town(TownSpec(sites=200), np.random.default_rng(1), Plane(47.0, 8.3), roads)
+    street = street_of(0, 1, np.array([[0.0, 0.0], [120.0, 0.0]]), 8.0)
+    roads = RoadNetwork(street.shape, [street])
+    with pytest.raises(ValueError, match="no room for another"):
+        build_town(TownSpec(sites=50), np.random.default_rng(1), Plane(47.0, 8.3), roads)
