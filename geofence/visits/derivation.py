@@ -51,7 +51,7 @@ class Path:
     ``verdict`` uint8 is per fix (``cleaning.VERDICTS``); all else is per used fix (``used`` are their indices):
     ``error_m``, ``speed_mps``, ``weight``, ``edge_weight`` float64; ``found`` the rows within reach whatever their
     validity, ``found_fence`` their fences, ``held`` bool which of them hold at the fix's moment; ``cells`` their cells;
-    ``outside``, ``inside``, ``elsewhere`` the scores of ``evidence.weigh``; ``label`` int32 0 = outside, c + 1 = cell c.
+    ``outside``, ``inside``, ``elsewhere`` the scores of ``evidence.weigh``; ``label`` int32, 0 outside, c + 1 cell c.
     ``scores`` are those of each of the ``spans`` that a chain ran over; ``distances`` by fence, once asked for.
     """
 
