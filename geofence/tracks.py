@@ -82,8 +82,10 @@ def advance(
     fences: FenceSet,
     rules: Rules,
     in_reach: npt.NDArray[np.bool_] | None = None,
+    *,
+    looking: bool = True,
 ) -> list[Visit]:
-    """Fold fixes into a track; returns the revisions to publish.
+    """Fold fixes into a track; returns the revisions to publish, none when not ``looking``.
 
     The moment of looking is that of the newest fix: silence counts only once somebody looks (``look``). ``in_reach``
     says which of the fixes lie within reach of a fence (default: all); a device that stays far costs no derivation.
@@ -106,7 +108,7 @@ def advance(
     if track.quiet:
         _forget_quiet(track)
         return []
-    return look(track, fences, rules, reason=reason)
+    return look(track, fences, rules, reason=reason) if looking else []
 
 
 def look(track: Track, fences: FenceSet, rules: Rules, as_of_ms: int | None = None, reason: str = "") -> list[Visit]:

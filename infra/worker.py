@@ -11,6 +11,7 @@ from stream.framed import FramedApp
 def run_worker(app: FramedApp, settings: Settings) -> None:
     """Serve metrics where asked, run the app until SIGTERM or SIGINT, drain it and exit."""
     configure_logging(settings)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     if settings.metrics_port:
         start_http_server(settings.metrics_port, addr=settings.host)
     worker = faust.Worker(app, loglevel=settings.log_level, override_logging=False, redirect_stdouts=False)

@@ -27,7 +27,8 @@ from stream.kafka import Follower, KafkaLog
 from stream.tracker.late import FIRST_REACH_MS, REACH_FACTOR, RecordedPings
 from stream.tracker.live import LiveBoard
 from stream.tracker.partition import PartitionTracks, warm_up
-from stream.tracker.segments import partition_of_key, segment_key
+from stream.tracker.segments import partition_of_key, segment_key, told_key
+from stream.tracker.told import ToldVisits
 
 TICK_S: Final = 1.0
 FENCES_SETTLE_S: Final = 0.2
@@ -72,6 +73,7 @@ class Tracker:
         self._checkpointed_at = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
         self._log = KafkaLog(settings.kafka)
+        self._told = ToldVisits(settings.kafka)
         self._follower = Follower(
             settings.kafka, FENCES, lambda value: decode(FenceRecord, value), on_change=self._on_fence
         )
@@ -115,6 +117,7 @@ class Tracker:
         """Read all fences, compile what is still uncompiled, start the background work: before joining the group."""
         warm_up(self._rules)
         await self._log.start()
+        await self._told.start()
         await self._follower.start()
         await self._follower.caught_up()
         self._swap_fences()
@@ -131,6 +134,7 @@ class Tracker:
         await self._tell_live()
         await self._checkpoint()
         await self._follower.stop()
+        await self._told.stop()
         await self._log.stop()
 
     # Frames
@@ -145,6 +149,7 @@ class Tracker:
             self._board.see(decoded.pings)
             await self._publish(revisions)
             self._folded.append(event)
+        log.debug("frame folded", partition=frame.partition, first=frame.first_offset, last=frame.last_offset)
         frames_folded.inc()
         pings_folded.inc(len(decoded.pings))
         pings_unreadable.inc(len(decoded.bad))
@@ -183,6 +188,10 @@ class Tracker:
                     key = segment_key(number, segment)
                     sent.append(self._segments.send_changelog(number, key, value))
                     self._segments.data[key] = value
+            for number, offset in (await self._told.ends(self._partitions)).items():
+                key, value = told_key(number), str(offset).encode()
+                sent.append(self._segments.send_changelog(number, key, value))
+                self._segments.data[key] = value
             with checkpoint_seconds.time():
                 for each in sent:
                     await each
@@ -205,12 +214,24 @@ class Tracker:
     async def _restore(self) -> None:
         self._forget_partitions()
         assigned = {each.partition for each in self.app.consumer.assignment() if each.topic == PINGS.name}
+        partitions = {number: PartitionTracks() for number in assigned}
+        told_from = dict.fromkeys(assigned, 0)
         for key, value in self._segments.data.items():
             number = partition_of_key(key)
-            if number in assigned:
-                self._partitions.setdefault(number, PartitionTracks()).restore(value)
-        devices = sum(len(partition.tracks) for partition in self._partitions.values())
-        log.info("state restored", partitions=sorted(assigned), devices=devices)
+            if number not in assigned:
+                continue
+            if key == told_key(number):
+                told_from[number] = int(value)
+            else:
+                partitions[number].restore(value)
+        told_since = await self._told.since(told_from)
+        ping_ends = await self._told.ping_ends(assigned)
+        for number, visit in told_since:
+            partitions[number].learn(visit)
+            partitions[number].catch_up_offset = ping_ends[number]
+        self._partitions = partitions
+        devices = sum(len(partition.tracks) for partition in partitions.values())
+        log.info("state restored", partitions=sorted(assigned), devices=devices, told_since=len(told_since))
 
     # Fences
 

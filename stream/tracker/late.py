@@ -23,7 +23,9 @@ WHERE device_id = {device_id:String} AND ts >= fromUnixTimestamp64Milli({from_ms
 ORDER BY ts, lat_e7, lon_e7
 """
 
-OLDEST_STORED: Final = "SELECT toUnixTimestamp64Milli(min(ts)) FROM pings WHERE device_id = {device_id:String}"
+OLDEST_STORED: Final = """
+SELECT toUnixTimestamp64Milli(ts) FROM pings WHERE device_id = {device_id:String} ORDER BY device_id, ts LIMIT 1
+"""
 
 
 class RecordedPings:

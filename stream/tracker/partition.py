@@ -9,7 +9,7 @@ from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.kernel import near
 from geofence.rules import Rules
-from geofence.tracks import Track, advance
+from geofence.tracks import Track, advance, look
 from geofence.visits.evidence import REACH_M
 from schemas.fence import FenceVersion
 from schemas.ping import Ping
@@ -18,11 +18,18 @@ from stream.tracker.segments import SEGMENTS_PER_PARTITION, pack, segment_of, un
 
 
 class PartitionTracks:
-    """State of one partition. ``late`` maps a device to the offset up to which the recorder must have come."""
+    """State of one partition.
+
+    ``late`` maps a device to the offset up to which the recorder must have come. Below ``catch_up_offset`` frames are
+    only gathered: a tracker that died may have told what they say, and to tell it again frame by frame would reopen
+    what is closed.
+    """
 
     def __init__(self) -> None:
         self.tracks: dict[str, Track] = {}
         self.late: dict[str, int] = {}
+        self.catch_up_offset = 0
+        self._gathered: set[str] = set()
         self._in_segment: list[set[str]] = [set() for _ in range(SEGMENTS_PER_PARTITION)]
         self._dirty: set[int] = set()
 
@@ -33,6 +40,14 @@ class PartitionTracks:
             if track.late is not None:
                 self.late[track.device_id] = late_offset
 
+    def learn(self, visit: Visit) -> None:
+        """Take note of a revision that was told after the checkpoint."""
+        track = self.tracks.get(visit.device_id) or self._adopt(Track(visit.device_id))
+        known = track.published.get(visit.visit_id)
+        if known is None or known.revision < visit.revision:
+            track.published[visit.visit_id] = visit
+            self.touch(visit.device_id)
+
     def fold(self, pings: list[Ping], last_offset: int, fences: FenceSet, rules: Rules) -> list[Visit]:
         """Fold a frame's pings into the tracks of their devices; returns the revisions to publish, device by device."""
         fixes = Fixes.of_pings(pings)
@@ -41,14 +56,21 @@ class PartitionTracks:
         rows_of: defaultdict[str, list[int]] = defaultdict(list)
         for row, ping in enumerate(pings):
             rows_of[ping.device_id].append(row)
+        caught_up = last_offset + 1 >= self.catch_up_offset
         revisions: list[Visit] = []
         for device_id, listed in rows_of.items():
             rows = np.array(listed)
             track = self.tracks.get(device_id) or self._adopt(Track(device_id))
-            revisions += advance(track, fixes.take(rows), fences, rules, in_reach[rows])
+            revisions += advance(track, fixes.take(rows), fences, rules, in_reach[rows], looking=caught_up)
             if track.late is not None:
                 self.late[device_id] = last_offset
             self.touch(device_id)
+        if not caught_up:
+            self._gathered.update(rows_of)
+        elif self._gathered:
+            for device_id in self._gathered:
+                revisions += look(self.tracks[device_id], fences, rules)
+            self._gathered.clear()
         return revisions
 
     def touch(self, device_id: str) -> None:

@@ -61,6 +61,11 @@ def segment_key(partition: int, segment: int) -> bytes:
     return f"{partition}:{segment}".encode()
 
 
+def told_key(partition: int) -> bytes:
+    """The table's key of the offset up to which the checkpoint knows ``onsite.visits``."""
+    return f"{partition}:told".encode()
+
+
 def partition_of_key(key: bytes) -> int:
     """The partition that a table's key belongs to."""
     return int(key.split(b":")[0])

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -43,6 +44,9 @@ SITES = {
     )
     for number in range(3)
 }
+
+
+PROGRESS = {"open": 0, "confirmed": 1, "closed": 2, "retracted": 3}
 
 
 def working_day(device_id: str) -> list[Ping]:
@@ -180,6 +184,14 @@ def test_a_tracker_killed_in_the_middle_leaves_the_log_that_all_pings_say(settin
         until(lambda: log() == expected_log(settings), "the log of all pings", second, tmp_path)
         assert len(log()) == 3 * len(DEVICES)
     assert second.returncode == 0
+    told = asyncio.run(published(settings))
+    contents: dict[tuple[str, int], set[Visit]] = {}
+    for visit in told:
+        contents.setdefault((visit.visit_id, visit.revision), set()).add(visit)
+    assert all(len(same) == 1 for same in contents.values()), "two different visits under one revision"
+    for earlier, later in pairwise(sorted(told, key=lambda visit: (visit.visit_id, visit.revision))):
+        if earlier.visit_id == later.visit_id:
+            assert PROGRESS[earlier.state] <= PROGRESS[later.state], "a visit went back in time"
 
 
 def test_a_clean_stop_leaves_nothing_to_repeat(settings, tmp_path):

@@ -1,0 +1,68 @@
+"""What trackers have told so far: ``onsite.visits`` itself, read back after a crash so that revisions count on."""
+
+from collections.abc import Iterable
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition
+
+from schemas.topics import PINGS, VISITS, Topic
+from schemas.visit import Visit
+from schemas.wire import decode
+
+
+class ToldVisits:
+    """Reads partitions of ``onsite.visits``; they hold the same devices as those of ``onsite.pings``."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def start(self) -> None:
+        """Connect."""
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        await self._consumer.start()
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """By partition, the offset that the next visit will have."""
+        return await self._ends(VISITS, partitions)
+
+    async def ping_ends(self, partitions: Iterable[int]) -> dict[int, int]:
+        """By partition, the offset that the next ping will have."""
+        return await self._ends(PINGS, partitions)
+
+    async def since(self, offsets: dict[int, int]) -> list[tuple[int, Visit]]:
+        """(partition, visit) of everything told from these offsets on, in order within a partition."""
+        consumer = self._connected()
+        ends = {number: end for number, end in (await self.ends(offsets)).items() if end > offsets[number]}
+        if not ends:
+            return []
+        consumer.assign([TopicPartition(VISITS.name, number) for number in ends])
+        for number in ends:
+            consumer.seek(TopicPartition(VISITS.name, number), offsets[number])
+        told: list[tuple[int, Visit]] = []
+        while ends:
+            for each, records in (await consumer.getmany(timeout_ms=500)).items():
+                told += [(each.partition, decode(Visit, record.value)) for record in records if record.value]
+            for number in list(ends):
+                if await consumer.position(TopicPartition(VISITS.name, number)) >= ends[number]:
+                    del ends[number]
+        consumer.unsubscribe()
+        return told
+
+    async def _ends(self, topic: Topic, partitions: Iterable[int]) -> dict[int, int]:
+        asked = [TopicPartition(topic.name, number) for number in partitions]
+        if not asked:
+            return {}
+        return {each.partition: end for each, end in (await self._connected().end_offsets(asked)).items()}
+
+    def _connected(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise RuntimeError("not started")
+        return self._consumer
