@@ -62,6 +62,10 @@ def configure_logging(settings: Settings, path: Path | None = None) -> None:
 
 
 def _renderers(settings: Settings, *, colors: bool) -> list[Processor]:
+    # Tracebacks without local variables: those hold tokens and positions.
     if settings.log_format == "json":
-        return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
-    return [structlog.dev.ConsoleRenderer(colors=colors)]
+        traceback = structlog.processors.ExceptionRenderer(
+            structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        )
+        return [traceback, structlog.processors.JSONRenderer()]
+    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)]

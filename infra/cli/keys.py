@@ -15,7 +15,11 @@ from schemas.key import ApiKey, Role
 from schemas.settings import load_settings
 from schemas.times import format_instant
 
-keys = typer.Typer(help="Create, list and revoke API keys and device tokens.", no_args_is_help=True)
+keys = typer.Typer(
+    help="Create, list and revoke API keys and device tokens.",
+    epilog="Example: onsite keys create --name van-12 --role device",
+    no_args_is_help=True,
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object a line")]
 
