@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable
 
+import msgspec
+import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from schemas.topics import PINGS, VISITS, Topic
 from schemas.visit import Visit
 from schemas.wire import decode
+
+log = structlog.get_logger()
 
 
 class ToldVisits:
@@ -49,7 +53,7 @@ class ToldVisits:
         told: list[tuple[int, Visit]] = []
         while ends:
             for each, records in (await consumer.getmany(timeout_ms=500)).items():
-                told += [(each.partition, decode(Visit, record.value)) for record in records if record.value]
+                told += [(each.partition, visit) for record in records if (visit := _read(record.value)) is not None]
             for number in list(ends):
                 if await consumer.position(TopicPartition(VISITS.name, number)) >= ends[number]:
                     del ends[number]
@@ -66,3 +70,11 @@ class ToldVisits:
         if self._consumer is None:
             raise RuntimeError("not started")
         return self._consumer
+
+
+def _read(value: bytes | None) -> Visit | None:
+    try:
+        return decode(Visit, value or b"")
+    except msgspec.MsgspecError as error:
+        log.warning("unreadable visit skipped", error=str(error))  # not a tracker's: others may write to the topic
+        return None
