@@ -212,6 +212,15 @@ class Tracker:
         self._folded = []
 
     async def _restore(self) -> None:
+        """Take over the partitions just assigned. Without their state nothing may go on: failing stops the process."""
+        try:
+            await self._take_over()
+        except Exception as error:
+            log.exception("state not restored")
+            await self.app.crash(error)
+            raise
+
+    async def _take_over(self) -> None:
         self._forget_partitions()
         assigned = {each.partition for each in self.app.consumer.assignment() if each.topic == PINGS.name}
         partitions = {number: PartitionTracks() for number in assigned}

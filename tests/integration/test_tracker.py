@@ -21,6 +21,9 @@ from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.rules import Rules
 from geofence.visits import derive_stays
+from infra.embedded.broker import Broker
+from infra.embedded.store import Store
+from infra.migrations import create_topics
 from infra.system import environment_of
 from schemas import wire
 from schemas.fence import FenceRecord, FenceVersion
@@ -44,6 +47,20 @@ SITES = {
     )
     for number in range(3)
 }
+
+
+@pytest.fixture(scope="module")
+def settings(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A broker of its own: what other tests leave in the topics would be tracked too."""
+    broker = Broker(tmp_path_factory.mktemp("broker"))
+    broker.start()
+    try:
+        broker.wait_ready()
+        settings = Settings(kafka=broker.address, clickhouse=store.url)
+        asyncio.run(create_topics(settings))
+        yield settings
+    finally:
+        broker.stop()
 
 
 PROGRESS = {"open": 0, "confirmed": 1, "closed": 2, "retracted": 3}
@@ -91,7 +108,10 @@ def tracker(settings: Settings, folder: Path) -> Iterator[subprocess.Popen[bytes
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
+        try:
+            process.wait(timeout=60)
+        finally:
+            process.kill()
 
 
 async def append(settings: Settings, topic, records) -> None:
