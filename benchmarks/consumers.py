@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
+from prometheus_client import REGISTRY
 
 from geofence.rules import Rules
 from schemas.clock import Clock
@@ -22,7 +23,7 @@ from schemas.settings import Settings
 from schemas.topics import PINGS, VISITS
 from schemas.wire import encode
 from stream.framed import framed_app
-from stream.tracker import app as tracker_app
+from stream.tracker.app import Tracker
 from stream.tracker.partition import PartitionTracks
 
 POLL_S: Final = 0.05
@@ -56,11 +57,11 @@ async def onsite_tracker(settings: Settings, meter: Meter) -> dict[str, float]:
     async def no_store() -> Any:
         await asyncio.Event().wait()
 
-    tracker = tracker_app.Tracker(settings, Clock(), no_store)
+    tracker = Tracker(settings, Clock(), no_store)
 
     async def count() -> None:
         while True:
-            meter.seen = int(tracker_app.pings_folded._value.get())
+            meter.seen = int(REGISTRY.get_sample_value("onsite_tracker_pings_total") or 0)
             await asyncio.sleep(POLL_S)
 
     await tracker.app.start()
@@ -73,7 +74,7 @@ async def onsite_tracker(settings: Settings, meter: Meter) -> dict[str, float]:
 
 async def stock_faust(settings: Settings, meter: Meter) -> dict[str, float]:
     """A plain Faust agent, one event a ping, that does the same: decode, fold, publish."""
-    fences = tracker_app.Tracker(settings, Clock(), _never)
+    fences = Tracker(settings, Clock(), _never)
     await fences.prepare()
     app = framed_app("stock-faust", settings, [], stream_buffer_maxsize=4096)
     tracks = PartitionTracks()

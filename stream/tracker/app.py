@@ -128,8 +128,9 @@ class Tracker:
         ]
 
     async def _drain(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        async with self._changing:  # so that none is cancelled between a change and what follows from it
+            for task in self._tasks:
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._tell_live()
         await self._checkpoint()
