@@ -1,11 +1,13 @@
 """What a tenant may set about visits: thresholds with their defaults, units and meaning."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Rules:
-    """Thresholds of the visit engine. A fence's own ``min_on_site_s`` wins over the one here."""
+class Rules(NamedTuple):
+    """Thresholds of the visit engine, read by compiled code as they are (so floats, not ints).
+
+    A fence's own ``min_on_site_s`` wins over the one here.
+    """
 
     min_on_site_s: float = 120.0
     """A stay shorter than this is a pass and is never logged."""

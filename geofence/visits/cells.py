@@ -1,38 +1,24 @@
-"""From fences to cells: places of which a device can only be in one.
+"""The cells within reach of each fix: places of which a device can only be in one.
 
-Fences that overlap form an arrangement: "the zone only", "the workshop in the zone". Their cells hold several fences at
-once; cells of fences that merely adjoin exclude each other and compete for the same fixes.
+Mostly a cell is a fence. Fences that overlap have cells in common (``arrangement``); cells of fences that merely adjoin
+exclude each other and compete for the same fixes.
 """
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
-from weakref import WeakKeyDictionary
+from typing import Any, NamedTuple
 
+import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from geofence.fences import FenceSet
-from geofence.fixes import DEGREE_E7
-from geofence.geodesy import metres_per_degree
-from geofence.kernel import Near, PackedFences, near
 from geofence.visits.evidence import site_prior
 
-SAMPLES_A_SIDE: Final = 24
-SLIVER: Final = 0.03
-"""A cell with less than this share of every fence it belongs to is an accident of drawing."""
 
-Place = tuple[int, ...]
-"""The fences (indices into ``FenceSet.fence_ids``) that hold in a cell."""
-
-
-@dataclass(frozen=True, eq=False)
-class Cells:
+class Cells(NamedTuple):
     """The cells within reach of each of n fixes.
 
     Fix ``i`` has the entries ``begins[i]`` to ``begins[i + 1]`` (int64[n + 1]) of ``cell`` int32, ``distance_m``,
-    ``width_m`` and ``prior`` float64. ``places[c]`` are the fences of cell c, in the order of their ids.
+    ``width_m`` and ``prior`` float64. Cell c is where the fences ``place_fence[place_begins[c]:place_begins[c + 1]]``
+    (indices into ``FenceSet.fence_ids``) hold, and no others; cells are numbered in the order of their fences' ids.
     """
 
     begins: npt.NDArray[np.int64]
@@ -40,169 +26,180 @@ class Cells:
     distance_m: npt.NDArray[np.float64]
     width_m: npt.NDArray[np.float64]
     prior: npt.NDArray[np.float64]
-    places: tuple[Place, ...]
-
-    def allied(self) -> npt.NDArray[np.bool_]:
-        """bool[c, c]: whether two cells share a fence."""
-        allied = np.eye(len(self.places), dtype=np.bool_)
-        several: dict[int, list[int]] = {}
-        for c, place in enumerate(self.places):
-            for fence in place:
-                several.setdefault(fence, []).append(c)
-        for cells in several.values():
-            if len(cells) > 1:
-                allied[np.ix_(cells, cells)] = True
-        return allied
+    place_begins: npt.NDArray[np.int64]
+    place_fence: npt.NDArray[np.int32]
 
 
-class Arrangement:
-    """How the rows of a fence set overlap, found by sampling each row once, when it is first needed.
+@nb.njit(cache=True, nogil=True)
+def cells_near(used, begins, row, distance_m, held, ground, overlaps, prior_weight):  # type: ignore[no-untyped-def]
+    """The ``Cells`` of the ``used`` of some fixes.
 
-    ``shared`` bool[n]: rows known to overlap others; ``reserved``: rows that are not for every device.
+    The i-th of them is within reach of ``row[begins[i]:begins[i + 1]]``; only those that are ``held`` count. ``ground``
+    is the fence set, ``overlaps`` the cells that its rows share near these fixes.
     """
-
-    def __init__(self, fences: FenceSet) -> None:
-        self._fences = fences
-        self.reserved = [row for row, devices in enumerate(fences.devices) if devices is not None]
-        self._known = np.zeros(len(fences), np.bool_)
-        self.shared = np.zeros(len(fences), np.bool_)
-        self._parts: dict[int, list[tuple[frozenset[int], int]]] = {}
-        self._cells: dict[tuple[int, ...], list[tuple[tuple[int, ...], tuple[int, ...]]]] = {}
-
-    def learn(self, rows: npt.NDArray[np.int32]) -> None:
-        """Sample the rows that were not seen before."""
-        for row in np.unique(rows[~self._known[rows]]).tolist():
-            self._known[row] = True
-            self._parts[row] = parts = self._sample(row)
-            self.shared[row] = any(len(members) > 1 for members, _ in parts)
-
-    def cells(self, rows: tuple[int, ...]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-        """The cells of rows that hold at one moment: (members, rows cut out of them)."""
-        known = self._cells.get(rows)
-        if known is None:
-            known = self._cells[rows] = self._cells_of(rows)
-        return known
-
-    def _sample(self, row: int) -> list[tuple[frozenset[int], int]]:
-        """Sets of rows that hold together within ``row`` at some moment, with the number of samples in each."""
-        west, south, east, north = _box(self._fences.packed, row)
-        fractions = (np.arange(SAMPLES_A_SIDE) + 0.5) / SAMPLES_A_SIDE
-        lon, lat = np.meshgrid(west + fractions * (east - west), south + fractions * (north - south))
-        found = near(self._fences.packed, lat.ravel(), (lon.ravel() + 180.0) % 360.0 - 180.0, 0.0)
-        with_row = np.isin(found.point, found.point[found.row == row])
-        members: dict[int, set[int]] = {}
-        for point, other in zip(found.point[with_row].tolist(), found.row[with_row].tolist(), strict=True):
-            members.setdefault(point, set()).add(other)
-        return list(Counter(frozenset(rows) for rows in members.values()).items())
-
-    def _cells_of(self, rows: tuple[int, ...]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-        among = frozenset(rows)
-        kept: set[frozenset[int]] = set()
-        for row in rows:
-            tally: Counter[frozenset[int]] = Counter()
-            for members, count in self._parts.get(row, ()):
-                tally[members & among] += count
-            least = SLIVER * tally.total()
-            kept.update(members for members, count in tally.items() if count >= least)
-            if not tally:
-                kept.add(frozenset((row,)))
-        cells = []
-        for members in sorted(kept, key=sorted):
-            touching = frozenset().union(*(other for other in kept if not other.isdisjoint(members)))
-            cells.append((tuple(sorted(members)), tuple(sorted(touching - members))))
-        return cells
-
-
-def _box(packed: PackedFences, row: int) -> tuple[float, float, float, float]:
-    """West, south, east, north of a row, degrees."""
-    blocks = packed.block_box[packed.row_blocks[row] : packed.row_blocks[row + 1]] / DEGREE_E7
-    lon, lat = packed.center[row]
-    lon_m, lat_m = metres_per_degree(lat)
-    wide, high = packed.radius_m[row] / max(lon_m, 1.0), packed.radius_m[row] / lat_m
-    return (
-        lon + blocks[:, 0].min() - wide,
-        lat + blocks[:, 1].min() - high,
-        lon + blocks[:, 2].max() + wide,
-        lat + blocks[:, 3].max() + high,
-    )
+    n = len(begins) - 1
+    fences = len(ground.rank)
+    any_shared = len(overlaps.group) > 0
+    size = np.count_nonzero(held)
+    for i in range(n):
+        group = overlaps.group[used[i]] if any_shared else -1
+        if group >= 0:
+            size += overlaps.cell_begins[group + 1] - overlaps.cell_begins[group]
+    place = np.empty(size, np.int32)
+    away_m = np.empty(size)
+    width_m = np.empty(size)
+    prior = np.empty(size)
+    cell_begins = np.empty(n + 1, np.int64)
+    together = np.empty(32, np.int64)
+    k = 0
+    for i in range(n):
+        cell_begins[i] = k
+        group = overlaps.group[used[i]] if any_shared else -1
+        count = 0
+        for j in range(begins[i], begins[i + 1]):
+            if not held[j]:
+                continue
+            if group >= 0 and overlaps.shared[row[j]]:
+                if count == len(together):
+                    together = np.concatenate((together, np.empty_like(together)))
+                together[count] = j
+                count += 1
+                continue
+            place[k] = ground.fence_of_row[row[j]]
+            away_m[k] = distance_m[j]
+            width_m[k] = ground.width_m[row[j]]
+            prior[k] = site_prior(ground.area_m2[row[j]], prior_weight)
+            k += 1
+        if group < 0:
+            continue
+        for c in range(overlaps.cell_begins[group], overlaps.cell_begins[group + 1]):
+            place[k] = overlaps.place[c]
+            away_m[k] = -np.inf
+            width_m[k] = np.inf
+            prior[k] = 0.0
+            for t in range(overlaps.member_begins[c], overlaps.cut_begins[c]):
+                j = together[overlaps.term[t]]
+                away_m[k] = max(away_m[k], distance_m[j])
+                width_m[k] = min(width_m[k], ground.width_m[row[j]])
+                prior[k] = max(prior[k], site_prior(ground.area_m2[row[j]], prior_weight))
+            for t in range(overlaps.cut_begins[c], overlaps.member_begins[c + 1]):
+                away_m[k] = max(away_m[k], -distance_m[together[overlaps.term[t]]])
+            k += 1
+    cell_begins[n] = k
+    distinct = _distinct(place[:k])
+    order = _in_order_of_ids(distinct, ground.rank, overlaps, fences)
+    cell_of = np.empty(len(distinct), np.int32)
+    for c in range(len(order)):
+        cell_of[order[c]] = c
+    cell = np.empty(k, np.int32)
+    for i in range(k):
+        cell[i] = cell_of[np.searchsorted(distinct, place[i])]
+    _sort_each(cell_begins, cell, away_m, width_m, prior)
+    place_begins, place_fence = _fences_of(distinct[order], overlaps, fences)
+    return Cells(cell_begins, cell, away_m[:k], width_m[:k], prior[:k], place_begins, place_fence)
 
 
-_ARRANGEMENTS: WeakKeyDictionary[FenceSet, Arrangement] = WeakKeyDictionary()
+@nb.njit(cache=True, nogil=True)
+def allied_cells(place_begins, place_fence):  # type: ignore[no-untyped-def]
+    """bool[c, c]: whether two cells share a fence."""
+    cells = len(place_begins) - 1
+    allied = np.zeros((cells, cells), np.bool_)
+    for a in range(cells):
+        allied[a, a] = True
+        for b in range(a):
+            if place_begins[a + 1] - place_begins[a] == 1 and place_begins[b + 1] - place_begins[b] == 1:
+                continue
+            for k in range(place_begins[b], place_begins[b + 1]):
+                if holds(place_begins, place_fence, a, place_fence[k]):
+                    allied[a, b] = allied[b, a] = True
+    return allied
 
 
-def arrangement_of(fences: FenceSet) -> Arrangement:
-    """The arrangement of a fence set, kept as long as the set is."""
-    arrangement = _ARRANGEMENTS.get(fences)
-    if arrangement is None:
-        arrangement = _ARRANGEMENTS[fences] = Arrangement(fences)
-    return arrangement
+@nb.njit(cache=True, nogil=True)
+def holds(place_begins: Any, place_fence: Any, cell: int, fence: int) -> bool:
+    """Whether a fence is occupied by a device in a cell."""
+    for k in range(place_begins[cell], place_begins[cell + 1]):  # noqa: SIM110 - Numba compiles no generators
+        if place_fence[k] == fence:
+            return True
+    return False
 
 
-def cells_near(found: Near, fixes: int, fences: FenceSet, prior_weight: float) -> Cells:
-    """The cells within reach of each fix, from the rows that hold there (``found``, at the moment of each fix)."""
-    arrangement = arrangement_of(fences)
-    arrangement.learn(found.row)
-    prior = site_prior(fences.area_m2[found.row], prior_weight)
-    width_m = fences.width_m[found.row]
-    shared = arrangement.shared[found.row]
-    fence = fences.fence_of_row[found.row]
-    numbers: dict[Place, int] = {(int(alone),): int(alone) for alone in np.unique(fence[~shared])}
-    columns = [found.point[~shared], fence[~shared], found.distance_m[~shared], width_m[~shared], prior[~shared]]
-    if shared.any():
-        over = Near(found.point[shared], found.row[shared], found.distance_m[shared])
-        parts = _overlapping(over, fences, arrangement, width_m[shared], prior[shared], numbers)
-        columns = [np.concatenate([alone, *more]) for alone, *more in zip(columns, *parts, strict=True)]
-    places = sorted(numbers, key=lambda place: [fences.fence_ids[one] for one in place])
-    rank = np.zeros(max(numbers.values(), default=0) + 1, np.int32)
-    for i, place in enumerate(places):
-        rank[numbers[place]] = i
-    point, cell = columns[0], rank[columns[1]]
-    order = np.lexsort((cell, point))
-    begins = np.searchsorted(point[order], np.arange(fixes + 1)).astype(np.int64)
-    distance_m, width_m, prior = (column[order] for column in columns[2:])
-    return Cells(begins, cell[order], distance_m, width_m, prior, tuple(places))
+@nb.njit(cache=True, nogil=True)
+def _distinct(place):  # type: ignore[no-untyped-def]
+    """The numbers that occur, ascending; they are few, and the same one mostly occurs many times in a row."""
+    seen = np.empty(16, np.int32)
+    count = 0
+    for i in range(len(place)):
+        if i > 0 and place[i] == place[i - 1]:
+            continue
+        at = np.searchsorted(seen[:count], place[i])
+        if at < count and seen[at] == place[i]:
+            continue
+        if count == len(seen):
+            seen = np.concatenate((seen, np.empty_like(seen)))
+        for k in range(count, at, -1):
+            seen[k] = seen[k - 1]
+        seen[at] = place[i]
+        count += 1
+    return seen[:count]
 
 
-def _overlapping(
-    found: Near,
-    fences: FenceSet,
-    arrangement: Arrangement,
-    width_m: npt.NDArray[np.float64],
-    prior: npt.NDArray[np.float64],
-    numbers: dict[Place, int],
-) -> list[list[npt.NDArray[Any]]]:
-    """Point, place number, distance, width and prior of the cells of overlapping rows, as columns.
-
-    Fixes near the same rows are done at once. Places not yet in ``numbers`` are added.
-    """
-    begins = np.flatnonzero(np.diff(found.point, prepend=-1))
-    ends = np.append(begins[1:], len(found.point))
-    alike: dict[bytes, list[int]] = {}
-    for k, (first, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
-        alike.setdefault(found.row[first:end].tobytes(), []).append(k)
-    parts = []
-    for group in alike.values():
-        firsts = begins[group]
-        rows = found.row[firsts[0] : ends[group[0]]].tolist()
-        distances = found.distance_m[firsts[:, None] + np.arange(len(rows))]
-        column_of = {row: i for i, row in enumerate(rows)}
-        for members, cut in arrangement.cells(tuple(rows)):
-            at = [column_of[row] for row in members]
-            signed = np.concatenate([distances[:, at], -distances[:, [column_of[row] for row in cut]]], axis=1)
-            place = _place(members, fences)
-            number = numbers.setdefault(place, len(fences.fence_ids) + len(numbers))
-            size = len(group)
-            parts.append(
-                [
-                    found.point[firsts],
-                    np.full(size, number, np.int32),
-                    signed.max(axis=1),
-                    np.full(size, width_m[firsts[0] + np.array(at)].min()),
-                    np.full(size, prior[firsts[0] + np.array(at)].max()),
-                ]
-            )
-    return parts
+@nb.njit(cache=True, nogil=True)
+def _place_of(number, overlaps, fences):  # type: ignore[no-untyped-def]
+    """First and end of a place's fences in ``overlaps.place_fence``; (-1, 0) where the number is that of a fence."""
+    if number < fences:
+        return -1, 0
+    return overlaps.place_begins[number - fences], overlaps.place_begins[number - fences + 1]
 
 
-def _place(rows: Sequence[int], fences: FenceSet) -> Place:
-    return tuple(sorted({int(fences.fence_of_row[row]) for row in rows}, key=fences.fence_ids.__getitem__))
+@nb.njit(cache=True, nogil=True)
+def _comes_before(a, b, rank, overlaps, fences):  # type: ignore[no-untyped-def]
+    """Whether the ids of place ``a`` come before those of place ``b``, as lists compare."""
+    a_first, a_end = _place_of(a, overlaps, fences)
+    b_first, b_end = _place_of(b, overlaps, fences)
+    for k in range(min(a_end - a_first, b_end - b_first)):
+        fence_a = a if a_first < 0 else overlaps.place_fence[a_first + k]
+        fence_b = b if b_first < 0 else overlaps.place_fence[b_first + k]
+        if fence_a != fence_b:
+            return rank[fence_a] < rank[fence_b]
+    return a_end - a_first < b_end - b_first
+
+
+@nb.njit(cache=True, nogil=True)
+def _in_order_of_ids(numbers, rank, overlaps, fences):  # type: ignore[no-untyped-def]
+    order = np.arange(len(numbers))
+    for i in range(1, len(order)):
+        k = i
+        while k > 0 and _comes_before(numbers[order[k]], numbers[order[k - 1]], rank, overlaps, fences):
+            order[k], order[k - 1] = order[k - 1], order[k]
+            k -= 1
+    return order
+
+
+@nb.njit(cache=True, nogil=True)
+def _sort_each(begins, cell, distance_m, width_m, prior):  # type: ignore[no-untyped-def]
+    """Sort the entries of each fix by cell, keeping the order of equal ones; they are few."""
+    for i in range(len(begins) - 1):
+        for j in range(begins[i] + 1, begins[i + 1]):
+            k = j
+            while k > begins[i] and cell[k] < cell[k - 1]:
+                cell[k], cell[k - 1] = cell[k - 1], cell[k]
+                distance_m[k], distance_m[k - 1] = distance_m[k - 1], distance_m[k]
+                width_m[k], width_m[k - 1] = width_m[k - 1], width_m[k]
+                prior[k], prior[k - 1] = prior[k - 1], prior[k]
+                k -= 1
+
+
+@nb.njit(cache=True, nogil=True)
+def _fences_of(numbers, overlaps, fences):  # type: ignore[no-untyped-def]
+    """``place_begins`` and ``place_fence`` of ``Cells`` for places in order."""
+    begins = np.zeros(len(numbers) + 1, np.int64)
+    for c in range(len(numbers)):
+        first, end = _place_of(numbers[c], overlaps, fences)
+        begins[c + 1] = begins[c] + end - first
+    fence = np.empty(begins[-1], np.int32)
+    for c in range(len(numbers)):
+        first, _ = _place_of(numbers[c], overlaps, fences)
+        for k in range(begins[c + 1] - begins[c]):
+            fence[begins[c] + k] = numbers[c] if first < 0 else overlaps.place_fence[first + k]
+    return begins, fence

@@ -76,6 +76,8 @@ def best_path(ts_ms, begins, cell, outside, inside, elsewhere, first, end, allie
     back = np.zeros((end - first, cells + 1), np.int32)
     scores = np.empty((end - first, cells + 1), np.int64)
     apart = score(CHANGE_PLACE)
+    least_switch = score(math.log((1.0 - math.exp(-LEAST_SWITCH_S / stay_scale_s)) / 2.0))
+    alone = np.sum(allied, axis=1) == 1
     for i in range(first, end):
         now = scores[i - first]
         if i == first:
@@ -84,8 +86,9 @@ def best_path(ts_ms, begins, cell, outside, inside, elsewhere, first, end, allie
         else:
             old = scores[i - first - 1]
             gap_s = (ts_ms[i] - ts_ms[i - 1]) / 1000.0
-            stay = score(math.log(1.0 - (1.0 - math.exp(-gap_s / stay_scale_s)) / 2.0))
-            switch = score(math.log((1.0 - math.exp(-max(gap_s, LEAST_SWITCH_S) / stay_scale_s)) / 2.0))
+            changed = (1.0 - math.exp(-gap_s / stay_scale_s)) / 2.0
+            stay = score(math.log(1.0 - changed))
+            switch = score(math.log(changed)) if gap_s > LEAST_SWITCH_S else least_switch
             lead = 1
             for c in range(2, cells + 1):
                 if old[c] > old[lead]:
@@ -100,7 +103,9 @@ def best_path(ts_ms, begins, cell, outside, inside, elsewhere, first, end, allie
                 if old[0] + switch > best:
                     best = old[0] + switch
                     came = 0
-                for other in range(1, cells + 1):
+                # Of the cells that share no fence with this one only the leading one can be the best to come from.
+                first_other, end_other = (lead, lead + 1) if alone[c - 1] else (1, cells + 1)
+                for other in range(first_other, end_other):
                     if other == c or not (other == lead or allied[other - 1, c - 1]):
                         continue
                     value = old[other] + switch

@@ -127,13 +127,10 @@ def edge(  # type: ignore[no-untyped-def]
     usual_to = first
     while usual_to < last and t_s[usual_to + 1] - t_s[first] <= SEARCH_S:
         usual_to += 1
-    odds = np.empty(high + 1 - low)
-    for i in range(low, high + 1):
+    odds = np.empty(max(high, usual_to) + 1 - low)
+    for i in range(low, max(high, usual_to) + 1):
         odds[i - low] = inside_log_odds(distance_m[i], error_m[i])
-    usual = np.empty(usual_to + 1 - first)
-    for i in range(first, usual_to + 1):
-        usual[i - first] = inside_log_odds(distance_m[i], error_m[i])
-    shift = max(0.0, USUAL_LOG_ODDS - np.median(usual))
+    shift = max(0.0, USUAL_LOG_ODDS - np.median(odds[first - low : usual_to + 1 - low]))
     sums = np.empty(high + 1 - low)
     behind = 0.0
     for i in range(high, low - 1, -1):

@@ -71,24 +71,25 @@ def measure(ts_ms, lat, lon, accuracy_dm, speed_cm_s, as_of_ms, unstated_m, max_
         else:
             radius_m = max(accuracy_dm[i] / 10.0 / ACCURACY_SIGMAS, LEAST_RADIUS_M)
             error_m[i] = min(max_error_m, math.hypot(radius_m, BIAS_M))
+    proven_before_mps = 0.0
     for i in range(n):
         before_s = (ts_ms[i] - ts_ms[i - 1]) / 1000.0 if i > 0 else -1.0
         after_s = (ts_ms[i + 1] - ts_ms[i]) / 1000.0 if i + 1 < n else -1.0
-        if speed_cm_s[i] != UNSTATED and speed_cm_s[i] > 0:
-            speed_mps[i] = speed_cm_s[i] / 100.0
-        else:
-            proven = 0.0
-            if 0.0 < before_s <= PROVEN_WITHIN_S:
-                proven = (step_m(lat, lon, i - 1, i) - error_m[i - 1] - error_m[i]) / before_s
-            if 0.0 < after_s <= PROVEN_WITHIN_S:
-                proven = max(proven, (step_m(lat, lon, i, i + 1) - error_m[i] - error_m[i + 1]) / after_s)
-            speed_mps[i] = max(0.0, proven)
+        stated = speed_cm_s[i] != UNSTATED and speed_cm_s[i] > 0
+        next_stated = i + 1 == n or (speed_cm_s[i + 1] != UNSTATED and speed_cm_s[i + 1] > 0)
+        proven_after_mps = 0.0
+        if 0.0 < after_s <= PROVEN_WITHIN_S and not (stated and next_stated):
+            proven_after_mps = (step_m(lat, lon, i, i + 1) - error_m[i] - error_m[i + 1]) / after_s
+        speed_mps[i] = speed_cm_s[i] / 100.0 if stated else max(0.0, proven_before_mps, proven_after_mps)
+        proven_before_mps = proven_after_mps
         if i + 1 == n:
             after_s = max(before_s, (as_of_ms - ts_ms[i]) / 1000.0)
         if i == 0:
             before_s = after_s
         weight[i] = 1.0 - math.exp(-(before_s + after_s) / 2.0 / correlation_s)
-        edge_weight[i] = 1.0 - math.exp(-(min(before_s, 60.0) + min(after_s, 60.0)) / 2.0 / correlation_s)
+        edge_weight[i] = weight[i]
+        if before_s > 60.0 or after_s > 60.0:
+            edge_weight[i] = 1.0 - math.exp(-(min(before_s, 60.0) + min(after_s, 60.0)) / 2.0 / correlation_s)
     return error_m, speed_mps, weight, edge_weight
 
 
@@ -130,9 +131,6 @@ def weigh(begins, distance_m, width_m, prior, error_m, speed_mps, weight, walk_m
 
 
 @nb.njit(cache=True, nogil=True)
-def site_prior(area_m2, weight):  # type: ignore[no-untyped-def]
-    """How much likelier a slow device is at each place of an area than the mass alone says: people stop at sites."""
-    prior = np.empty(len(area_m2))
-    for k in range(len(area_m2)):
-        prior[k] = min(PRIOR_MAX, max(1.0, weight * math.sqrt(PRIOR_AREA_M2 / max(area_m2[k], 1e-9))))
-    return prior
+def site_prior(area_m2: float, weight: float) -> float:
+    """How much likelier a slow device is at a place of an area than the mass alone says: people stop at sites."""
+    return min(PRIOR_MAX, max(1.0, weight * math.sqrt(PRIOR_AREA_M2 / max(area_m2, 1e-9))))

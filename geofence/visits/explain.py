@@ -1,6 +1,5 @@
 """Why a visit is in the log: the fixes around it, the fence version and the rule, in data and in words."""
 
-from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
@@ -8,11 +7,13 @@ import numpy as np
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.rules import Rules
+from geofence.visits.cells import holds
 from geofence.visits.cleaning import USED, VERDICTS
-from geofence.visits.derivation import distances_to_fence, min_on_site_of, read_path
+from geofence.visits.derivation import min_on_site_of
 from geofence.visits.edges import SEARCH_S
 from geofence.visits.evidence import REACH_M
 from geofence.visits.log import Stay
+from geofence.visits.path import distances_to, read_path
 from schemas.times import format_instant
 
 AROUND_MS: Final = int(SEARCH_S * 1000)
@@ -27,7 +28,7 @@ def explain(device_id: str, fixes: Fixes, fences: FenceSet, rules: Rules, as_of_
     """
     path = read_path(device_id, fixes, fences, rules, as_of_ms)
     fence = fences.fence_ids.index(stay.fence_id)
-    distance_m = distances_to_fence(path, fence)
+    distance_m = distances_to(path, fences.fence_of_row, fence, 0, len(path.used))
     end_ms = as_of_ms if stay.departed_ms is None else stay.departed_ms
     first, last = np.searchsorted(fixes.ts_ms, (stay.arrived_ms - AROUND_MS, end_ms + AROUND_MS + 1))
     position = np.full(len(fixes), -1)
@@ -52,7 +53,7 @@ def explain(device_id: str, fixes: Fixes, fences: FenceSet, rules: Rules, as_of_
                 "error_m": round(error_m, 1),
                 "speed_mps": round(float(path.speed_mps[k]), 2),
                 "weight": round(float(path.weight[k]), 3),
-                "at_fence": label > 0 and fence in path.cells.places[label - 1],
+                "at_fence": label > 0 and holds(path.cells.place_begins, path.cells.place_fence, label - 1, fence),
             }
         listed.append(fix)
     min_on_site_s = min_on_site_of(fence, stay.fence_version, fences, rules)
@@ -60,7 +61,7 @@ def explain(device_id: str, fixes: Fixes, fences: FenceSet, rules: Rules, as_of_
         "fence_id": stay.fence_id,
         "fence_version": stay.fence_version,
         "min_on_site_s": min_on_site_s,
-        "rules": asdict(rules),
+        "rules": rules._asdict(),
         "as_of": format_instant(as_of_ms),
         "words": _words(stay, listed, min_on_site_s),
         "fixes": listed,

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
 import msgspec
@@ -18,8 +17,7 @@ _FOREVER_MS: Final = 2**62
 _PROGRESS: Final = {"open": 0, "confirmed": 1, "closed": 2}
 
 
-@dataclass(frozen=True)
-class Stay:
+class Stay(msgspec.Struct, frozen=True):
     """One stay of a device at a fence, as derived; times in epoch ms, ``departed_*`` None while the device is there."""
 
     fence_id: str

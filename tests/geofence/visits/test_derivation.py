@@ -10,7 +10,7 @@ from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.rules import Rules
 from geofence.visits import derive_stays
-from geofence.visits.derivation import read_path
+from geofence.visits.path import read_path
 from tests.geofence.visits.days import START_MS, days, drive, fixes_of, ordinary_day, square, stay_at
 
 RULES = Rules()
@@ -217,4 +217,4 @@ def test_a_fence_for_other_devices_is_not_there():
 
 def test_a_device_far_from_every_fence_has_no_chain():
     path = read_path("d", fixes_of(drive(0, 5000, 10, (5000, 5000), (50_000, 5000))), SITE, RULES, START_MS + 10**7)
-    assert path.spans == []
+    assert len(path.span_first) == 0

@@ -1,0 +1,371 @@
+"""Spells: stretches of the path at one fence, and when and how each of them is told."""
+
+from typing import Final
+
+import numba as nb
+import numpy as np
+
+from geofence.visits.cells import holds
+from geofence.visits.edges import OBSERVED_S, SEARCH_S, edge
+from geofence.visits.evidence import SCORE_SCALE
+from geofence.visits.path import distance_to_row, distances_to
+
+OPEN_NATS: Final = 1.0
+CONFIRM_NATS: Final = 2.0
+"""By how much the best path that ends in the fence has led, at some fix of the stay, for it to be told."""
+
+SLOW_MPS: Final = 2.0
+"""A stay is told once one of its fixes was slower than this."""
+
+TRUSTED_S: Final = 60.0
+"""At the end of all data, a stay of this long whose last fix is slow is believed to have gone on."""
+
+MARGIN_MS: Final = int((SEARCH_S + OBSERVED_S) * 1000)
+"""Fixes further than this from a stay change nothing about its edges."""
+
+UNTOLD: Final = 0
+OPEN: Final = 1
+CONFIRMED: Final = 2
+CLOSED: Final = 3
+
+ARRIVED: Final = 0
+INITIALLY_INSIDE: Final = 1
+DEPARTED: Final = 2
+FENCE_CHANGED: Final = 3
+
+SPELL: Final = np.dtype(
+    [
+        ("fence", np.int64),
+        ("period", np.int64),
+        ("first", np.int64),
+        ("last", np.int64),
+        ("final", np.bool_),
+        ("state", np.int64),
+        ("reason", np.int64),
+        ("row", np.int64),
+        ("arrived_ms", np.int64),
+        ("arrived_earliest_ms", np.int64),
+        ("arrived_latest_ms", np.int64),
+        ("departed_ms", np.int64),
+        ("departed_earliest_ms", np.int64),
+        ("departed_latest_ms", np.int64),
+        ("last_ms", np.int64),
+        ("lead_nats", np.float64),
+    ]
+)
+"""Used fixes ``first`` to ``last`` at a fence, within one ``period`` of its validity (see ``arrangement.Ground``).
+
+``final``: later fixes can no longer change it. What follows says how it is told, and means nothing where ``state`` is
+``UNTOLD``: ``departed_*`` are those of ``CLOSED`` ones; ``row`` is the version told; ``lead_nats`` says how much better
+its fixes are explained by the fence than by any single other place.
+"""
+
+
+@nb.njit(cache=True, nogil=True)
+def spells_of(path, ground, rules):  # type: ignore[no-untyped-def]
+    """The spells of each fence, in order; short absences nearby are bridged. Only their first four fields are set."""
+    runs = _runs(path)
+    spells = np.zeros(16, SPELL)
+    count = 0
+    done = np.zeros(len(runs), np.bool_)
+    for r in range(len(runs)):
+        if done[r]:
+            continue
+        fence = runs[r, 0]
+        for period in range(ground.period_begins[fence], ground.period_begins[fence + 1]):
+            from_ms, to_ms = _span_of(ground, period)
+            opened = count
+            for other in range(r, len(runs)):
+                if runs[other, 0] != fence:
+                    continue
+                done[other] = True
+                first = max(runs[other, 1], np.searchsorted(path.ts_ms, from_ms))
+                last = min(runs[other, 2], np.searchsorted(path.ts_ms, to_ms) - 1)
+                if first > last:
+                    continue
+                if count > opened and _bridges(path, ground, spells[count - 1], first, rules):
+                    spells[count - 1].last = last
+                    continue
+                if count == len(spells):
+                    spells = np.concatenate((spells, np.zeros_like(spells)))
+                spells[count].fence = fence
+                spells[count].period = period
+                spells[count].first = first
+                spells[count].last = last
+                count += 1
+    return spells[:count]
+
+
+@nb.njit(cache=True, nogil=True)
+def _runs(path):  # type: ignore[no-untyped-def]
+    """Longest stretches of the path at a fence: (fence, first, last) int64[:, 3], in order of their beginning."""
+    label, places = path.label, path.cells
+    runs = np.empty((16, 3), np.int64)
+    count = 0
+    first = 0
+    while first < len(label):
+        last = first
+        while last + 1 < len(label) and label[last + 1] == label[first]:
+            last += 1
+        if label[first] > 0:
+            cell = label[first] - 1
+            for k in range(places.place_begins[cell], places.place_begins[cell + 1]):
+                fence = places.place_fence[k]
+                r = count - 1
+                while r >= 0 and not (runs[r, 0] == fence and runs[r, 2] == first - 1):
+                    r -= 1
+                if r < 0:
+                    if count == len(runs):
+                        runs = np.concatenate((runs, np.empty_like(runs)))
+                    r = count
+                    count += 1
+                    runs[r, 0] = fence
+                    runs[r, 1] = first
+                runs[r, 2] = last
+        first = last + 1
+    return runs[:count]
+
+
+@nb.njit(cache=True, nogil=True)
+def _span_of(ground, period):  # type: ignore[no-untyped-def]
+    """From when (inclusive) to when (exclusive) a period lasts, epoch ms."""
+    first_row = ground.period_row[ground.period_row_begins[period]]
+    return ground.valid_from_ms[first_row], ground.valid_to_ms[_last_row(ground, period)]
+
+
+@nb.njit(cache=True, nogil=True)
+def _last_row(ground, period):  # type: ignore[no-untyped-def]
+    return ground.period_row[ground.period_row_begins[period + 1] - 1]
+
+
+@nb.njit(cache=True, nogil=True)
+def _row_at(ground, period, moment_ms):  # type: ignore[no-untyped-def]
+    """The row of a period that holds at a moment, its last where that is over."""
+    first, end = ground.period_row_begins[period], ground.period_row_begins[period + 1]
+    for k in range(first, end):
+        if moment_ms < ground.valid_to_ms[ground.period_row[k]]:
+            return ground.period_row[k]
+    return _last_row(ground, period)
+
+
+@nb.njit(cache=True, nogil=True)
+def _bridges(path, ground, before, first, rules):  # type: ignore[no-untyped-def]
+    if path.ts_ms[first] - path.ts_ms[before.last] > rules.bridge_s * 1000.0:
+        return False
+    return not _drove_off(path, ground, before, first, rules)
+
+
+@nb.njit(cache=True, nogil=True)
+def _drove_off(path, ground, spell, end, rules):  # type: ignore[no-untyped-def]
+    """Whether the fixes between a spell and ``end`` are a drive away, not a walk to the van."""
+    first = spell.last + 1
+    if np.count_nonzero(path.speed_mps[first:end] > rules.drive_mps) < 2:
+        return False
+    away_m = distances_to(path, ground.fence_of_row, spell.fence, first, end) - path.error_m[first:end]
+    return np.median(away_m) > rules.bridge_m
+
+
+@nb.njit(cache=True, nogil=True)
+def _edge_of(path, ground, spell, before, after, rules, arrival):  # type: ignore[no-untyped-def]
+    """(edge, earliest, latest), epoch ms; see ``edges.edge``. The fixes up to ``before`` and from ``after`` on are not
+    looked at: they belong to other spells."""
+    ts_ms = path.ts_ms
+    from_ms, to_ms = _span_of(ground, spell.period)
+    # One fix beyond the margin is kept: a silence ends at it.
+    low = max(before + 1, np.searchsorted(ts_ms, ts_ms[spell.first] - MARGIN_MS) - 1, 0)
+    high = min(after, np.searchsorted(ts_ms, ts_ms[spell.last] + MARGIN_MS, side="right") + 1)
+    low = max(low, np.searchsorted(ts_ms, from_ms))
+    high = min(high, np.searchsorted(ts_ms, to_ms))
+    base_ms = ts_ms[spell.first]
+    t_s = (ts_ms[low:high] - base_ms) / 1000.0
+    lat, lon = path.lat[low:high], path.lon[low:high]
+    distance_m = distances_to(path, ground.fence_of_row, spell.fence, low, high)
+    error_m, speed_mps, weight = path.error_m[low:high], path.speed_mps[low:high], path.edge_weight[low:high]
+    first, last = spell.first - low, spell.last - low
+    if not arrival:
+        t_s, lat, lon, distance_m = -t_s[::-1], lat[::-1].copy(), lon[::-1].copy(), distance_m[::-1].copy()
+        error_m, speed_mps, weight = error_m[::-1].copy(), speed_mps[::-1].copy(), weight[::-1].copy()
+        first, last = high - low - 1 - last, high - low - 1 - first
+    width_m = ground.width_m[_last_row(ground, spell.period)]
+    at_s, near_s, far_s = edge(
+        t_s,
+        lat,
+        lon,
+        distance_m,
+        error_m,
+        speed_mps,
+        weight,
+        width_m,
+        rules.walk_mps,
+        rules.drive_mps,
+        arrival,
+        first,
+        last,
+    )
+    at_ms, near_ms, far_ms = round(at_s * 1000.0), round(near_s * 1000.0), round(far_s * 1000.0)
+    if arrival:
+        return base_ms + at_ms, base_ms + near_ms, base_ms + far_ms
+    return base_ms - at_ms, base_ms - far_ms, base_ms - near_ms
+
+
+@nb.njit(cache=True, nogil=True)
+def tell(path, ground, spell, before, after, rules, as_of_ms, ended):  # type: ignore[no-untyped-def]
+    """Settle how a spell is told, between the spells of its fence that end at ``before`` and begin at ``after``."""
+    ts_ms = path.ts_ms
+    n = len(ts_ms)
+    _, to_ms = _span_of(ground, spell.period)
+    _tell_arrival(path, ground, spell, before, after, rules)
+    arrived_ms = spell.arrived_ms
+    last_ms = ts_ms[spell.last]
+    touched = _touched(path, ground, spell)
+    expired = to_ms <= as_of_ms
+    gone = (
+        ended or after < n or as_of_ms - last_ms > rules.bridge_s * 1000.0 or _drove_off(path, ground, spell, n, rules)
+    )
+    present = spell.last == n - 1
+    closed = expired or (gone and not present)
+    min_on_site_s = _min_on_site_s(ground, spell.period, expired, rules)
+    spell.last_ms = last_ms
+    spell.row = _row_at(ground, spell.period, min(last_ms, to_ms - 1))
+    spell.final = closed and ts_ms[-1] - last_ms > MARGIN_MS
+    spell.state = UNTOLD
+    if closed:
+        _tell_departure(path, ground, spell, before, after, rules, expired)
+        if spell.departed_ms - arrived_ms >= min_on_site_s * 1000.0 and touched:
+            spell.state = CLOSED
+    elif touched:
+        on_site_ms = last_ms - arrived_ms
+        slow_last = path.speed_mps[spell.last] <= SLOW_MPS
+        stayed = on_site_ms >= min_on_site_s * 1000.0
+        likely = on_site_ms >= min_on_site_s * 500.0 or (on_site_ms >= TRUSTED_S * 1000.0 and slow_last)
+        waited = ended or as_of_ms - arrived_ms >= min_on_site_s * 1000.0
+        margin_nats = _margin_nats(path, spell)
+        slow = np.any(path.speed_mps[spell.first : spell.last + 1] <= SLOW_MPS)
+        if (stayed or (present and likely and waited)) and (margin_nats >= CONFIRM_NATS or ended):
+            spell.state = CONFIRMED
+        elif margin_nats >= OPEN_NATS and slow and not ended:
+            spell.state = OPEN
+        spell.arrived_latest_ms = max(arrived_ms, min(spell.arrived_latest_ms, max(last_ms, arrived_ms)))
+    if spell.state != UNTOLD:
+        spell.lead_nats = _lead_nats(path, spell)
+
+
+@nb.njit(cache=True, nogil=True)
+def _min_on_site_s(ground, period, expired, rules):  # type: ignore[no-untyped-def]
+    row = _last_row(ground, period)
+    if expired:
+        row = _row_at(ground, period, ground.valid_to_ms[row] - 1)
+    stated_s = ground.min_on_site_s[row]
+    return rules.min_on_site_s if np.isnan(stated_s) else stated_s
+
+
+@nb.njit(cache=True, nogil=True)
+def _tell_arrival(path, ground, spell, before, after, rules):  # type: ignore[no-untyped-def]
+    arrived, earliest, latest = _edge_of(path, ground, spell, before, after, rules, True)
+    spell.reason = ARRIVED
+    row = _row_at(ground, spell.period, path.ts_ms[spell.first])
+    from_ms, _ = _span_of(ground, spell.period)
+    drawn_ms = ground.valid_from_ms[row]
+    if spell.first == 0:
+        spell.reason = INITIALLY_INSIDE
+    elif path.ts_ms[spell.first - 1] < drawn_ms and distance_to_row(path, spell.first - 1, row) <= 0.0:
+        spell.reason = INITIALLY_INSIDE
+        arrived = earliest = latest = drawn_ms
+    spell.arrived_ms = max(arrived, from_ms)
+    spell.arrived_earliest_ms = max(earliest, from_ms)
+    spell.arrived_latest_ms = max(latest, spell.arrived_ms)
+
+
+@nb.njit(cache=True, nogil=True)
+def _tell_departure(path, ground, spell, before, after, rules, expired):  # type: ignore[no-untyped-def]
+    """A departure is never before the arrival, and where their intervals meet they share what is between them."""
+    arrived = spell.arrived_ms
+    _, to_ms = _span_of(ground, spell.period)
+    if expired and _at_fence_to_its_end(path, ground, spell, to_ms):
+        spell.reason = FENCE_CHANGED
+        departed = earliest = latest = to_ms
+    else:
+        spell.reason = DEPARTED
+        departed, earliest, latest = _edge_of(path, ground, spell, before, after, rules, False)
+        departed = max(departed, arrived)
+        earliest, latest = min(earliest, departed), max(latest, departed)
+    if spell.arrived_latest_ms > earliest:
+        middle = (arrived + departed) // 2
+        spell.arrived_latest_ms = max(arrived, min(spell.arrived_latest_ms, middle))
+        earliest = min(departed, max(earliest, spell.arrived_latest_ms))
+    spell.departed_ms = departed
+    spell.departed_earliest_ms = earliest
+    spell.departed_latest_ms = latest
+
+
+@nb.njit(cache=True, nogil=True)
+def _at_fence_to_its_end(path, ground, spell, to_ms):  # type: ignore[no-untyped-def]
+    """Whether a spell has no fix after it, or the first one after the fence's end still lay inside its last shape."""
+    following = spell.last + 1
+    if following == len(path.ts_ms):
+        return True
+    if path.ts_ms[following] < to_ms:
+        return False
+    return distance_to_row(path, following, _last_row(ground, spell.period)) <= 0.0
+
+
+@nb.njit(cache=True, nogil=True)
+def _touched(path, ground, spell):  # type: ignore[no-untyped-def]
+    """Whether a fix of a spell lies inside the fence, or no further out than its error."""
+    end = spell.last + 1
+    distance_m = distances_to(path, ground.fence_of_row, spell.fence, spell.first, end)
+    return np.any(distance_m <= path.error_m[spell.first : end])
+
+
+@nb.njit(cache=True, nogil=True)
+def _margin_nats(path, spell):  # type: ignore[no-untyped-def]
+    """How far, at best, the paths ending at the spell's fence led those that do not, at a fix of the spell."""
+    here = _cells_at(path.cells, spell.fence)
+    best = -np.inf
+    offset = 0
+    for span in range(len(path.span_first)):
+        start, end = path.span_first[span], path.span_end[span]
+        for i in range(max(start, spell.first), min(end, spell.last + 1)):
+            scores = path.scores[offset + i - start]
+            inner = np.iinfo(np.int64).min
+            outer = scores[0]
+            for c in range(len(here)):
+                if here[c]:
+                    inner = max(inner, scores[c + 1])
+                else:
+                    outer = max(outer, scores[c + 1])
+            best = max(best, (inner - outer) / SCORE_SCALE)
+        offset += end - start
+    return best
+
+
+@nb.njit(cache=True, nogil=True)
+def _lead_nats(path, spell):  # type: ignore[no-untyped-def]
+    """How much better the fixes of a spell are explained by its fence than by any single other place."""
+    cells = path.cells
+    here = _cells_at(cells, spell.fence)
+    gains = np.zeros(len(here), np.int64)
+    outside = 0
+    elsewhere = 0
+    for i in range(spell.first, spell.last + 1):
+        outside += path.outside[i]
+        elsewhere += path.elsewhere[i]
+        for k in range(cells.begins[i], cells.begins[i + 1]):
+            gains[cells.cell[k]] += path.inside[k] - path.elsewhere[i]
+    rival = outside
+    best = np.iinfo(np.int64).min
+    for c in range(len(here)):
+        if here[c]:
+            best = max(best, gains[c] + elsewhere)
+        else:
+            rival = max(rival, gains[c] + elsewhere)
+    return (best - rival) / SCORE_SCALE
+
+
+@nb.njit(cache=True, nogil=True)
+def _cells_at(cells, fence):  # type: ignore[no-untyped-def]
+    """bool[c]: the cells in which a fence is occupied."""
+    here = np.empty(len(cells.place_begins) - 1, np.bool_)
+    for c in range(len(here)):
+        here[c] = holds(cells.place_begins, cells.place_fence, c, fence)
+    return here
