@@ -22,10 +22,11 @@ _QUIET: Final = {
 }
 
 
-def configure_logging(settings: Settings, path: Path | None = None) -> None:
+def configure_logging(settings: Settings, path: Path | None = None, *, quiet: bool = False) -> None:
     """Send structlog and the standard library's logging the same way, by ``log_level`` and ``log_format``.
 
-    They go to standard error, or to the file at ``path`` where standard error belongs to people.
+    They go to standard error, or to the file at ``path`` where standard error belongs to people. ``quiet`` is for
+    commands that answer in one line: only ``log_level`` debug shows what their libraries say.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -46,7 +47,7 @@ def configure_logging(settings: Settings, path: Path | None = None) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.log_level.upper())
+    root.setLevel(logging.CRITICAL if quiet and settings.log_level != "debug" else settings.log_level.upper())
     if settings.log_level != "debug":
         for name, level in _QUIET.items():
             logging.getLogger(name).setLevel(level)

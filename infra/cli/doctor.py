@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
         from infra.logs import configure_logging
 
         settings = load_settings()
-        configure_logging(settings)
+        configure_logging(settings, quiet=True)
         logging.disable(logging.ERROR)  # what libraries say of a broker that is away, the table says better
         if state is not None:
             state = state.expanduser().resolve()

@@ -78,18 +78,18 @@ def _listed(key: ApiKey) -> dict[str, object]:
 
 
 async def _create(name: str, role: Role) -> NewKey:
-    configure_logging(load_settings())
+    configure_logging(load_settings(), quiet=True)
     async with open_key_ring(load_settings()) as ring:
         return await ring.create(name, role)
 
 
 async def _list() -> list[ApiKey]:
-    configure_logging(load_settings())
+    configure_logging(load_settings(), quiet=True)
     async with open_key_ring(load_settings()) as ring:
         return ring.keys()
 
 
 async def _revoke(key_id: str) -> ApiKey:
-    configure_logging(load_settings())
+    configure_logging(load_settings(), quiet=True)
     async with open_key_ring(load_settings()) as ring:
         return await ring.revoke(key_id)

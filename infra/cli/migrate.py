@@ -20,9 +20,12 @@ def register(app: typer.Typer) -> None:
 
         Example: [bold]ONSITE_CLICKHOUSE=http://store:8123/onsite ONSITE_KAFKA=broker:9092 onsite migrate[/bold]
         """
+        from infra.logs import configure_logging
         from infra.migrations import migrate as bring_up_to_date
 
-        done = asyncio.run(bring_up_to_date(load_settings()))
+        settings = load_settings()
+        configure_logging(settings, quiet=True)
+        done = asyncio.run(bring_up_to_date(settings))
         if as_json:
             typer.echo(msgspec.json.encode({"done": done}))
             return

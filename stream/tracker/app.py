@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import structlog
@@ -16,7 +17,7 @@ from geofence.fences import FenceBook, FenceSet
 from geofence.rules import Rules
 from geofence.tracks import Track, look, look_at_changed, rederive
 from schemas.clock import Clock
-from schemas.fence import FenceRecord
+from schemas.fence import FenceError, FenceRecord
 from schemas.settings import Settings
 from schemas.topics import FENCES, LIVE, PINGS, TRACKER_GROUP, VISITS, LogUnavailable, Topic
 from schemas.visit import Visit
@@ -37,6 +38,8 @@ RETRY_S: Final = 1.0
 SILENT_AFTER_MS: Final = 15_000
 SETTLED_AFTER_MS: Final = 20 * 60_000
 """A device is looked at again while it has been silent for longer than the one and less than the other."""
+
+_SERVICE_ERRORS: Final = (ClickHouseError, KafkaError, OSError, LogUnavailable)
 
 log = structlog.get_logger()
 
@@ -72,6 +75,7 @@ class Tracker:
         self._changing = asyncio.Lock()
         self._checkpointed_at = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
+        self._crashing: asyncio.Future[None] | None = None
         self._log = KafkaLog(settings.kafka)
         self._told = ToldVisits(settings.kafka)
         self._follower = Follower(
@@ -98,7 +102,8 @@ class Tracker:
         @app.agent(pings, name="tracker")
         async def track(stream: Any) -> None:
             async for event in stream.noack().events():
-                await self._on_frame(event)
+                with self._fatal("frame"):
+                    await self._on_frame(event)
 
         @app.on_partitions_revoked.connect
         async def revoked(*_: Any, **__: Any) -> None:
@@ -121,11 +126,8 @@ class Tracker:
         await self._follower.start()
         await self._follower.caught_up()
         self._swap_fences()
-        self._tasks = [
-            asyncio.create_task(_forever(self._watch_fences)),
-            asyncio.create_task(_forever(self._tick)),
-            asyncio.create_task(_forever(self._settle_late)),
-        ]
+        steps = (self._watch_fences, self._tick, self._settle_late)
+        self._tasks = [asyncio.create_task(self._forever(step)) for step in steps]
 
     async def _drain(self) -> None:
         async with self._changing:  # so that none is cancelled between a change and what follows from it
@@ -213,13 +215,8 @@ class Tracker:
         self._folded = []
 
     async def _restore(self) -> None:
-        """Take over the partitions just assigned. Without their state nothing may go on: failing stops the process."""
-        try:
+        with self._fatal("restore"):
             await self._take_over()
-        except Exception as error:
-            log.exception("state not restored")
-            await self.app.crash(error)
-            raise
 
     async def _take_over(self) -> None:
         self._forget_partitions()
@@ -246,10 +243,14 @@ class Tracker:
     # Fences
 
     def _on_fence(self, fence_id: str, record: FenceRecord | None) -> None:
-        if record is None:
-            self._book.remove(fence_id)
-        else:
-            self._book.put(record)
+        try:
+            if record is None:
+                self._book.remove(fence_id)
+            else:
+                self._book.put(record)
+        except FenceError as error:
+            log.warning("impossible fence skipped", fence_id=fence_id, error=str(error))
+            return
         self._changed_fences.add(fence_id)
         self._fences_changed.set()
 
@@ -312,21 +313,23 @@ class Tracker:
                 offsets = await recorded.offsets()
                 for number, partition in waiting:
                     for device_id, offset in list(partition.late.items()):
-                        if offsets.get(number, 0) > offset and self._partitions.get(number) is partition:
-                            await self._settle_device(partition, device_id, recorded)
+                        if offsets.get(number, 0) > offset:
+                            await self._settle_device(number, partition, device_id, recorded)
         finally:
             await recorded.close()
 
-    async def _settle_device(self, partition: PartitionTracks, device_id: str, recorded: RecordedPings) -> None:
-        track = partition.tracks[device_id]
+    async def _settle_device(
+        self, number: int, partition: PartitionTracks, device_id: str, recorded: RecordedPings
+    ) -> None:
+        track, asked_offset = partition.tracks[device_id], partition.late[device_id]
         oldest_ms = await recorded.oldest_ms(device_id)
         reach_ms = FIRST_REACH_MS
         while track.late is not None:
-            asked, from_ms = track.late, max(track.late.from_ms - reach_ms, oldest_ms)
+            from_ms = max(track.late.from_ms - reach_ms, oldest_ms)
             stored = await recorded.fixes_since(device_id, from_ms)
-            if track.late != asked:
-                return  # more arrived meanwhile; the recorder must come that far first
             async with self._changing:
+                if self._partitions.get(number) is not partition or partition.late[device_id] != asked_offset:
+                    return  # another's by now, or more arrived meanwhile and the recorder must come that far first
                 now_ms, complete = self._clock.now_ms(), from_ms == oldest_ms
                 revisions = rederive(track, stored, self._fences, self._rules, now_ms, complete=complete)
                 if revisions is not None:
@@ -335,19 +338,33 @@ class Tracker:
                     await self._publish(revisions)
             reach_ms *= REACH_FACTOR
 
+    # Failures
+
+    async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Run a step again and again; a service that does not answer is waited for."""
+        while True:
+            try:
+                with self._fatal(step.__name__, but=_SERVICE_ERRORS):
+                    await step()
+            except _SERVICE_ERRORS as error:
+                log.warning("waiting", step=step.__name__, error=str(error))
+                await asyncio.sleep(RETRY_S)
+
+    @contextmanager
+    def _fatal(self, step: str, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+        """Whatever fails in here ends the process: it is started again from its last checkpoint."""
+        try:
+            yield
+        except but:
+            raise
+        except Exception as error:
+            log.exception("tracker failed", step=step)
+            self._crashing = asyncio.ensure_future(self.app.crash(error))
+            raise
+
 
 def _awaits_silence(track: Track, now_ms: int) -> bool:
     """Whether a device near a fence has been silent for some time, and not yet for so long that nothing changes."""
     if track.quiet or now_ms - track.newest_ms < SILENT_AFTER_MS:
         return False
     return track.looked_ms - track.newest_ms < SETTLED_AFTER_MS
-
-
-async def _forever(step: Callable[[], Awaitable[None]]) -> None:
-    """Run a step again and again; a failure of a service around it is logged and waited out."""
-    while True:
-        try:
-            await step()
-        except (ClickHouseError, KafkaError, OSError, LogUnavailable) as error:
-            log.warning("waiting", step=getattr(step, "__name__", ""), error=str(error))
-            await asyncio.sleep(RETRY_S)

@@ -54,9 +54,9 @@ class RecordedPings:
         return Fixes(*(answer.column(name).to_numpy() for name in Fixes.__dataclass_fields__))
 
     async def oldest_ms(self, device_id: str) -> int:
-        """Event time of the oldest stored fix of a device."""
+        """Event time of the oldest stored fix of a device; 0 where there is none."""
         answer = await self._store.query(OLDEST_STORED, parameters={"device_id": device_id})
-        return int(answer.result_rows[0][0])
+        return int(answer.result_rows[0][0]) if answer.result_rows else 0
 
     async def close(self) -> None:
         """Disconnect."""
