@@ -1,7 +1,7 @@
 """Fixes as columns, at the resolution they are stored in: what is derived live and from the store is the same."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
@@ -57,12 +57,13 @@ class Fixes:
     def of_pings(cls, pings: Sequence[Ping]) -> Self:
         """In the order given."""
         nan = float("nan")
+        count = len(pings)
         return cls.of_columns(
-            [ping.ts_ms for ping in pings],
-            [ping.lat for ping in pings],
-            [ping.lon for ping in pings],
-            [nan if ping.accuracy_m is None else ping.accuracy_m for ping in pings],
-            [nan if ping.speed_mps is None else ping.speed_mps for ping in pings],
+            np.fromiter((ping.ts_ms for ping in pings), np.int64, count),
+            np.fromiter((ping.lat for ping in pings), np.float64, count),
+            np.fromiter((ping.lon for ping in pings), np.float64, count),
+            np.fromiter((nan if ping.accuracy_m is None else ping.accuracy_m for ping in pings), np.float64, count),
+            np.fromiter((nan if ping.speed_mps is None else ping.speed_mps for ping in pings), np.float64, count),
         )
 
     @classmethod
@@ -71,14 +72,22 @@ class Fixes:
         listed = list(parts)
         if not listed:
             return cls.empty()
-        return cls(*(np.concatenate([getattr(part, field.name) for part in listed]) for field in fields(cls)))
+        return cls(
+            np.concatenate([part.ts_ms for part in listed]),
+            np.concatenate([part.lat_e7 for part in listed]),
+            np.concatenate([part.lon_e7 for part in listed]),
+            np.concatenate([part.accuracy_dm for part in listed]),
+            np.concatenate([part.speed_cm_s for part in listed]),
+        )
 
     def __len__(self) -> int:
         return len(self.ts_ms)
 
     def take(self, rows: npt.NDArray[np.intp] | npt.NDArray[np.bool_] | slice) -> Self:
         """The rows of an index array, a mask or a slice."""
-        return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return type(self)(
+            self.ts_ms[rows], self.lat_e7[rows], self.lon_e7[rows], self.accuracy_dm[rows], self.speed_cm_s[rows]
+        )
 
     def in_order(self) -> Self:
         """Sorted by (ts, lat, lon), each identity once.

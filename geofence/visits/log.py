@@ -59,6 +59,8 @@ def revise(
     wanted = sorted(
         (stay for stay in stays if _within(stay, from_ms, to_ms)), key=lambda stay: (stay.arrived_ms, stay.fence_id)
     )
+    if len(current) == len(wanted) and all(_tells(visit, stay) for visit, stay in zip(current, wanted, strict=True)):
+        return []
     taken = _matches(current, wanted)
     revisions = [
         _retracted(visit, reason or "not_believed") for i, visit in enumerate(current) if i not in taken.values()
@@ -113,6 +115,10 @@ def _matches(current: Sequence[Visit], wanted: Sequence[Stay]) -> dict[int, int]
         if j not in taken and i not in taken.values():
             taken[j] = i
     return taken
+
+
+def _tells(visit: Visit, stay: Stay) -> bool:
+    return visit.fence_id == stay.fence_id and not _differs(visit, stay)
 
 
 def _differs(visit: Visit, stay: Stay) -> bool:

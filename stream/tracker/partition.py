@@ -7,7 +7,7 @@ import numpy as np
 
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
-from geofence.kernel import near
+from geofence.kernel import Near, near
 from geofence.rules import Rules
 from geofence.tracks import Track, advance, look
 from geofence.visits.evidence import REACH_M
@@ -50,23 +50,18 @@ class PartitionTracks:
 
     def fold(self, pings: list[Ping], last_offset: int, fences: FenceSet, rules: Rules) -> list[Visit]:
         """Fold a frame's pings into the tracks of their devices; returns the revisions to publish, device by device."""
-        fixes = Fixes.of_pings(pings)
-        in_reach = np.zeros(len(fixes), np.bool_)
-        in_reach[near(fences.packed, fixes.lat, fixes.lon, REACH_M).point] = True
-        rows_of: defaultdict[str, list[int]] = defaultdict(list)
-        for row, ping in enumerate(pings):
-            rows_of[ping.device_id].append(row)
         caught_up = last_offset + 1 >= self.catch_up_offset
         revisions: list[Visit] = []
-        for device_id, listed in rows_of.items():
-            rows = np.array(listed)
+        devices: list[str] = []
+        for device_id, fixes, found in _by_device(pings, fences):
+            devices.append(device_id)
             track = self.tracks.get(device_id) or self._adopt(Track(device_id))
-            revisions += advance(track, fixes.take(rows), fences, rules, in_reach[rows], looking=caught_up)
+            revisions += advance(track, fixes, fences, rules, found, looking=caught_up)
             if track.late is not None:
                 self.late[device_id] = last_offset
             self.touch(device_id)
         if not caught_up:
-            self._gathered.update(rows_of)
+            self._gathered.update(devices)
         elif self._gathered:
             for device_id in self._gathered:
                 revisions += look(self.tracks[device_id], fences, rules)
@@ -88,6 +83,23 @@ class PartitionTracks:
         self.tracks[track.device_id] = track
         self._in_segment[segment_of(track.device_id)].add(track.device_id)
         return track
+
+
+def _by_device(pings: list[Ping], fences: FenceSet) -> Iterator[tuple[str, Fixes, Near]]:
+    """The fixes of each device and the rows within reach of them; one look-up for all."""
+    pings_of: defaultdict[str, list[Ping]] = defaultdict(list)
+    for ping in pings:
+        pings_of[ping.device_id].append(ping)
+    fixes = Fixes.of_pings([ping for one in pings_of.values() for ping in one])
+    found = near(fences.packed, fixes.lat, fixes.lon, REACH_M)
+    ends = np.cumsum([len(one) for one in pings_of.values()])
+    found_ends = np.searchsorted(found.point, ends)
+    first = found_first = 0
+    for device_id, end, found_end in zip(pings_of, ends.tolist(), found_ends.tolist(), strict=True):
+        span = slice(found_first, found_end)
+        near_device = Near(found.point[span] - np.int32(first), found.row[span], found.distance_m[span])
+        yield device_id, fixes.take(slice(first, end)), near_device
+        first, found_first = end, found_end
 
 
 def warm_up(rules: Rules) -> None:

@@ -103,7 +103,8 @@ def unpack(value: bytes) -> list[tuple[Track, int]]:
         (
             Track(
                 packed.device_id,
-                Fixes(*(np.frombuffer(data, kind) for data, kind in zip(packed.fixes, _COLUMNS, strict=True))),
+                # Copied, because the engine is compiled for columns that may be written to.
+                Fixes(*(np.frombuffer(data, kind).copy() for data, kind in zip(packed.fixes, _COLUMNS, strict=True))),
                 packed.kept_from_ms,
                 {visit.visit_id: visit for visit in packed.published},
                 LateSpan(*packed.late) if packed.late else None,

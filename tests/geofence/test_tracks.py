@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
+from geofence.kernel import near
 from geofence.rules import Rules
 from geofence.tracks import RECENT_FIXES, Track, advance, look, look_at_changed, rederive
 from geofence.visits import derive_stays
+from geofence.visits.evidence import REACH_M
 from schemas.fence import FenceVersion
 from schemas.visit import Visit
 
@@ -138,6 +140,24 @@ def test_a_days_old_backlog_settles_from_the_part_of_the_store_around_it(seed, c
     assert log_of(track) == log_of_everything(everything, int(everything.ts_ms[-1]))
 
 
+@given(st.integers(0, 10_000), st.lists(st.integers(1, 60), min_size=1, max_size=12), st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_remembered_surroundings_are_those_of_the_fixes_in_memory(seed, sizes, shuffled):
+    fixes, random = day(seed), np.random.default_rng(seed)
+    another = FenceSet.of([circle("bakery", 0), circle("bar", 700)])
+    track, first, turn = Track("van"), 0, 0
+    while first < len(fixes):
+        size = sizes[turn % len(sizes)]
+        rows = np.arange(first, min(first + size, len(fixes)))
+        fences = another if random.random() < 0.1 else FENCES
+        advance(track, fixes.take(random.permutation(rows) if shuffled else rows), fences, RULES)
+        look(track, fences, RULES)
+        expected = near(fences.packed, track.fixes.lat, track.fixes.lon, REACH_M)
+        for remembered, column in zip(track.surroundings.found, expected, strict=True):
+            np.testing.assert_array_equal(remembered, column)
+        first, turn = first + size, turn + 1
+
+
 def test_memory_is_bounded_for_a_device_that_drives_on_and_on():
     track = Track("van")
     ts_ms = START_MS + 1000 * np.arange(20_000)
@@ -147,7 +167,7 @@ def test_memory_is_bounded_for_a_device_that_drives_on_and_on():
     )
     for first in range(0, 20_000, 50):
         frame = fixes.take(slice(first, first + 50))
-        advance(track, frame, FENCES, RULES, np.zeros(len(frame), np.bool_))
+        advance(track, frame, FENCES, RULES)
     assert len(track.fixes) <= 2 * RECENT_FIXES + 50
 
 
@@ -165,7 +185,7 @@ def test_a_device_that_stays_far_publishes_nothing_and_derives_nothing(monkeypat
     monkeypatch.setattr("geofence.tracks.derive_stays", lambda *_: pytest.fail("derived a device that is far away"))
     track = Track("van")
     fixes = Fixes.of_columns([START_MS, START_MS + 1], [10.0, 10.0], [10.0, 10.1], [5.0, 5.0], [1.0, 1.0])
-    assert advance(track, fixes, FENCES, RULES, np.zeros(2, np.bool_)) == []
+    assert advance(track, fixes, FENCES, RULES) == []
 
 
 def test_a_fence_drawn_around_a_parked_device_opens_a_visit_at_once():
@@ -178,7 +198,7 @@ def test_a_fence_drawn_around_a_parked_device_opens_a_visit_at_once():
         np.zeros(40),
     )
     track = Track("van")
-    assert advance(track, parked, FENCES, RULES, np.zeros(40, np.bool_)) == []
+    assert advance(track, parked, FENCES, RULES) == []
     more = FenceSet.of([circle("bakery", 0), circle("yard", 8_000)])
     opened = look_at_changed(track, more, RULES, {"yard"})
     assert [visit.fence_id for visit in opened] == ["yard"]
