@@ -2,7 +2,7 @@
 
 import math
 from itertools import product
-from statistics import NormalDist
+from statistics import NormalDist, median
 
 NORMAL = NormalDist()
 NAT = 1 << 20
@@ -60,3 +60,27 @@ def best_score(ts_ms: list[int], scores: list[list[int]], allied: list[list[bool
     """The best of all paths, tried one by one."""
     states = range(len(allied) + 1)
     return max(path_score(path, ts_ms, scores, allied) for path in product(states, repeat=len(ts_ms)))
+
+
+def spells(
+    fence: int,
+    at: list[tuple[int, ...]],
+    ts_s: list[float],
+    away_m: list[float],
+    speed_mps: list[float],
+    bridge_s: float,
+) -> list[tuple[int, int, int]]:
+    """Step 9 for one fence that always holds: (fence, first, last); ``at[i]`` are the fences occupied at fix ``i``."""
+    found: list[tuple[int, int, int]] = []
+    for i, fences in enumerate(at):
+        if fence not in fences:
+            continue
+        if found:
+            last = found[-1][2]
+            out = range(last + 1, i)
+            driven = sum(speed_mps[k] > 4.0 for k in out) >= 2 and median(away_m[k] for k in out) > 60.0
+            if last == i - 1 or (ts_s[i] - ts_s[last] <= bridge_s and not driven):
+                found[-1] = (fence, found[-1][1], i)
+                continue
+        found.append((fence, i, i))
+    return found

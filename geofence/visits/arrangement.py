@@ -125,6 +125,8 @@ class Arrangement:
         fractions = (np.arange(SAMPLES_A_SIDE) + 0.5) / SAMPLES_A_SIDE
         lon, lat = np.meshgrid(west + fractions * (east - west), south + fractions * (north - south))
         found = near(self._packed, lat.ravel(), (lon.ravel() + 180.0) % 360.0 - 180.0, 0.0)
+        if (found.row == row).all():
+            return [(frozenset((row,)), len(found.row))] if len(found.row) else []
         with_row = np.isin(found.point, found.point[found.row == row])
         members: dict[int, set[int]] = {}
         for point, other in zip(found.point[with_row].tolist(), found.row[with_row].tolist(), strict=True):

@@ -15,6 +15,9 @@ SEARCH_S: Final = 300.0
 """How far out of a stay, and into it, its edge is looked for."""
 
 CLIP: Final = 0.015
+CLIPPED_FROM_ERRORS: Final = 4.5
+"""So many errors away from the boundary a fix is as sure as ``CLIP`` allows."""
+
 SHORT_GAP_S: Final = 45.0
 SILENCE_S: Final = 120.0
 SILENCE_NATS: Final = 2.0
@@ -38,8 +41,12 @@ USUAL_LOG_ODDS: Final = 0.5
 @nb.njit(cache=True, nogil=True)
 def inside_log_odds(distance_m: float, error_m: float) -> float:
     """Log-odds that a fix was taken on the inner side of a boundary, bounded both ways."""
-    inner = (1.0 - TAIL) * normal_cdf(-distance_m / error_m) + TAIL * normal_cdf(-distance_m / (TAIL_SPREAD * error_m))
-    inner = min(1.0 - CLIP, max(CLIP, inner))
+    if abs(distance_m) > CLIPPED_FROM_ERRORS * error_m:
+        inner = CLIP if distance_m > 0.0 else 1.0 - CLIP
+    else:
+        tail = normal_cdf(-distance_m / (TAIL_SPREAD * error_m))
+        inner = (1.0 - TAIL) * normal_cdf(-distance_m / error_m) + TAIL * tail
+        inner = min(1.0 - CLIP, max(CLIP, inner))
     return math.log(inner / (1.0 - inner))
 
 

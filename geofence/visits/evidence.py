@@ -111,7 +111,12 @@ def weigh(begins, distance_m, width_m, prior, error_m, speed_mps, weight, walk_m
     elsewhere = np.empty(n, np.int64)
     inside = np.empty(len(distance_m), np.int64)
     masses = np.empty(len(distance_m))
+    alone_outside, mistaken = math.log(1.0 + MISTAKE), math.log(MISTAKE)
     for i in range(n):
+        elsewhere[i] = score(weight[i] * mistaken)
+        if begins[i] == begins[i + 1]:
+            outside[i] = score(weight[i] * alone_outside)
+            continue
         total = 0.0
         for k in range(begins[i], begins[i + 1]):
             masses[k] = mass(distance_m[k], width_m[k], error_m[i]) if distance_m[k] <= REACH_M else 0.0
@@ -121,12 +126,11 @@ def weigh(begins, distance_m, width_m, prior, error_m, speed_mps, weight, walk_m
         still = min(1.0, max(0.0, (drive_mps - speed_mps[i]) / (drive_mps - walk_mps)))
         norm = out
         for k in range(begins[i], begins[i + 1]):
-            masses[k] *= scale * prior[k] ** still
+            masses[k] *= scale * (prior[k] if still == 1.0 else prior[k] ** still)
             norm += masses[k]
         for k in range(begins[i], begins[i + 1]):
             inside[k] = score(weight[i] * math.log(masses[k] / norm + MISTAKE))
         outside[i] = score(weight[i] * math.log(out / norm + MISTAKE))
-        elsewhere[i] = score(weight[i] * math.log(MISTAKE))
     return outside, inside, elsewhere
 
 
