@@ -37,7 +37,8 @@ FENCES_SETTLE_S: Final = 0.2
 RETRY_S: Final = 1.0
 SILENT_AFTER_MS: Final = 15_000
 SETTLED_AFTER_MS: Final = 20 * 60_000
-"""A device is looked at again while it has been silent for longer than the one and less than the other."""
+"""A device that has not been heard of for this long is looked at again, until silence has said all it can say. What
+counts is when pings came in, not what time they tell: a backlog on its way in several parts is no silence."""
 
 _SERVICE_ERRORS: Final = (ClickHouseError, KafkaError, OSError, LogUnavailable)
 
@@ -68,7 +69,7 @@ class Tracker:
         self._fences_changed = asyncio.Event()
         self._changed_fences: set[str] = set()
         self._partitions: dict[int, PartitionTracks] = {}
-        self._board = LiveBoard()
+        self._board = LiveBoard(clock.now_ms())
         self._folded: list[EventT[Any]] = []
         # Held from a change of state until what follows from it is published: a checkpoint never covers a change that
         # nobody was told of.
@@ -149,7 +150,7 @@ class Tracker:
             partition = self._partitions.setdefault(frame.partition, PartitionTracks())
             with fold_seconds.time():
                 revisions = partition.fold(decoded.pings, frame.last_offset, self._fences, self._rules)
-            self._board.see(decoded.pings)
+            self._board.see(decoded.pings, self._clock.now_ms())
             await self._publish(revisions)
             self._folded.append(event)
         log.debug("frame folded", partition=frame.partition, first=frame.first_offset, last=frame.last_offset)
@@ -209,8 +210,7 @@ class Tracker:
         self._forget_partitions()
 
     def _forget_partitions(self) -> None:
-        for partition in self._partitions.values():
-            self._board.forget(partition.tracks)
+        self._board = LiveBoard(self._clock.now_ms())
         self._partitions = {}
         self._folded = []
 
@@ -277,7 +277,9 @@ class Tracker:
         await asyncio.sleep(TICK_S)
         now_ms = self._clock.now_ms()
         for track, partition in self._all_tracks():
-            if not _awaits_silence(track, now_ms):
+            if track.quiet or track.looked_ms - track.newest_ms > SETTLED_AFTER_MS:
+                continue
+            if now_ms - max(track.newest_ms, self._board.heard_ms(track.device_id)) < SILENT_AFTER_MS:
                 continue
             async with self._changing:
                 if partition.tracks.get(track.device_id) is track:
@@ -361,10 +363,3 @@ class Tracker:
             log.exception("tracker failed", step=step)
             self._crashing = asyncio.ensure_future(self.app.crash(error))
             raise
-
-
-def _awaits_silence(track: Track, now_ms: int) -> bool:
-    """Whether a device near a fence has been silent for some time, and not yet for so long that nothing changes."""
-    if track.quiet or now_ms - track.newest_ms < SILENT_AFTER_MS:
-        return False
-    return track.looked_ms - track.newest_ms < SETTLED_AFTER_MS

@@ -13,31 +13,35 @@ MOVING_FROM_MPS: Final = 1.5
 
 
 class LiveBoard:
-    """Newest pings by device, and which of them have not been told yet."""
+    """Newest pings by device, which of them have not been told yet, and when each device was last heard of.
 
-    def __init__(self) -> None:
+    ``since_ms`` is when this board began to listen.
+    """
+
+    def __init__(self, since_ms: int) -> None:
+        self._since_ms = since_ms
         self._newest: dict[str, Ping] = {}
+        self._heard_ms: dict[str, int] = {}
         self._due: set[str] = set()
 
-    def see(self, pings: Iterable[Ping]) -> None:
+    def see(self, pings: Iterable[Ping], now_ms: int) -> None:
         """Take pings in any order; only a newer one counts."""
-        newest = self._newest
+        newest, heard_ms = self._newest, self._heard_ms
         for ping in pings:
+            heard_ms[ping.device_id] = now_ms
             known = newest.get(ping.device_id)
             if known is None or ping.ts_ms > known.ts_ms:
                 newest[ping.device_id] = ping
                 self._due.add(ping.device_id)
 
+    def heard_ms(self, device_id: str) -> int:
+        """When pings of a device last came in, of whatever event time."""
+        return self._heard_ms.get(device_id, self._since_ms)
+
     def touch(self, device_id: str) -> None:
         """Something else about the device changed: tell it again."""
         if device_id in self._newest:
             self._due.add(device_id)
-
-    def forget(self, device_ids: Iterable[str]) -> None:
-        """Drop devices that another tracker has taken over."""
-        for device_id in device_ids:
-            self._newest.pop(device_id, None)
-            self._due.discard(device_id)
 
     def take_due(self, tracks: dict[str, Track], now_ms: Instant) -> list[LiveState]:
         """The states to tell now."""

@@ -142,8 +142,11 @@ async def published(settings: Settings) -> list[Visit]:
 
 async def garble(settings: Settings) -> None:
     """Somebody else writes what no tracker would."""
-    for topic in (PINGS, VISITS):
+    for topic in (PINGS, VISITS, FENCES):
         await append(settings, topic, [(device_id, b"?") for device_id in DEVICES])
+    bow = {"type": "Polygon", "coordinates": [[[20, 60], [20.1, 60.1], [20.1, 60], [20, 60.1], [20, 60]]]}
+    twisted = FenceRecord("twisted", [FenceVersion(1, bow)], Instant(START_MS))
+    await append(settings, FENCES, [(twisted.fence_id, wire.encode(twisted))])
 
 
 async def live_of(settings: Settings, device_id: str) -> list[LiveState]:

@@ -133,8 +133,12 @@ def test_demo_hands_its_seconds_and_seed_on() -> None:
 
 
 def test_another_interpreter_gets_its_own_installation(tmp_path: Path) -> None:
-    assert "infra/install.py" in make("test", f"VENV={tmp_path / 'venv'}")
-    assert "infra/install.py" in make("test", "PYTHON=/opt/another/python3.11")
+    installed = tmp_path / "venv"
+    assert "infra/install.py" in make("test", f"VENV={installed}")
+    installed.mkdir()
+    (installed / ".installed-newest").touch()
+    assert "infra/install.py" not in make("test", f"VENV={installed}")
+    assert "infra/install.py" in make("test", f"VENV={installed}", "PYTHON=/opt/another/python3.11")
 
 
 def test_help_lists_the_targets() -> None:

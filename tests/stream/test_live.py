@@ -15,17 +15,17 @@ def ping(ts_ms: int, **fields) -> Ping:
 
 
 def test_only_the_newest_ping_counts_and_is_told_once():
-    board = LiveBoard()
-    board.see([ping(200, battery=0.5), ping(100, battery=0.9)])
-    board.see([ping(150, battery=0.8)])
+    board = LiveBoard(NOW)
+    board.see([ping(200, battery=0.5), ping(100, battery=0.9)], NOW)
+    board.see([ping(150, battery=0.8)], NOW)
     [told] = board.take_due({}, NOW)
     assert (told.ts_ms, told.battery, told.updated_ms) == (200, 0.5, NOW)
     assert board.take_due({}, NOW) == []
 
 
 def test_a_visit_that_changes_is_told_without_a_new_ping():
-    board = LiveBoard()
-    board.see([ping(200)])
+    board = LiveBoard(NOW)
+    board.see([ping(200)], NOW)
     board.take_due({}, NOW)
     board.touch("van-1")
     board.touch("a device never seen")
@@ -34,11 +34,12 @@ def test_a_visit_that_changes_is_told_without_a_new_ping():
     assert (told.state, told.open_visits) == ("on_site", ["v1"])
 
 
-def test_a_device_taken_over_by_another_tracker_is_told_no_more():
-    board = LiveBoard()
-    board.see([ping(200)])
-    board.forget(["van-1"])
-    assert board.take_due({}, NOW) == []
+def test_a_device_is_heard_when_its_pings_come_in_whatever_time_they_tell():
+    board = LiveBoard(NOW)
+    assert board.heard_ms("van-1") == NOW
+    board.see([ping(200)], NOW + 5_000)
+    board.see([ping(100)], NOW + 9_000)
+    assert board.heard_ms("van-1") == NOW + 9_000
 
 
 def test_moving_is_what_the_phone_says_or_what_its_fixes_show():
