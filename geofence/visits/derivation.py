@@ -14,10 +14,11 @@ from geofence.rules import Rules
 from geofence.visits.chain import FORGETTING
 from geofence.visits.log import Stay, StayState
 from geofence.visits.path import path_of, situation_of
-from geofence.visits.spells import CLOSED, CONFIRMED, MARGIN_MS, OPEN, UNTOLD, spells_of, tell
+from geofence.visits.spells import CLOSED, CONFIRMED, MARGIN_MS, OPEN, SPELL, UNTOLD, spells_of, tell
 
 CONFIDENCE_NATS: Final = 2.0
 
+_STATE: Final = list(SPELL.fields or ()).index("state")
 _STATES: Final[dict[int, StayState]] = {OPEN: "open", CONFIRMED: "confirmed", CLOSED: "closed"}
 _REASONS: Final = ("arrived", "initially_inside", "departed", "fence_changed")
 
@@ -49,7 +50,7 @@ def derive_stays(
     """
     situation = situation_of(device_id, fixes, fences, rules, as_of_ms, found)
     spells, keep_from = _derive(situation, rules, as_of_ms, ended)
-    stays = [_stay(spell, fences) for spell in spells[spells["state"] != UNTOLD].tolist()]
+    stays = [_stay(spell, fences) for spell in spells.tolist() if spell[_STATE] != UNTOLD]
     stays.sort(key=lambda stay: (stay.arrived_ms, stay.fence_id))
     return Derivation(stays, keep_from)
 

@@ -17,7 +17,7 @@ _FOREVER_MS: Final = 2**62
 _PROGRESS: Final = {"open": 0, "confirmed": 1, "closed": 2}
 
 
-class Stay(msgspec.Struct, frozen=True):
+class Stay(msgspec.Struct, frozen=True, gc=False):
     """One stay of a device at a fence, as derived; times in epoch ms, ``departed_*`` None while the device is there."""
 
     fence_id: str
