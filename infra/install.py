@@ -11,6 +11,7 @@ import venv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+WARM_UP = "from geofence.rules import Rules; from stream.tracker.partition import warm_up; warm_up(Rules())"
 BAR_CELLS = 30
 LINES_OF_A_FAILURE = 15
 
@@ -50,7 +51,7 @@ def show(message: str) -> None:
 
 
 def install(environment: Path, lock: Path) -> None:
-    """Make the environment where needed, then the locked packages, then Onsite itself."""
+    """Make the environment where needed, then the locked packages, then Onsite itself, compiled ahead of its use."""
     if not made_by_this_python(environment):
         venv.create(environment, clear=True, with_pip=True)
     pip = (environment / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install")
@@ -66,6 +67,9 @@ def install(environment: Path, lock: Path) -> None:
             show(f"  {'█' * BAR_CELLS} unpacking {total} packages")
     for _ in output_of((*pip, "--no-deps", "--no-build-isolation", "--editable", ".")):
         show("  onsite")
+    show("  compiling the geofence kernel and the visit engine, once")
+    for _ in output_of((environment / "bin" / "python", "-c", WARM_UP)):
+        pass
     show("")
 
 
@@ -74,7 +78,7 @@ def main() -> None:
     environment, lock = Path(sys.argv[1]), Path(sys.argv[2])
     began = time.monotonic()
     version = ".".join(map(str, sys.version_info[:3]))
-    sys.stderr.write(f"Installing into {environment} with Python {version} (a minute or two the first time)\n")
+    sys.stderr.write(f"Installing into {environment} with Python {version} (a few minutes the first time)\n")
     install(environment, lock)
     sys.stderr.write(f"Installed in {time.monotonic() - began:.0f} s\n")
 

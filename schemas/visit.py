@@ -24,8 +24,8 @@ class Visit(
     """One revision of one visit.
 
     ``departed_*`` are None while the device is there; then ``on_site_*`` run to the last fix that the revision knew.
-    ``reason`` says what made this revision: ``arrived``, ``initially_inside``, ``departed``, ``late_data``,
-    ``fence_changed``, ...; ``fixes`` counts the fixes between arrival and departure.
+    ``reason`` says how it stands: ``arrived``, ``initially_inside``, ``departed``, ``fence_changed``; of a retracted
+    one, why: ``late_data``, ``fence_changed``, ``not_believed``. ``fixes`` counts those between arrival and departure.
     """
 
     visit_id: str

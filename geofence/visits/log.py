@@ -14,7 +14,6 @@ StayState = Literal["open", "confirmed", "closed"]
 VISIT_ID_BYTES: Final = 10
 
 _FOREVER_MS: Final = 2**62
-_PROGRESS: Final = {"open": 0, "confirmed": 1, "closed": 2}
 
 
 class Stay(msgspec.Struct, frozen=True, gc=False):
@@ -45,7 +44,8 @@ def revise(
     ``published`` holds revisions of this device's visits (of each visit the newest counts). A stay takes over the visit
     at the same fence that it overlaps most, and so keeps its id; a visit in the span without a stay is retracted. What
     did not change publishes nothing, nor do running figures (``on_site_*``, ``fixes``, ``confidence``) while the device
-    is there. ``reason`` is written where no progress of the visit itself (arrived, departed) explains the revision.
+    is there. ``reason`` is why visits are retracted; what stands has the reason of its stay, whatever the way it was
+    found, so that the log does not depend on the order in which pings came.
     """
     newest: dict[str, Visit] = {}
     for visit in published:
@@ -69,9 +69,7 @@ def revise(
         if j in taken:
             visit = current[taken[j]]
             if _differs(visit, stay):
-                progressed = _PROGRESS[stay.state] > _PROGRESS[visit.state]
-                why = stay.reason if progressed else reason or "revised"
-                revisions.append(_visit(visit.visit_id, device_id, stay, visit.revision + 1, visit.job_id, why))
+                revisions.append(_visit(visit.visit_id, device_id, stay, visit.revision + 1, visit.job_id, stay.reason))
         else:
             visit_id = _fresh_id(
                 device_id, stay, {visit_id for visit_id, v in newest.items() if v.state != "retracted"}

@@ -31,7 +31,7 @@ DEADLINE_S = 180.0
 QUIET_S = 20.0
 """A device that was not heard of for 15 s is looked at once more; late fixes are settled within two."""
 
-RUNNING = ("visit_id", "revision", "reason")
+RUNNING = ("visit_id", "revision")
 RUNNING_WHILE_THERE = (*RUNNING, "on_site_s", "on_site_min_s", "on_site_max_s", "confidence", "fixes")
 
 DAYS = {
@@ -64,7 +64,7 @@ def replay(system: System, pings: Path, *arguments: str) -> dict[str, Any]:
 
 
 def facts_of(visit: dict[str, Any]) -> str:
-    """What live and batch agree on: everything but ids, revision numbers and why the revision was made."""
+    """What live and batch agree on: everything but ids and revision numbers."""
     left_out = RUNNING if visit["departed_at"] else RUNNING_WHILE_THERE
     return json.dumps({name: value for name, value in visit.items() if name not in left_out}, sort_keys=True)
 
