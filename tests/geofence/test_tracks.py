@@ -80,7 +80,7 @@ def log_of_everything(fixes: Fixes, as_of_ms: int) -> list[tuple]:
 
 
 @given(st.integers(0, 10_000), st.lists(st.integers(1, 60), min_size=1, max_size=12))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_frames_of_any_size_end_in_the_same_log(seed, sizes):
     fixes = day(seed)
     track, first = Track("van"), 0
@@ -94,7 +94,7 @@ def test_frames_of_any_size_end_in_the_same_log(seed, sizes):
 
 
 @given(st.integers(0, 10_000), st.integers(1, 60))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_looking_while_nothing_arrives_changes_nothing_that_comes_later(seed, size):
     fixes = day(seed)
     next_year_ms = START_MS + 365 * 86_400_000
@@ -107,7 +107,7 @@ def test_looking_while_nothing_arrives_changes_nothing_that_comes_later(seed, si
 
 
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False), st.integers(1, 50))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_any_order_and_repeats_end_in_the_same_log(seed, random, size):
     fixes = day(seed)
     rows = list(range(len(fixes))) * 2
@@ -124,7 +124,7 @@ def test_any_order_and_repeats_end_in_the_same_log(seed, random, size):
 
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_days_old_backlog_settles_from_the_part_of_the_store_around_it(seed, cut_seed):
     yesterday, today = day(seed), day(seed + 1)
     today = Fixes(today.ts_ms + 86_400_000, today.lat_e7, today.lon_e7, today.accuracy_dm, today.speed_cm_s)
@@ -141,7 +141,7 @@ def test_a_days_old_backlog_settles_from_the_part_of_the_store_around_it(seed, c
 
 
 @given(st.integers(0, 10_000), st.lists(st.integers(1, 60), min_size=1, max_size=12), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_remembered_surroundings_are_those_of_the_fixes_in_memory(seed, sizes, shuffled):
     fixes, random = day(seed), np.random.default_rng(seed)
     another = FenceSet.of([circle("bakery", 0), circle("bar", 700)])

@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import msgspec
 import pytest
@@ -69,7 +68,7 @@ def test_equal_logs_agree_whatever_the_running_figures(day):
 def test_a_difference_is_told_with_who_where_and_when(day):
     derived = derived_log(day, day.end_ms)
     device_id, first = derived[0]
-    moved = [(device_id, replace(first, arrived_ms=first.arrived_ms + 1_000)), *derived[1:]]
+    moved = [(device_id, msgspec.structs.replace(first, arrived_ms=first.arrived_ms + 1_000)), *derived[1:]]
     told = disagreements(moved, derived)
     assert len(told) == 2
     assert told[0].startswith(f"only in the live log: {device_id} at {first.fence_id}")
