@@ -17,7 +17,6 @@ from schemas.wire import encode
 from stream.kafka import KafkaLog
 
 PARTITIONS: Final = 4
-DEVICES: Final = 5_000
 APPEND: Final = 5_000
 """Records of one append."""
 
@@ -26,8 +25,8 @@ CONSUMER_DEADLINE_S: Final = 300.0
 
 def run(quick: bool) -> dict[str, dict[str, float]]:
     """Fill the topics once, then let each consumer read them from the beginning, one after the other."""
-    per_device = 20 if quick else 100
-    total = DEVICES * per_device
+    devices, per_device = (1_000, 40) if quick else (5_000, 100)
+    total = devices * per_device
     # The slow ones stop early; what they are asked is a rate.
     expected = {
         "onsite_tracker": total,
@@ -41,7 +40,7 @@ def run(quick: bool) -> dict[str, dict[str, float]]:
         try:
             broker.wait_ready()
             settings = Settings(kafka=broker.address, partitions=PARTITIONS)
-            asyncio.run(_fill(settings, per_device))
+            asyncio.run(_fill(settings, devices, per_device))
             measured = {name: _measure(name, settings, count) for name, count in expected.items()}
         finally:
             broker.stop()
@@ -57,13 +56,13 @@ def run(quick: bool) -> dict[str, dict[str, float]]:
     }
 
 
-async def _fill(settings: Settings, per_device: int) -> None:
+async def _fill(settings: Settings, devices: int, per_device: int) -> None:
     await create_topics(settings)
     log = KafkaLog(settings.kafka, timeout_s=60.0)
     await log.start()
     await log.append(FENCES, [(record.fence_id, encode(record)) for record in load.fence_records()])
     chunk: list[tuple[str, bytes | None]] = []
-    for record in load.pings(DEVICES, per_device):
+    for record in load.pings(devices, per_device):
         chunk.append(record)
         if len(chunk) == APPEND:
             await log.append(PINGS, chunk)

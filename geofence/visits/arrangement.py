@@ -19,6 +19,11 @@ from geofence.geodesy import metres_per_degree
 from geofence.kernel import Near, PackedFences, near
 
 SAMPLES_A_SIDE: Final = 24
+COARSE_SAMPLES_A_SIDE: Final = 6
+STACK: Final = 16
+"""Where more fences than this lie on one spot, coarse samples and the commonest cell of each must do: the work grows
+with the square of the fences, and of the cells."""
+
 SLIVER: Final = 0.03
 """A cell with less than this share of every fence it belongs to is an accident of drawing."""
 
@@ -121,17 +126,20 @@ class Arrangement:
 
     def _sample(self, row: int) -> list[tuple[frozenset[int], int]]:
         """Sets of rows that hold together within ``row`` at some moment, with the number of samples in each."""
+        sets = self._sets_within(row, COARSE_SAMPLES_A_SIDE)
+        if all(len(rows) <= STACK for rows, _ in sets):
+            sets = self._sets_within(row, SAMPLES_A_SIDE)
+        return sets
+
+    def _sets_within(self, row: int, samples_a_side: int) -> list[tuple[frozenset[int], int]]:
         west, south, east, north = _box(self._packed, row)
-        fractions = (np.arange(SAMPLES_A_SIDE) + 0.5) / SAMPLES_A_SIDE
+        fractions = (np.arange(samples_a_side) + 0.5) / samples_a_side
         lon, lat = np.meshgrid(west + fractions * (east - west), south + fractions * (north - south))
         found = near(self._packed, lat.ravel(), (lon.ravel() + 180.0) % 360.0 - 180.0, 0.0)
-        if (found.row == row).all():
-            return [(frozenset((row,)), len(found.row))] if len(found.row) else []
-        with_row = np.isin(found.point, found.point[found.row == row])
-        members: dict[int, set[int]] = {}
-        for point, other in zip(found.point[with_row].tolist(), found.row[with_row].tolist(), strict=True):
-            members.setdefault(point, set()).add(other)
-        return list(Counter(frozenset(rows) for rows in members.values()).items())
+        within = found.point[found.row == row]
+        begins, ends = np.searchsorted(found.point, within), np.searchsorted(found.point, within, side="right")
+        alike = Counter(found.row[begin:end].tobytes() for begin, end in zip(begins, ends, strict=True))
+        return [(frozenset(np.frombuffer(rows, found.row.dtype).tolist()), count) for rows, count in alike.items()]
 
     def _cells_of(self, rows: tuple[int, ...]) -> list[tuple[Place, list[int], list[int]]]:
         """The cells of rows that hold at one moment: (place, members, what is cut out), as positions in ``rows``."""
@@ -144,14 +152,18 @@ class Arrangement:
             tally: Counter[frozenset[int]] = Counter()
             for members, count in self._parts.get(row, ()):
                 tally[members & among] += count
+            if len(rows) > STACK and tally:
+                kept.add(max(tally, key=lambda members: (tally[members], sorted(members))))
+                continue
             least = SLIVER * tally.total()
             kept.update(members for members, count in tally.items() if count >= least)
             if not tally:
                 kept.add(frozenset((row,)))
         cells = self._cells[rows] = []
+        position = {row: at for at, row in enumerate(rows)}
         for members in sorted(kept, key=sorted):
             touching = frozenset().union(*(other for other in kept if not other.isdisjoint(members)))
-            at, cut_at = ([rows.index(row) for row in sorted(part)] for part in (members, touching - members))
+            at, cut_at = ([position[row] for row in sorted(part)] for part in (members, touching - members))
             cells.append((self._place(members), at, cut_at))
         return cells
 
