@@ -31,8 +31,8 @@ def run(quick: bool) -> dict[str, dict[str, float]]:
     expected = {
         "onsite_tracker": total,
         "raw_aiokafka": total,
-        "idle_faust": total // 4,
-        "stock_faust": total // 10,
+        "idle_faust": total // 8,
+        "stock_faust": total // 20,
     }
     with tempfile.TemporaryDirectory() as folder:
         broker = Broker(Path(folder))
