@@ -16,6 +16,7 @@ MODULES: Final = {
     "kernel": "benchmarks.kernel",
     "storage": "benchmarks.storage",
     "pipeline": "benchmarks.pipeline",
+    "accuracy": "benchmarks.accuracy",
 }
 """Name -> module; a module is imported when its benchmark runs."""
 
@@ -69,7 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     outcome: dict[str, Any] = importlib.import_module(MODULES[asked.name]).run(quick=asked.quick)
     report = {"name": asked.name, "machine": describe_machine(), **{section: outcome[section] for section in SECTIONS}}
-    console.print(table_of(asked.name, outcome))
+    for table in outcome.get("tables") or [table_of(asked.name, outcome)]:
+        console.print(table)
     console.print(" · ".join(f"{key} {value}" for key, value in report["machine"].items()), highlight=False)
     if asked.json:
         print(json.dumps(report))

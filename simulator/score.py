@@ -1,9 +1,9 @@
 """How right a visit log is, against the truth of a simulated day."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 
@@ -61,45 +61,73 @@ class Score:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Case:
+    """What became of one true visit (``span``) or of one logged stay that is nobody's, as ``Score`` counts them.
+
+    A ``found`` visit has both; an ``invented`` or ``split`` stay has none, a ``missed`` visit has no stay.
+    """
+
+    device_id: str
+    fence_id: str
+    verdict: Literal["found", "missed", "invented", "split"]
+    span: Span | None
+    stay: LoggedStay | None
+    meets_pass: bool = False
+
+
 def score(truth: Iterable[Span], log: Iterable[tuple[str, LoggedStay]], end_ms: int) -> Score:
     """Compare ``log``, pairs of (device_id, confirmed or closed visit), with the truth up to ``end_ms``."""
+    spans = list(truth)
+    return score_cases(compare(spans, log, end_ms), passes=sum(span.kind == "pass" for span in spans))
+
+
+def compare(truth: Iterable[Span], log: Iterable[tuple[str, LoggedStay]], end_ms: int) -> Iterator[Case]:
+    """Every true visit and every logged stay but the disputed ones, device by device and fence by fence."""
     spans: dict[tuple[str, str], list[Span]] = defaultdict(list)
     stays: dict[tuple[str, str], list[LoggedStay]] = defaultdict(list)
     for span in truth:
         spans[span.device_id, span.fence_id].append(span)
     for device_id, stay in log:
         stays[device_id, stay.fence_id].append(stay)
-    true = found = invented = split = passes = false_passes = 0
-    arrivals: list[float] = []
-    departures: list[float] = []
-    covered: list[bool] = []
     for key in sorted(spans.keys() | stays.keys()):
         here = spans.get(key, [])
         visits = [span for span in here if span.kind == "visit"]
         logged = stays.get(key, [])
-        pairs = _matches(visits, logged, end_ms)
-        true, found = true + len(visits), found + len(pairs)
-        passes += sum(span.kind == "pass" for span in here)
-        for row, column in pairs:
-            _measure(visits[row], logged[column], arrivals, departures, covered)
-        for column in set(range(len(logged))) - {column for _, column in pairs}:
+        pairs = dict(_matches(visits, logged, end_ms))
+        for row, visit in enumerate(visits):
+            if row in pairs:
+                yield Case(*key, "found", visit, logged[pairs[row]])
+            else:
+                yield Case(*key, "missed", visit, None)
+        for column in sorted(set(range(len(logged))) - set(pairs.values())):
             met = {span.kind for span in here if span.overlap_ms(*_bounds(logged[column], end_ms), end_ms) > 0}
             if "visit" in met:
-                split += 1
+                yield Case(*key, "split", None, logged[column])
             elif "disputed" not in met:
-                invented += 1
-                false_passes += "pass" in met
-    missed = true - found
-    judged = true + found + invented + split
+                yield Case(*key, "invented", None, logged[column], meets_pass="pass" in met)
+
+
+def score_cases(cases: Iterable[Case], passes: int) -> Score:
+    """The counts and errors of ``cases``; ``passes`` is how many passes the truth has."""
+    judged = list(cases)
+    count = Counter(case.verdict for case in judged)
+    arrivals: list[float] = []
+    departures: list[float] = []
+    covered: list[bool] = []
+    for case in judged:
+        if case.span is not None and case.stay is not None:
+            _measure(case.span, case.stay, arrivals, departures, covered)
+    weight = 2 * count["found"] + count["missed"] + count["invented"] + count["split"]
     return Score(
-        true=true,
-        found=found,
-        missed=missed,
-        invented=invented,
-        split=split,
-        f1=2.0 * found / judged if judged else 1.0,
+        true=count["found"] + count["missed"],
+        found=count["found"],
+        missed=count["missed"],
+        invented=count["invented"],
+        split=count["split"],
+        f1=2.0 * count["found"] / weight if weight else 1.0,
         passes=passes,
-        false_per_pass=false_passes / passes if passes else 0.0,
+        false_per_pass=sum(case.meets_pass for case in judged) / passes if passes else 0.0,
         arrival_p50_s=_quantile(arrivals, 0.5),
         arrival_p90_s=_quantile(arrivals, 0.9),
         departure_p50_s=_quantile(departures, 0.5),
