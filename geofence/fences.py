@@ -101,8 +101,9 @@ class FenceSet:
     """Fences at one moment of editing, one row per fence version. Immutable.
 
     ``fence_of_row`` indexes ``fence_ids``. A row holds in event time from ``valid_from_ms`` (inclusive) to
-    ``valid_to_ms`` (exclusive; int64 minimum and maximum = unbounded). ``min_on_site_s`` is NaN where the rule's
-    default holds; ``width_m`` is twice the inradius; ``devices`` None = every device. ``packed`` is for the kernel.
+    ``valid_to_ms`` (exclusive; int64 minimum and maximum = unbounded). ``min_on_site_s``, ``bridge_s``, ``bridge_m``
+    and ``prior_weight`` are NaN where the general rule holds (see ``rule_book``); ``width_m`` is twice the inradius;
+    ``devices`` None = every device. ``packed`` is for the kernel.
     """
 
     fence_ids: tuple[str, ...]
@@ -111,6 +112,9 @@ class FenceSet:
     valid_from_ms: npt.NDArray[np.int64]
     valid_to_ms: npt.NDArray[np.int64]
     min_on_site_s: npt.NDArray[np.float64]
+    bridge_s: npt.NDArray[np.float64]
+    bridge_m: npt.NDArray[np.float64]
+    prior_weight: npt.NDArray[np.float64]
     kind: tuple[str, ...]
     area_m2: npt.NDArray[np.float64]
     width_m: npt.NDArray[np.float64]
@@ -131,6 +135,7 @@ class FenceSet:
         fence_ids = tuple(dict.fromkeys(row.fence_id for row in rows))
         index_of = {fence_id: i for i, fence_id in enumerate(fence_ids)}
         versions = [row.version for row in rows]
+        unset = np.full(len(rows), np.nan)
         return cls(
             fence_ids=fence_ids,
             fence_of_row=np.array([index_of[row.fence_id] for row in rows], np.int32),
@@ -138,6 +143,9 @@ class FenceSet:
             valid_from_ms=np.array([_or(version.valid_from_ms, UNBOUNDED_PAST_MS) for version in versions], np.int64),
             valid_to_ms=np.array([_or(version.valid_to_ms, UNBOUNDED_FUTURE_MS) for version in versions], np.int64),
             min_on_site_s=np.array([_or(version.min_on_site_s, np.nan) for version in versions], np.float64),
+            bridge_s=unset,
+            bridge_m=unset,
+            prior_weight=unset,
             kind=tuple(version.kind for version in versions),
             area_m2=np.array([row.area_m2 for row in rows], np.float64),
             width_m=np.array([row.width_m for row in rows], np.float64),

@@ -1,12 +1,13 @@
-"""What a tenant may set about visits: thresholds with their defaults, units and meaning."""
+"""What a tenant may set about visits: thresholds with their defaults, units, meaning and range."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Rules(NamedTuple):
     """Thresholds of the visit engine, read by compiled code as they are (so floats, not ints).
 
-    A fence's own ``min_on_site_s`` wins over the one here.
+    Those named in ``PLACE_RULES`` are about a place: what a fence set says of a fence wins over them (``RuleBook``).
+    All others are about a device's evidence and are the same everywhere.
     """
 
     min_on_site_s: float = 120.0
@@ -41,3 +42,23 @@ class Rules(NamedTuple):
 
     bridge_m: float = 60.0
     """How far from the fence an absence counts as nearby."""
+
+
+PLACE_RULES: Final = ("min_on_site_s", "bridge_s", "bridge_m", "prior_weight")
+"""The rules that may differ by fence kind and by fence."""
+
+RANGES: Final[dict[str, tuple[float, float]]] = {
+    "min_on_site_s": (0.0, 86_400.0),
+    "max_accuracy_m": (1.0, 5_000.0),
+    "unstated_error_m": (1.0, 100.0),
+    "max_error_m": (1.0, 100.0),
+    "walk_mps": (0.0, 10.0),
+    "drive_mps": (0.5, 30.0),
+    "correlation_s": (1.0, 600.0),
+    "stay_scale_s": (60.0, 900.0),
+    "prior_weight": (0.0, 300.0),
+    "bridge_s": (0.0, 14_400.0),
+    "bridge_m": (0.0, 250.0),
+}
+"""The least and the greatest value of each rule. ``stay_scale_s`` ends where the chain would no longer forget in time
+(``visits.chain.FORGETTING``); ``bridge_m`` at the reach of a fence."""

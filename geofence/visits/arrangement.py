@@ -43,6 +43,9 @@ class Ground(NamedTuple):
     valid_from_ms: npt.NDArray[np.int64]
     valid_to_ms: npt.NDArray[np.int64]
     min_on_site_s: npt.NDArray[np.float64]
+    bridge_s: npt.NDArray[np.float64]
+    bridge_m: npt.NDArray[np.float64]
+    prior_weight: npt.NDArray[np.float64]
     area_m2: npt.NDArray[np.float64]
     width_m: npt.NDArray[np.float64]
     rank: npt.NDArray[np.int64]
@@ -196,6 +199,9 @@ def _ground(fences: FenceSet) -> Ground:
         valid_from_ms=fences.valid_from_ms,
         valid_to_ms=fences.valid_to_ms,
         min_on_site_s=fences.min_on_site_s,
+        bridge_s=fences.bridge_s,
+        bridge_m=fences.bridge_m,
+        prior_weight=fences.prior_weight,
         area_m2=fences.area_m2,
         width_m=fences.width_m,
         rank=rank,

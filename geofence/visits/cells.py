@@ -35,7 +35,8 @@ def cells_near(used, begins, row, distance_m, held, ground, overlaps, prior_weig
     """The ``Cells`` of the ``used`` of some fixes.
 
     The i-th of them is within reach of ``row[begins[i]:begins[i + 1]]``; only those that are ``held`` count. ``ground``
-    is the fence set, ``overlaps`` the cells that its rows share near these fixes.
+    is the fence set, ``overlaps`` the cells that its rows share near these fixes; ``prior_weight`` is that of rows
+    without one of their own.
     """
     n = len(begins) - 1
     fences = len(ground.rank)
@@ -68,7 +69,7 @@ def cells_near(used, begins, row, distance_m, held, ground, overlaps, prior_weig
             place[k] = ground.fence_of_row[row[j]]
             away_m[k] = distance_m[j]
             width_m[k] = ground.width_m[row[j]]
-            prior[k] = site_prior(ground.area_m2[row[j]], prior_weight)
+            prior[k] = _prior(ground, row[j], prior_weight)
             k += 1
         if group < 0:
             continue
@@ -81,7 +82,7 @@ def cells_near(used, begins, row, distance_m, held, ground, overlaps, prior_weig
                 j = together[overlaps.term[t]]
                 away_m[k] = max(away_m[k], distance_m[j])
                 width_m[k] = min(width_m[k], ground.width_m[row[j]])
-                prior[k] = max(prior[k], site_prior(ground.area_m2[row[j]], prior_weight))
+                prior[k] = max(prior[k], _prior(ground, row[j], prior_weight))
             for t in range(overlaps.cut_begins[c], overlaps.member_begins[c + 1]):
                 away_m[k] = max(away_m[k], -distance_m[together[overlaps.term[t]]])
             k += 1
@@ -97,6 +98,12 @@ def cells_near(used, begins, row, distance_m, held, ground, overlaps, prior_weig
     _sort_each(cell_begins, cell, away_m, width_m, prior)
     place_begins, place_fence = _fences_of(distinct[order], overlaps, fences)
     return Cells(cell_begins, cell, away_m[:k], width_m[:k], prior[:k], place_begins, place_fence)
+
+
+@nb.njit(cache=True, nogil=True)
+def _prior(ground, row, prior_weight):  # type: ignore[no-untyped-def]
+    own = ground.prior_weight[row]
+    return site_prior(ground.area_m2[row], prior_weight if np.isnan(own) else own)
 
 
 @nb.njit(cache=True, nogil=True)

@@ -150,9 +150,16 @@ def _row_at(ground, period, moment_ms):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _bridges(path, ground, before, first, rules):  # type: ignore[no-untyped-def]
-    if path.ts_ms[first] - path.ts_ms[before.last] > rules.bridge_s * 1000.0:
+    if path.ts_ms[first] - path.ts_ms[before.last] > _bridge_ms(path, ground, before, rules):
         return False
     return not _drove_off(path, ground, before, first, rules)
+
+
+@nb.njit(cache=True, nogil=True)
+def _bridge_ms(path, ground, spell, rules):  # type: ignore[no-untyped-def]
+    """How long an absence after a spell may be, by the version of the fence that held when it began."""
+    own_s = ground.bridge_s[_row_at(ground, spell.period, path.ts_ms[spell.last])]
+    return (rules.bridge_s if np.isnan(own_s) else own_s) * 1000.0
 
 
 @nb.njit(cache=True, nogil=True)
@@ -162,7 +169,8 @@ def _drove_off(path, ground, spell, end, rules):  # type: ignore[no-untyped-def]
     if np.count_nonzero(path.speed_mps[first:end] > rules.drive_mps) < 2:
         return False
     away_m = distances_to(path, ground.fence_of_row, spell.fence, first, end) - path.error_m[first:end]
-    return np.median(away_m) > rules.bridge_m
+    own_m = ground.bridge_m[_row_at(ground, spell.period, path.ts_ms[spell.last])]
+    return np.median(away_m) > (rules.bridge_m if np.isnan(own_m) else own_m)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -219,15 +227,14 @@ def tell(path, ground, spell, before, after, rules, as_of_ms, ended):  # type: i
     last_ms = ts_ms[spell.last]
     touched = _touched(path, ground, spell)
     expired = to_ms <= as_of_ms
-    gone = (
-        ended or after < n or as_of_ms - last_ms > rules.bridge_s * 1000.0 or _drove_off(path, ground, spell, n, rules)
-    )
+    bridge_ms = _bridge_ms(path, ground, spell, rules)
+    gone = ended or after < n or as_of_ms - last_ms > bridge_ms or _drove_off(path, ground, spell, n, rules)
     present = spell.last == n - 1
     closed = expired or (gone and not present)
     min_on_site_s = _min_on_site_s(ground, spell.period, expired, rules)
     spell.last_ms = last_ms
     spell.row = _row_at(ground, spell.period, min(last_ms, to_ms - 1))
-    spell.final = closed and ts_ms[-1] - last_ms > MARGIN_MS
+    spell.final = closed and ts_ms[-1] - last_ms > max(MARGIN_MS, bridge_ms)
     spell.state = UNTOLD
     if closed:
         _tell_departure(path, ground, spell, before, after, rules, expired)
