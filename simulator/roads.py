@@ -53,9 +53,9 @@ class Street:
         return np.array([x, y])
 
     def direction_at(self, along_m: float) -> Floats:
-        """The unit vector of travel from ``a`` to ``b``."""
-        before, after = self.point_at(max(along_m - 2.0, 0.0)), self.point_at(min(along_m + 2.0, self.length_m))
-        step = after - before
+        """The unit vector of travel from ``a`` to ``b``; beyond an end that at the end."""
+        here_m = min(max(along_m, 0.0), self.length_m)
+        step = self.point_at(here_m + 2.0) - self.point_at(here_m - 2.0)
         return np.asarray(step / math.hypot(step[0], step[1]))
 
     def between(self, start_m: float, end_m: float) -> Floats:

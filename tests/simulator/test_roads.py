@@ -59,6 +59,12 @@ def test_a_network_needs_a_street():
         RoadNetwork(np.zeros((1, 2)), [])
 
 
+@pytest.mark.parametrize("along_m", [-40.0, 0.0, 1.0, 50.0, 99.0, 100.0, 140.0])
+def test_a_street_has_a_direction_beyond_its_ends_too(along_m):
+    street = street_of(0, 1, np.array([[0.0, 0.0], [60.0, 0.0], [100.0, 0.0]]), 8.0)
+    assert street.direction_at(along_m).tolist() == [1.0, 0.0]
+
+
 def test_the_plane_is_metric():
     """One degree of latitude at 47° N is 111.18 km, one of longitude 76.06 km."""
     x, y = Plane(47.0, 8.0).to_metres([48.0, 47.0], [8.0, 9.0])
