@@ -1,11 +1,227 @@
-"""Slow, obvious oracles of the visit engine: plain Python, straight loops, nothing shared with what they check."""
+"""Slow, obvious oracles of the visit engine: plain Python, straight loops, nothing shared with what they check.
+
+The steps are numbered as in the method (docs/visits.md); ``derive`` runs them all. What a fence set says near a fix
+(distances, and the cells of overlapping fences) comes in as data.
+"""
 
 import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from statistics import NormalDist, median
 
 NORMAL = NormalDist()
 NAT = 1 << 20
+REACH_M = 250.0
+FAR_M = 1e6
+WALK_MPS, DRIVE_MPS = 1.5, 4.0
+MARGIN_MS = 420_000
+
+Place = tuple[str, ...]
+"""The fences that hold in a cell, sorted."""
+
+Cell = tuple[Place, float, float, float]
+"""A cell within reach of a fix: place, signed distance (m), width (m), area (m²) of its smallest fence."""
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A fix as stored; None = unstated."""
+
+    ts_ms: int
+    lat_e7: int
+    lon_e7: int
+    accuracy_m: float | None
+    speed_mps: float | None
+
+    @property
+    def lat(self) -> float:
+        """Degrees."""
+        return self.lat_e7 / 1e7
+
+    @property
+    def lon(self) -> float:
+        """Degrees."""
+        return self.lon_e7 / 1e7
+
+
+@dataclass(frozen=True)
+class Fence:
+    """A fence that holds in one span of event time (from inclusive, to exclusive), as one version."""
+
+    fence_id: str
+    width_m: float
+    from_ms: float = -math.inf
+    to_ms: float = math.inf
+    min_on_site_s: float = 120.0
+
+
+@dataclass(frozen=True)
+class Told:
+    """A stay as the log has it; ``departed_*`` None while the device is there."""
+
+    fence_id: str
+    first: int
+    last: int
+    state: str
+    reason: str
+    arrived_ms: int
+    arrived_earliest_ms: int
+    arrived_latest_ms: int
+    departed_ms: int | None = None
+    departed_earliest_ms: int | None = None
+    departed_latest_ms: int | None = None
+
+
+def derive(
+    fixes: Sequence[Fix],
+    fences: Sequence[Fence],
+    cells_at: Callable[[Fix], list[Cell]],
+    away_m: Callable[[Fix, str], float],
+    drawn_around: Callable[[Fix, str], bool],
+    as_of_ms: int,
+) -> tuple[list[Place], list[Told]]:
+    """Where the device was at each used fix, and its stays. ``fixes`` are in order, each once.
+
+    ``away_m`` is the signed distance to a fence where it holds at the fix's time, ``FAR_M`` out of reach;
+    ``drawn_around`` tells whether a fix lies in a fence's shape whether that holds yet or not.
+    """
+    used = clean(fixes, as_of_ms)
+    if not used:
+        return [], []
+    day = Evidence.of(used, as_of_ms)
+    at = likeliest(day, [cells_at(fix) for fix in used])
+    told: list[Told] = []
+    for fence in fences:
+        away = [away_m(fix, fence.fence_id) for fix in used]
+        stays = spells_at(fence, at, day, away)
+        for k, (first, last) in enumerate(stays):
+            before = stays[k - 1][1] if k else -1
+            after = stays[k + 1][0] if k + 1 < len(stays) else len(used)
+            stay = tell(fence, day, away, (before, first, last, after), drawn_around, as_of_ms)
+            if stay is not None:
+                told.append(stay)
+    return at, told
+
+
+# 1. Clean
+
+
+def clean(fixes: Sequence[Fix], as_of_ms: int) -> list[Fix]:
+    """The fixes that are used."""
+    used: list[Fix] = []
+    previous = None
+    for fix in fixes:
+        if fix.ts_ms > as_of_ms or fix.lat_e7 == fix.lon_e7 == 0 or abs(fix.lat) > 90 or abs(fix.lon) > 180:
+            continue
+        if fix.accuracy_m is not None and fix.accuracy_m > 250.0:
+            continue
+        if previous is not None and (fix.lat_e7, fix.lon_e7) == (previous.lat_e7, previous.lon_e7):
+            continue
+        previous = fix
+        if used and fix.ts_ms - used[-1].ts_ms <= 500:
+            if claimed_m(fix) < claimed_m(used[-1]):
+                used[-1] = fix
+            continue
+        used.append(fix)
+    return used
+
+
+def claimed_m(fix: Fix) -> float:
+    """Unstated is worse than any."""
+    return math.inf if fix.accuracy_m is None else fix.accuracy_m
+
+
+# 2., 3. and 7. What each used fix is worth
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The used fixes and what they are worth, one list an aspect."""
+
+    fixes: list[Fix]
+    ts_s: list[float]
+    error_m: list[float]
+    speed_mps: list[float]
+    weight: list[float]
+    edge_weight: list[float]
+
+    @classmethod
+    def of(cls, fixes: list[Fix], as_of_ms: int) -> "Evidence":
+        """Weighed as of a moment."""
+        errors = [error_m(fix) for fix in fixes]
+        count = range(len(fixes))
+        return cls(
+            fixes,
+            [fix.ts_ms / 1000.0 for fix in fixes],
+            errors,
+            [speed_mps(fixes, errors, i) for i in count],
+            [weight(*gaps_s(fixes, i, as_of_ms)) for i in count],
+            [weight(*(min(gap, 60.0) for gap in gaps_s(fixes, i, as_of_ms))) for i in count],
+        )
+
+    def part(self, low: int, high: int) -> "Evidence":
+        """The fixes ``low`` to ``high``."""
+        return Evidence(*(getattr(self, name)[low:high] for name in self.__dataclass_fields__))
+
+    def since(self, moment_ms: int) -> "Evidence":
+        """With seconds counted from a moment."""
+        return replace(self, ts_s=[(fix.ts_ms - moment_ms) / 1000.0 for fix in self.fixes])
+
+    def backwards(self) -> "Evidence":
+        """With time running the other way."""
+        turned = Evidence(*(getattr(self, name)[::-1] for name in self.__dataclass_fields__))
+        return replace(turned, ts_s=[-t for t in turned.ts_s])
+
+
+def error_m(fix: Fix) -> float:
+    """Step 2."""
+    if fix.accuracy_m is None:
+        return 15.0
+    return min(30.0, math.hypot(max(fix.accuracy_m / 1.5, 4.0), 5.0))
+
+
+def speed_mps(fixes: Sequence[Fix], errors: Sequence[float], i: int) -> float:
+    """Step 3: as stated, else what the displacement proves within gaps of 45 s."""
+    stated = fixes[i].speed_mps
+    if stated:
+        return stated
+    proven = [0.0]
+    for a, b in ((i - 1, i), (i, i + 1)):
+        if a >= 0 and b < len(fixes) and 0 < fixes[b].ts_ms - fixes[a].ts_ms <= 45_000:
+            gap_s = (fixes[b].ts_ms - fixes[a].ts_ms) / 1000.0
+            proven.append((step_m(fixes[a], fixes[b]) - errors[a] - errors[b]) / gap_s)
+    return max(proven)
+
+
+def step_m(a: Fix, b: Fix) -> float:
+    """Metres between two fixes on the WGS 84 ellipsoid's own scale halfway."""
+    squared = 6.694_379_990_14e-3
+    middle = math.radians((a.lat + b.lat) / 2.0)
+    squeeze = 1.0 - squared * math.sin(middle) ** 2
+    prime = 6_378_137.0 / math.sqrt(squeeze)
+    east = math.radians((b.lon - a.lon + 180.0) % 360.0 - 180.0) * prime * math.cos(middle)
+    north = math.radians(b.lat - a.lat) * prime * (1.0 - squared) / squeeze
+    return math.hypot(east, north)
+
+
+def gaps_s(fixes: Sequence[Fix], i: int, as_of_ms: int) -> tuple[float, float]:
+    """The silence before and after a fix; the last one's lasts until the moment of looking."""
+    before = (fixes[i].ts_ms - fixes[i - 1].ts_ms) / 1000.0 if i else None
+    if i + 1 < len(fixes):
+        after = (fixes[i + 1].ts_ms - fixes[i].ts_ms) / 1000.0
+    else:
+        after = max(before or 0.0, (as_of_ms - fixes[i].ts_ms) / 1000.0)
+    return (after if before is None else before), after
+
+
+def weight(before_s: float, after_s: float) -> float:
+    """Step 7: errors resemble each other over about 90 s."""
+    return 1.0 - math.exp(-(before_s + after_s) / 2.0 / 90.0)
+
+
+# 5. to 7. Evidence for the cells
 
 
 def mass(distance_m: float, width_m: float, error_m: float) -> float:
@@ -17,16 +233,21 @@ def mass(distance_m: float, width_m: float, error_m: float) -> float:
     return 0.8 * within(error_m) + 0.2 * within(3.0 * error_m)
 
 
+def site_prior(area_m2: float) -> float:
+    """Step 6 before the speed counts."""
+    return min(300.0, max(1.0, 10.0 * math.sqrt(100_000.0 / area_m2)))
+
+
 def emissions(
     cells: list[tuple[float, float, float]], error_m: float, speed_mps: float, weight: float
 ) -> tuple[int, list[int], int]:
     """Steps 5 to 7 for one fix; ``cells`` are (distance, width, prior). Outside, each cell, any other cell."""
-    masses = [mass(d, w, error_m) for d, w, _ in cells]
+    masses = [mass(d, w, error_m) if d <= REACH_M else 0.0 for d, w, _ in cells]
     total = sum(masses)
     out = max(0.0, 1.0 - total)
     if total > 1.0:
         masses = [m / total for m in masses]
-    still = min(1.0, max(0.0, (4.0 - speed_mps) / 2.5))
+    still = min(1.0, max(0.0, (DRIVE_MPS - speed_mps) / (DRIVE_MPS - WALK_MPS)))
     drawn = [m * rho**still for m, (_, _, rho) in zip(masses, cells, strict=True)]
     norm = out + sum(drawn)
 
@@ -34,6 +255,9 @@ def emissions(
         return math.floor(weight * math.log(p + 0.01) * NAT + 0.5)
 
     return score(out / norm), [score(m / norm) for m in drawn], score(0.0)
+
+
+# 8. The chain
 
 
 def transition(gap_s: float, came: int, goes: int, allied: list[list[bool]]) -> int:
@@ -62,6 +286,39 @@ def best_score(ts_ms: list[int], scores: list[list[int]], allied: list[list[bool
     return max(path_score(path, ts_ms, scores, allied) for path in product(states, repeat=len(ts_ms)))
 
 
+def best_path(ts_ms: list[int], scores: list[list[int]], allied: list[list[bool]]) -> list[int]:
+    """The best of all paths, by Viterbi over all fixes; ties go to staying, to outside, to the first cell."""
+    states = range(len(allied) + 1)
+    best = [scores[0][state] - (NAT if state else 0) for state in states]
+    came_from: list[list[int]] = []
+    for i in range(1, len(ts_ms)):
+        gap_s = (ts_ms[i] - ts_ms[i - 1]) / 1000.0
+        step = [[transition(gap_s, came, goes, allied) for came in states] for goes in states]
+        came_from.append([max(states, key=lambda came, g=g: (best[came] + step[g][came], came == g)) for g in states])
+        best = [best[came_from[-1][g]] + step[g][came_from[-1][g]] + scores[i][g] for g in states]
+    path = [best.index(max(best))]
+    for back in reversed(came_from):
+        path.append(back[path[-1]])
+    return path[::-1]
+
+
+def likeliest(day: Evidence, cells: list[list[Cell]]) -> list[Place]:
+    """Steps 5 to 8: the place at each fix, () = outside."""
+    places = sorted({place for near in cells for place, *_ in near})
+    scores = []
+    for i, near in enumerate(cells):
+        priced = [(distance_m, width_m, site_prior(area_m2)) for _, distance_m, width_m, area_m2 in near]
+        out, each, other = emissions(priced, day.error_m[i], day.speed_mps[i], day.weight[i])
+        here = {place: score for (place, *_), score in zip(near, each, strict=True)}
+        scores.append([out, *(here.get(place, other) for place in places)])
+    allied = [[not set(a).isdisjoint(b) for b in places] for a in places]
+    path = best_path([fix.ts_ms for fix in day.fixes], scores, allied)
+    return [places[state - 1] if state else () for state in path]
+
+
+# 9. Spells
+
+
 def spells(
     fence: int,
     at: list[tuple[int, ...]],
@@ -84,3 +341,194 @@ def spells(
                 continue
         found.append((fence, i, i))
     return found
+
+
+def spells_at(fence: Fence, at: list[Place], day: Evidence, away_m: list[float]) -> list[tuple[int, int]]:
+    """Step 9 for a fence while it holds: first and last fix of each spell."""
+    inside = [
+        (0,) if fence.fence_id in place and fence.from_ms <= fix.ts_ms < fence.to_ms else ()
+        for place, fix in zip(at, day.fixes, strict=True)
+    ]
+    cleared_m = [away - error for away, error in zip(away_m, day.error_m, strict=True)]
+    ts_ms = [fix.ts_ms for fix in day.fixes]
+    return [(first, last) for _, first, last in spells(0, inside, ts_ms, cleared_m, day.speed_mps, 300_000)]
+
+
+def drove_off(day: Evidence, away_m: list[float], first: int, end: int) -> bool:
+    """Whether the fixes ``first`` to ``end`` are a drive away."""
+    out = range(first, end)
+    fast = [i for i in out if day.speed_mps[i] > DRIVE_MPS]
+    return len(fast) >= 2 and median(away_m[i] - day.error_m[i] for i in out) > 60.0
+
+
+# 10. to 12. Edges
+
+
+def inside_log_odds(distance_m: float, error_m: float) -> float:
+    """Step 10: log-odds that a fix was taken on the inner side."""
+    inner = 0.8 * NORMAL.cdf(-distance_m / error_m) + 0.2 * NORMAL.cdf(-distance_m / (3.0 * error_m))
+    if abs(distance_m) > 4.5 * error_m:
+        inner = 0.0 if distance_m > 0 else 1.0
+    inner = min(0.985, max(0.015, inner))
+    return math.log(inner / (1.0 - inner))
+
+
+def outside_m(day: Evidence, away_m: list[float], o: int, i: int) -> float:
+    """How far fix ``o`` lies outside; beyond reach, the way to fix ``i`` inside tells."""
+    if away_m[o] < REACH_M:
+        return max(0.0, away_m[o])
+    return max(REACH_M, step_m(day.fixes[o], day.fixes[i]) + min(0.0, away_m[i]))
+
+
+def observed_mps(day: Evidence, out_m: float, o: int) -> float:
+    """The speed before fix ``o``, over two minutes; what lies out of reach was driven to."""
+    since = [j for j in range(o + 1) if day.ts_s[o] - day.ts_s[j] <= 120.0]
+    way_m = sum(step_m(day.fixes[j], day.fixes[j + 1]) for j in since[:-1])
+    took_s = day.ts_s[o] - day.ts_s[since[0]]
+    observed = way_m / took_s if took_s > 0 else day.speed_mps[o]
+    if out_m >= REACH_M:
+        observed = max(observed, 8.0)
+    return min(15.0, max(1.0, observed))
+
+
+def crossing_s(day: Evidence, away_m: list[float], width_m: float, i: int, causal: bool) -> float:
+    """When the boundary was crossed between the fix before ``i``, outside, and ``i``, inside."""
+    now_s = day.ts_s[i]
+    if i == 0:
+        return now_s
+    before_s = day.ts_s[i - 1]
+    gap_s = now_s - before_s
+    out_m, in_m = outside_m(day, away_m, i - 1, i), max(0.0, -away_m[i])
+    if gap_s > 43_200.0:
+        return now_s
+    if gap_s <= 45.0:
+        return before_s + gap_s * (out_m / (out_m + in_m) if out_m + in_m > 0 else 0.5)
+    if day.speed_mps[i] > DRIVE_MPS:
+        return max(before_s, now_s - width_m / day.speed_mps[i] - 30.0)
+    if causal and gap_s > 300.0 and day.speed_mps[i - 1] <= WALK_MPS and out_m > 2.0 * day.error_m[i - 1]:
+        return now_s - 15.0
+    return min(now_s, before_s + out_m / observed_mps(day, out_m, i - 1))
+
+
+def edge(
+    day: Evidence, away_m: list[float], width_m: float, first: int, last: int, causal: bool
+) -> tuple[float, float, float]:
+    """The arrival at the stay of the fixes ``first`` to ``last``, the earliest and the latest, seconds."""
+    t = day.ts_s
+    inward_s = min(300.0, (t[last] - t[first]) / 2.0)
+    points = [i for i in range(last + 1) if (t[first] - t[i] <= 300.0 if i < first else t[i] - t[first] <= inward_s)]
+    odds = {i: inside_log_odds(away_m[i], day.error_m[i]) for i in range(last + 1)}
+    usual = median(odds[i] for i in range(first, last + 1) if t[i] - t[first] <= 300.0)
+    shift = max(0.0, 0.5 - usual)
+    worth: dict[int, float] = {}
+    behind = 0.0
+    for i in reversed(points):
+        behind += day.edge_weight[i] * (odds[i] + shift)
+        worth[i] = behind
+    for i in points:
+        inward = range(first, i) if i > first else ()
+        outward = range(i + 1, first + 1)
+        if any(j > 0 and t[j] - t[j - 1] > 120.0 for j in inward):
+            worth[i] -= 2.0
+        if any(t[j] - t[j - 1] > 120.0 for j in outward):
+            worth[i] -= 2.0
+    best = max(reversed(points), key=lambda i: worth[i])
+    crossed_s = crossing_s(day, away_m, width_m, best, causal)
+    earliest = latest = crossed_s
+    for i in points:
+        if worth[i] < worth[best] - 1.0:
+            continue
+        gap_s = t[i] - t[i - 1] if i else 0.0
+        if i:
+            earliest = min(earliest, t[i], t[i - 1] + outside_m(day, away_m, i - 1, i) / 30.0)
+        latest = max(latest, t[i] - min(gap_s, max(0.0, -away_m[i]) / 30.0))
+    slack_s = 2.0 * day.error_m[best] / 1.3
+    return crossed_s, earliest - slack_s, latest + slack_s
+
+
+def edge_ms(
+    fence: Fence, day: Evidence, away_m: list[float], span: tuple[int, int, int, int], arrival: bool
+) -> tuple[int, int, int]:
+    """Edge, earliest and latest of the arrival or the departure; what belongs to other spells is not looked at."""
+    before, first, last, after = span
+    ts_ms = [fix.ts_ms for fix in day.fixes]
+    low = max(before + 1, bisect_left(ts_ms, ts_ms[first] - MARGIN_MS) - 1, bisect_left(ts_ms, fence.from_ms), 0)
+    high = min(after, bisect_right(ts_ms, ts_ms[last] + MARGIN_MS) + 1, bisect_left(ts_ms, fence.to_ms))
+    base_ms = ts_ms[first]
+    part, near_m = day.part(low, high).since(base_ms), away_m[low:high]
+    begin, end = first - low, last - low
+    if not arrival:
+        part, near_m = part.backwards(), near_m[::-1]
+        begin, end = len(near_m) - 1 - end, len(near_m) - 1 - begin
+    moments = [round(s * 1000.0) for s in edge(part, near_m, fence.width_m, begin, end, arrival)]
+    if arrival:
+        return base_ms + moments[0], base_ms + moments[1], base_ms + moments[2]
+    return base_ms - moments[0], base_ms - moments[2], base_ms - moments[1]
+
+
+# 13. What is told
+
+
+def tell(
+    fence: Fence,
+    day: Evidence,
+    away_m: list[float],
+    span: tuple[int, int, int, int],
+    drawn_around: Callable[[Fix, str], bool],
+    as_of_ms: int,
+) -> Told | None:
+    """A closed stay as it is told, None when it is too short or nowhere near; one that lasts has only its arrival."""
+    _, first, last, after = span
+    n = len(day.fixes)
+    arrived, arrived_earliest, arrived_latest, reason = _arrival(fence, day, away_m, span, drawn_around)
+    last_ms = day.fixes[last].ts_ms
+    expired = fence.to_ms <= as_of_ms
+    gone = after < n or as_of_ms - last_ms > 300_000 or drove_off(day, away_m, last + 1, n)
+    touched = any(away_m[i] <= day.error_m[i] for i in range(first, last + 1))
+    if not touched:
+        return None
+    if not (expired or (gone and last < n - 1)):
+        arrived_latest = max(arrived, min(arrived_latest, last_ms))
+        earliest = min(arrived, arrived_earliest)
+        return Told(fence.fence_id, first, last, "present", reason, arrived, earliest, arrived_latest)
+    if expired and _there_to_the_end(fence, day, last, drawn_around):
+        reason = "fence_changed"
+        departed = earliest = latest = int(fence.to_ms)
+    else:
+        reason = "departed"
+        departed, earliest, latest = edge_ms(fence, day, away_m, span, arrival=False)
+        departed = max(departed, arrived)
+        earliest, latest = min(earliest, departed), max(latest, departed)
+    if departed - arrived < fence.min_on_site_s * 1000.0:
+        return None
+    if arrived_latest > earliest:
+        arrived_latest = max(arrived, min(arrived_latest, (arrived + departed) // 2))
+        earliest = min(departed, max(earliest, arrived_latest))
+    arrival = (arrived, min(arrived, arrived_earliest), arrived_latest)
+    return Told(fence.fence_id, first, last, "closed", reason, *arrival, departed, earliest, latest)
+
+
+def _arrival(
+    fence: Fence,
+    day: Evidence,
+    away_m: list[float],
+    span: tuple[int, int, int, int],
+    drawn_around: Callable[[Fix, str], bool],
+) -> tuple[int, int, int, str]:
+    first = span[1]
+    arrived, earliest, latest = edge_ms(fence, day, away_m, span, arrival=True)
+    reason = "arrived"
+    if first == 0:
+        reason = "initially_inside"
+    elif day.fixes[first - 1].ts_ms < fence.from_ms and drawn_around(day.fixes[first - 1], fence.fence_id):
+        reason = "initially_inside"
+        arrived = earliest = latest = int(fence.from_ms)
+    arrived = int(max(arrived, fence.from_ms))
+    return arrived, int(max(earliest, fence.from_ms)), max(latest, arrived), reason
+
+
+def _there_to_the_end(fence: Fence, day: Evidence, last: int, drawn_around: Callable[[Fix, str], bool]) -> bool:
+    if last + 1 == len(day.fixes):
+        return True
+    following = day.fixes[last + 1]
+    return following.ts_ms >= fence.to_ms and drawn_around(following, fence.fence_id)

@@ -293,11 +293,13 @@ def test_complaint_6_traccar_4316_a_pass_between_sparse_fixes_is_no_visit(seed, 
 
 
 @over_seeds
-def test_complaint_6_traccar_4316_a_gap_that_leaves_room_for_a_stay_is_evidence(seed):
-    """A halt inside, silence for half an hour, then on the road again: a visit whose departure is told as uncertain."""
+@pytest.mark.parametrize("mps", [0.0, 0.3, np.nan])
+def test_complaint_6_traccar_4316_a_gap_that_leaves_room_for_a_stay_is_evidence(seed, mps):
+    """One fix inside, silence for half an hour, then on the road again: a visit with an uncertain departure."""
     phone = Outing(seed).drive((0, 0))
     arrived_ms = phone.now_ms
-    left_ms = phone.parked(0.5, 10).silent(30).now_ms
+    phone.now_s += 5.0
+    left_ms = phone.fix(mps=mps).silent(30).now_ms
     (stay,) = logged(phone.drive((300, 0), seen=False).drive(EAST).fixes(), YARD)
     assert abs(stay.arrived_ms - arrived_ms) <= MINUTE_MS
     assert stay.departed_earliest_ms <= left_ms <= stay.departed_latest_ms
