@@ -115,7 +115,8 @@ def _draw(
     times.scatter(minutes, np.minimum(away_m, FAR_M), s=9.0, c=colours, zorder=2)
     lanes = [case.fence_id]
     for span in spans:
-        if span.overlap_ms(from_ms, to_ms, end_ms) > 0:
+        told = span.kind != "pass" or span.fence_id == case.fence_id
+        if told and span.overlap_ms(from_ms, to_ms, end_ms) > 0:
             height_m = _height_m(_lane(lanes, span.fence_id))
             _bar(times, span.arrived_ms, span.departed_ms, from_ms, to_ms, height_m, TRUTH_COLOURS[span.kind])
     for stay in stays:
@@ -123,7 +124,8 @@ def _draw(
             height_m = _height_m(_lane(lanes, stay.fence_id) + 0.4)
             _bar(times, stay.arrived_ms, stay.departed_ms, from_ms, to_ms, height_m, "tab:blue")
     for number, name in enumerate(lanes):
-        times.text(0.0, _height_m(number + 0.2), name, fontsize=8, va="center", ha="right")
+        times.text(0.0, _height_m(number + 0.2), f"{name} ", fontsize=8, va="center", ha="right")
+    times.set_yticks([0.0, 100.0, 200.0, 300.0, FAR_M])
     times.set(ylim=(_height_m(len(lanes)) - 10.0, FAR_M + 20.0), ylabel="m to the fence, negative inside")
     started = datetime.fromtimestamp(from_ms / 1000.0, UTC)
     times.set_xlabel(f"minutes since {started:%Y-%m-%d %H:%M:%S} UTC")
