@@ -149,7 +149,7 @@ def test_a_guarded_child_is_stopped_as_any_other(tmp_path: Path) -> None:
     wait_until(lambda: len(psutil.Process(child.pid).children()) == 1)
     [grandchild] = psutil.Process(child.pid).children()
     assert processes.stop(child, DEADLINE_S)
-    assert not grandchild.is_running()
+    wait_until(lambda: not is_running(grandchild.pid))
 
 
 @pytest.mark.parametrize(
