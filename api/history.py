@@ -8,6 +8,7 @@ import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from api.ports import StoreUnavailable, VisitQuery
+from geofence.fixes import Fixes
 from schemas import wire
 from schemas.ping import Ping
 from schemas.visit import Visit
@@ -32,6 +33,19 @@ WHERE device_id = {device_id:String}
   AND ts >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
 ORDER BY ts, lat_e7, lon_e7
 LIMIT {limit:UInt32}
+"""
+
+_FIXES: Final = """
+SELECT toUnixTimestamp64Milli(ts) AS ts_ms, lat_e7, lon_e7, accuracy_dm, speed_cm_s
+FROM pings FINAL
+WHERE device_id = {device_id:String}
+  AND ts >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC') AND ts < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')
+ORDER BY ts, lat_e7, lon_e7
+LIMIT {limit:UInt32}
+"""
+
+_OLDEST_FIX: Final = """
+SELECT toUnixTimestamp64Milli(ts) FROM pings WHERE device_id = {device_id:String} ORDER BY device_id, ts LIMIT 1
 """
 
 _REVISIONS: Final = f"SELECT {_VISIT} FROM visit_revisions FINAL WHERE visit_id = {{visit_id:String}} ORDER BY revision"
@@ -64,6 +78,17 @@ class ClickHouseHistory:
         """As in the port."""
         rows = await self._rows(_TRACK, {"device_id": device_id, "from_ms": from_ms, "to_ms": to_ms, "limit": limit})
         return [Ping(device_id, ts, lat, lon, accuracy, speed) for ts, lat, lon, accuracy, speed in rows]
+
+    async def fixes(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> Fixes:
+        """As in the port."""
+        parameters = {"device_id": device_id, "from_ms": from_ms, "to_ms": to_ms, "limit": limit}
+        columns = await self._ask(lambda client: client.query_arrow(_FIXES, parameters=parameters))
+        return Fixes(*(columns.column(name).to_numpy() for name in Fixes.__dataclass_fields__))
+
+    async def oldest_fix_ms(self, device_id: str) -> int | None:
+        """As in the port."""
+        rows = await self._rows(_OLDEST_FIX, {"device_id": device_id})
+        return int(rows[0][0]) if rows else None
 
     async def visits(self, query: VisitQuery) -> list[Visit]:
         """As in the port."""
@@ -100,13 +125,16 @@ class ClickHouseHistory:
         ]
 
     async def _rows(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        result = await self._ask(lambda client: client.query(sql, parameters=parameters))
+        rows: list[tuple[Any, ...]] = list(result.result_rows)
+        return rows
+
+    async def _ask(self, query: Callable[[Any], Awaitable[Any]]) -> Any:
         try:
             async with self._connecting:
                 if self._client is None:
                     self._client = await self._connect()
-            result = await self._client.query(sql, parameters=parameters)
+            return await query(self._client)
         except (ClickHouseError, OSError, TimeoutError) as error:
             log.warning("store not answering", error=str(error))
             raise StoreUnavailable("the store does not answer") from error
-        rows: list[tuple[Any, ...]] = list(result.result_rows)
-        return rows

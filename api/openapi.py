@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 
 from api import answers, examples
 from schemas import wire
+from schemas.explanation import RecomputedVisit
 from schemas.ping import Ping
 from schemas.visit import Visit
 
@@ -102,6 +103,7 @@ def _schemas() -> dict[str, Any]:
         answers.Page[answers.Device],
         answers.Page[Visit],
         answers.VisitAnswer,
+        RecomputedVisit,
         answers.ImportAnswer,
         answers.Readiness,
     )

@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
+from geofence.fixes import Fixes
 from schemas.ping import Ping
 from schemas.topics import Topic
 from schemas.visit import Visit, VisitState
@@ -62,6 +63,12 @@ class History(Protocol):
 
     async def track(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> list[Ping]:
         """A device's distinct pings of [from_ms, to_ms), in order of time, ``limit`` at most."""
+
+    async def fixes(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> Fixes:
+        """A device's fixes of [from_ms, to_ms) as the engine reads them, in order, the first ``limit`` at most."""
+
+    async def oldest_fix_ms(self, device_id: str) -> int | None:
+        """Event time of a device's oldest fix; None where it has none."""
 
     async def visits(self, query: VisitQuery) -> list[Visit]:
         """The newest revision of each visit, by arrival; retracted ones only when their state is asked for."""

@@ -6,8 +6,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.explanation import Explainer
 from api.metrics import Metrics
 from api.ports import EventLog, History, ReadModel
+from geofence.rule_book import RuleBook
 from schemas.clock import Clock
 from schemas.fence import FenceRecord
 from schemas.key import ApiKey
@@ -27,6 +29,7 @@ class Services:
     live: ReadModel[LiveState]
     history: History
     metrics: Metrics = field(default_factory=Metrics)
+    explainer: Explainer = field(default_factory=lambda: Explainer(RuleBook()))
     fence_edits: asyncio.Lock = field(default_factory=asyncio.Lock)
     """A fence's record is read, revised and written back: one edit at a time."""
 

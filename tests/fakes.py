@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from api.ports import StoreUnavailable, VisitQuery
+from geofence.fixes import Fixes
 from schemas import wire
 from schemas.fence import FenceRecord
 from schemas.key import ApiKey, Role
@@ -80,6 +81,14 @@ class MemoryHistory:
         await self.ready()
         found = [ping for ping in self.pings if ping.device_id == device_id and from_ms <= ping.ts_ms < to_ms]
         return sorted(found, key=lambda ping: ping.ts_ms)[:limit]
+
+    async def fixes(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> Fixes:
+        found = await self.track(device_id, from_ms, to_ms, len(self.pings))
+        return Fixes.of_pings(found).in_order().take(slice(limit))
+
+    async def oldest_fix_ms(self, device_id: str) -> int | None:
+        await self.ready()
+        return min((ping.ts_ms for ping in self.pings if ping.device_id == device_id), default=None)
 
     async def visits(self, query: VisitQuery) -> list[Visit]:
         await self.ready()

@@ -10,10 +10,10 @@ from api.answers import JSONAnswer, Page, VisitAnswer, read_cursor, write_cursor
 from api.auth import allow
 from api.parameters import Cursor, From, Limit, To
 from api.ports import VisitQuery
-from api.problems import Problem
-from api.services import Reach
+from api.problems import Problem, unavailable
+from api.services import Reach, Services
 from schemas.ping import LATEST_MS
-from schemas.visit import VisitState
+from schemas.visit import Visit, VisitState
 
 router = APIRouter(tags=["visits"], dependencies=[Depends(allow("visits:read"))])
 
@@ -62,7 +62,33 @@ async def list_visits(
 )
 async def get_visit(services: Reach, visit_id: str) -> JSONAnswer:
     """The newest revision of a visit, and every revision with its reason."""
+    revisions = await _revisions(services, visit_id)
+    return JSONAnswer(VisitAnswer(**msgspec.structs.asdict(revisions[-1]), revisions=revisions))
+
+
+@router.get(
+    "/v1/visits/{visit_id}/explain",
+    summary="Why a visit is in the log",
+    responses=examples.answers(
+        200, "The visit, its evidence, and what it comes to now", "RecomputedVisit", examples.EXPLAINED, 404, 409, 503
+    ),
+)
+async def explain_visit(services: Reach, visit_id: str) -> JSONAnswer:
+    """The fixes around a visit and what each of them counts for, the fence version and the rules it was judged by.
+
+    In words and in data; the data are those of `onsite visits --explain`. The visit is derived anew from the stored
+    pings by the engine that logged it: `matches` says whether that comes to the same, `differs` where it does not. For
+    a retracted visit it tells what is there instead.
+    """
+    if not services.fences.is_caught_up:
+        raise unavailable("the fences are still being read")
+    visit = (await _revisions(services, visit_id))[-1]
+    now_ms = services.clock.now_ms()
+    return JSONAnswer(await services.explainer.explain(visit, services.history, services.fences.records, now_ms))
+
+
+async def _revisions(services: Services, visit_id: str) -> list[Visit]:
     revisions = await services.history.revisions(visit_id)
     if not revisions:
         raise Problem(404, "unknown_visit", f"no visit has the id {visit_id!r}")
-    return JSONAnswer(VisitAnswer(**msgspec.structs.asdict(revisions[-1]), revisions=revisions))
+    return revisions

@@ -1,100 +1,319 @@
-"""Why a visit is in the log: the fixes around it, the fence version and the rule, in data and in words."""
+"""Why a visit is in the log: the fixes around it, the fence version and the rules, in data and in words."""
 
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from geofence.fences import FenceSet
-from geofence.fixes import Fixes
+from geofence.fixes import DEGREE_E7, UNSTATED, Fixes
 from geofence.rules import Rules
 from geofence.visits.cells import holds
-from geofence.visits.cleaning import USED, VERDICTS
-from geofence.visits.derivation import min_on_site_of
+from geofence.visits.cleaning import VERDICTS
 from geofence.visits.edges import SEARCH_S
 from geofence.visits.evidence import REACH_M
-from geofence.visits.log import Stay
-from geofence.visits.path import distances_to, read_path
-from schemas.times import format_instant
+from geofence.visits.path import Path, distances_to, read_path
+from schemas import wire
+from schemas.explanation import ExplainedFix, Explanation, FixCounts, Threshold
+from schemas.fence import FenceVersion
+from schemas.times import Instant
+from schemas.visit import Visit
 
 AROUND_MS: Final = int(SEARCH_S * 1000)
+MOST_LISTED: Final = 2_000
+"""A day at a fix a second is counted whole and shown thinned out; what decides the edges is thinned last."""
+
+SILENCE_TOLD_S: Final = 300.0
+LOW_CONFIDENCE: Final = 0.75
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+REJECTED: Final = 0
+UNDECIDED: Final = 1
+INSIDE: Final = 2
+OUTSIDE: Final = 3
 
 
-def explain(device_id: str, fixes: Fixes, fences: FenceSet, rules: Rules, as_of_ms: int, stay: Stay) -> dict[str, Any]:
-    """The evidence of a stay derived from ``fixes`` (``in_order()``), as JSON-ready values.
+@dataclass(frozen=True)
+class Evidence:
+    """What was made of a device's fixes (``in_order()``), read once for all its visits."""
 
-    ``fixes`` of the answer are those from five minutes before the arrival to five minutes after the departure. Each is
-    ``accepted`` (says inside or outside), ``undecided`` (the boundary lies within its error) or ``rejected``, and
-    ``why``; ``at_fence`` tells where the likeliest path has the device, ``weight`` how much the fix counts (0..1).
+    fixes: Fixes
+    fences: FenceSet
+    as_of_ms: int
+    path: Path
+
+    @classmethod
+    def read(cls, device_id: str, fixes: Fixes, fences: FenceSet, rules: Rules, as_of_ms: int) -> Self:
+        """Weigh the fixes against the fences, as the derivation does."""
+        return cls(fixes, fences, as_of_ms, read_path(device_id, fixes, fences, rules, as_of_ms))
+
+
+class _Seen(NamedTuple):
+    """The fixes around a visit, by column: those of ``evidence.fixes`` from ``first`` on.
+
+    ``position`` is the place of each among the used fixes of the path, -1 where it is not used; ``verdict`` one of
+    ``REJECTED`` .. ``OUTSIDE``; ``distance_m`` is infinite where it is unknown.
     """
-    path = read_path(device_id, fixes, fences, rules, as_of_ms)
-    fence = fences.fence_ids.index(stay.fence_id)
-    distance_m = distances_to(path, fences.fence_of_row, fence, 0, len(path.used))
-    end_ms = as_of_ms if stay.departed_ms is None else stay.departed_ms
-    first, last = np.searchsorted(fixes.ts_ms, (stay.arrived_ms - AROUND_MS, end_ms + AROUND_MS + 1))
-    position = np.full(len(fixes), -1)
-    position[path.used] = np.arange(len(path.used))
-    accuracy_m = fixes.accuracy_m
-    listed: list[dict[str, Any]] = []
-    for i in range(int(first), int(last)):
-        fix: dict[str, Any] = {
-            "ts": format_instant(int(fixes.ts_ms[i])),
-            "lat": float(fixes.lat[i]),
-            "lon": float(fixes.lon[i]),
-            "accuracy_m": None if np.isnan(accuracy_m[i]) else float(accuracy_m[i]),
-        }
-        k = int(position[i])
-        if path.verdict[i] != USED:
-            fix |= {"verdict": "rejected", "why": VERDICTS[int(path.verdict[i])]}
-        else:
-            away_m, error_m = float(distance_m[k]), float(path.error_m[k])
-            label = int(path.label[k])
-            fix |= _judged(away_m, error_m) | {
-                "distance_m": round(away_m, 1) if away_m <= REACH_M else None,
-                "error_m": round(error_m, 1),
-                "speed_mps": round(float(path.speed_mps[k]), 2),
-                "weight": round(float(path.weight[k]), 3),
-                "at_fence": label > 0 and holds(path.cells.place_begins, path.cells.place_fence, label - 1, fence),
-            }
-        listed.append(fix)
-    min_on_site_s = min_on_site_of(fence, stay.fence_version, fences, rules)
-    return {
-        "fence_id": stay.fence_id,
-        "fence_version": stay.fence_version,
-        "min_on_site_s": min_on_site_s,
-        "rules": rules._asdict(),
-        "as_of": format_instant(as_of_ms),
-        "words": _words(stay, listed, min_on_site_s),
-        "fixes": listed,
-    }
+
+    first: int
+    ts_ms: npt.NDArray[np.int64]
+    position: npt.NDArray[np.int64]
+    verdict: npt.NDArray[np.uint8]
+    distance_m: npt.NDArray[np.float64]
+    at_fence: npt.NDArray[np.bool_]
 
 
-def _judged(away_m: float, error_m: float) -> dict[str, str]:
-    if away_m > REACH_M:
-        return {"verdict": "accepted", "why": "out of reach of the fence"}
-    if abs(away_m) < error_m:
-        return {"verdict": "undecided", "why": f"the boundary is {abs(away_m):.0f} m away, its error {error_m:.0f} m"}
-    side = "inside" if away_m < 0.0 else "outside"
-    return {"verdict": "accepted", "why": f"{abs(away_m):.0f} m {side}, its error {error_m:.0f} m"}
+def explain(
+    evidence: Evidence, visit: Visit, version: FenceVersion, in_force: Mapping[str, tuple[float, str]]
+) -> Explanation:
+    """The evidence for a visit, logged or derived, that lies within the span of ``evidence``.
 
-
-def _words(stay: Stay, listed: list[dict[str, Any]], min_on_site_s: float) -> str:
-    count = {
-        verdict: sum(fix["verdict"] == verdict for fix in listed) for verdict in ("accepted", "undecided", "rejected")
-    }
-    at_fence = sum(fix.get("at_fence", False) for fix in listed)
-    came = (
-        f"Arrived at {format_instant(stay.arrived_ms)} (between {format_instant(stay.arrived_earliest_ms)} and "
-        f"{format_instant(stay.arrived_latest_ms)})"
+    ``version`` is the version of its fence that it was judged by; ``in_force`` the value of each rule there and who
+    set it. The fixes are those from five minutes before the earliest arrival to five minutes after the latest
+    departure, and the next one on either side, ``MOST_LISTED`` of them at most.
+    """
+    seen = _around(evidence, visit)
+    listed = _thinned(seen.ts_ms, _edges_ms(evidence, visit), MOST_LISTED)
+    counts = _counts(evidence, seen, len(listed))
+    min_on_site_s = in_force["min_on_site_s"][0]
+    return Explanation(
+        words=" ".join(_sentences(visit, version, min_on_site_s, seen, counts)),
+        as_of_ms=Instant(evidence.as_of_ms),
+        fence=_feature(visit.fence_id, version),
+        thresholds={name: Threshold(*stated) for name, stated in in_force.items()},
+        counts=counts,
+        fixes=[_fix(evidence, seen, int(i)) for i in listed],
     )
-    if stay.departed_ms is None:
-        went = "and still there"
+
+
+def _edges_ms(evidence: Evidence, visit: Visit) -> tuple[int, int]:
+    return visit.arrived_ms, evidence.as_of_ms if visit.departed_ms is None else visit.departed_ms
+
+
+def _around(evidence: Evidence, visit: Visit) -> _Seen:
+    fixes, fences, path = evidence.fixes, evidence.fences, evidence.path
+    until_ms = visit.departed_latest_ms or _edges_ms(evidence, visit)[1]
+    span_ms = visit.arrived_earliest_ms - AROUND_MS, until_ms + AROUND_MS + 1
+    begin, end = np.searchsorted(fixes.ts_ms, span_ms)
+    first, last = max(0, int(begin) - 1), min(len(fixes), int(end) + 1)
+    low, high = np.searchsorted(path.used, (first, last))
+    fence = fences.fence_ids.index(visit.fence_id)
+    away_m = distances_to(path, fences.fence_of_row, fence, low, high)
+    error_m = path.error_m[low:high]
+    judged = np.where(away_m < 0.0, INSIDE, OUTSIDE)
+    judged[(np.abs(away_m) < error_m) & (away_m <= REACH_M)] = UNDECIDED
+    cells = path.cells
+    here = [c for c in range(len(cells.place_begins) - 1) if holds(cells.place_begins, cells.place_fence, c, fence)]
+    used = path.used[low:high] - first
+    count = last - first
+    position = np.full(count, -1)
+    position[used] = np.arange(low, high)
+    verdict = np.full(count, REJECTED, np.uint8)
+    verdict[used] = judged
+    distance_m = np.full(count, np.inf)
+    distance_m[used] = np.where(away_m <= REACH_M, away_m, np.inf)
+    at_fence = np.zeros(count, np.bool_)
+    at_fence[used] = np.isin(path.label[low:high] - 1, here)
+    return _Seen(first, fixes.ts_ms[first:last], position, verdict, distance_m, at_fence)
+
+
+def _thinned(ts_ms: npt.NDArray[np.int64], edges_ms: tuple[int, int], most: int) -> npt.NDArray[np.intp]:
+    """Which of the fixes to list: all around the edges as long as they fit, of the others one in so many."""
+    if len(ts_ms) <= most:
+        return np.arange(len(ts_ms))
+    deciding = np.min([np.abs(ts_ms - edge_ms) for edge_ms in edges_ms], axis=0) <= AROUND_MS
+    kept = _evenly(np.flatnonzero(deciding), most * 3 // 4)
+    return np.sort(np.concatenate((kept, _evenly(np.flatnonzero(~deciding), most - len(kept)))))
+
+
+def _evenly(indices: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:
+    if len(indices) <= most:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, most).astype(np.intp)]
+
+
+def _counts(evidence: Evidence, seen: _Seen, listed: int) -> FixCounts:
+    rejected = np.flatnonzero(seen.verdict == REJECTED)
+    why = Counter(evidence.path.verdict[seen.first + rejected].tolist())
+    return FixCounts(
+        seen=len(seen.ts_ms),
+        listed=listed,
+        at_fence=int(np.count_nonzero(seen.at_fence)),
+        inside=int(np.count_nonzero(seen.verdict == INSIDE)),
+        outside=int(np.count_nonzero(seen.verdict == OUTSIDE)),
+        undecided=int(np.count_nonzero(seen.verdict == UNDECIDED)),
+        rejected=len(rejected),
+        rejected_why={VERDICTS[verdict]: count for verdict, count in why.most_common()},
+    )
+
+
+def _fix(evidence: Evidence, seen: _Seen, i: int) -> ExplainedFix:
+    fixes, path = evidence.fixes, evidence.path
+    at, k = seen.first + i, int(seen.position[i])
+    accuracy_dm = int(fixes.accuracy_dm[at])
+    place: dict[str, Any] = {
+        "ts_ms": Instant(fixes.ts_ms[at]),
+        "lat": int(fixes.lat_e7[at]) / DEGREE_E7,
+        "lon": int(fixes.lon_e7[at]) / DEGREE_E7,
+        "accuracy_m": None if accuracy_dm == UNSTATED else accuracy_dm / 10.0,
+    }
+    if k < 0:
+        return ExplainedFix(**place, verdict="rejected", why=VERDICTS[int(path.verdict[at])])
+    away_m, error_m = float(seen.distance_m[i]), float(path.error_m[k])
+    side = f"{abs(away_m):.0f} m {'inside' if away_m < 0.0 else 'outside'}"
+    if not np.isfinite(away_m):
+        why = f"more than {REACH_M:.0f} m away from the fence"
+    elif seen.verdict[i] == UNDECIDED:
+        why = f"{side}, but it may be {error_m:.0f} m off: too near the boundary to tell"
     else:
-        went = f"and left at {format_instant(stay.departed_ms)}"
-        if stay.departed_earliest_ms is not None and stay.departed_latest_ms is not None:
-            earliest, latest = format_instant(stay.departed_earliest_ms), format_instant(stay.departed_latest_ms)
-            went += f" (between {earliest} and {latest})"
-    return (
-        f"{came} {went}: {stay.on_site_s:.0f} s on site, {min_on_site_s:.0f} s make a visit. Of {len(listed)} fixes "
-        f"around it {at_fence} are taken to be at version {stay.fence_version} of the fence; {count['accepted']} say "
-        f"where, {count['undecided']} are undecided, {count['rejected']} are not used."
+        why = f"{side}, and it may be {error_m:.0f} m off"
+    return ExplainedFix(
+        **place,
+        verdict="undecided" if seen.verdict[i] == UNDECIDED else "accepted",
+        why=why,
+        distance_m=round(away_m, 1) if np.isfinite(away_m) else None,
+        error_m=round(error_m, 1),
+        speed_mps=round(float(path.speed_mps[k]), 2),
+        weight=round(float(path.weight[k]), 3),
+        at_fence=bool(seen.at_fence[i]),
     )
+
+
+def _feature(fence_id: str, version: FenceVersion) -> dict[str, Any]:
+    properties = wire.to_builtins(version)
+    geometry = properties.pop("geometry")
+    properties = {"fence_id": fence_id, "kind": version.kind, **properties}
+    return {"type": "Feature", "id": fence_id, "geometry": geometry, "properties": properties}
+
+
+# In words. A dispatcher reads them: no jargon, and every figure is also in the data.
+
+_REASONS: Final = {
+    "initially_inside": "It was there already when its fixes begin or when the fence was drawn.",
+    "fence_changed": "It ended because the fence was changed, moved or deleted, not because the device left.",
+}
+_RETRACTIONS: Final = {
+    "late_data": "fixes that came in late tell another story",
+    "fence_changed": "the fence was changed, moved or deleted",
+    "not_believed": "what came after it showed that it was none",
+}
+
+
+def _sentences(visit: Visit, version: FenceVersion, min_on_site_s: float, seen: _Seen, counts: FixCounts) -> list[str]:
+    retracted = visit.state == "retracted"
+    return [
+        _what(visit, version, min_on_site_s),
+        *([] if retracted or visit.reason not in _REASONS else [_REASONS[visit.reason]]),
+        _interval(visit),
+        _fence(visit, version),
+        _tally(counts),
+        *([_left_of_it(seen, min_on_site_s)] if retracted else _borders(visit, seen)),
+        *_doubts(visit, seen),
+        *([f"Only {counts.listed} of these fixes are listed."] if counts.listed < counts.seen else []),
+        "All times are UTC.",
+    ]
+
+
+def _what(visit: Visit, version: FenceVersion, min_on_site_s: float) -> str:
+    device, place = visit.device_id, version.name or f"the fence {visit.fence_id}"
+    came, least, on_site = _moment(visit.arrived_ms), _duration(min_on_site_s), _duration(visit.on_site_s)
+    went = "" if visit.departed_ms is None else f" and left at {_moment(visit.departed_ms, visit)}"
+    if visit.state == "retracted":
+        why = _RETRACTIONS.get(visit.reason, visit.reason)
+        return f"The log had {device} arrive at {place} at {came}{went}. That was taken back: {why}."
+    if visit.state == "open":
+        return f"{device} seems to be at {place} since {came}. It becomes a visit after {least} there."
+    if visit.departed_ms is None:
+        return (
+            f"{device} arrived at {place} at {came} and was not seen to leave: {on_site} so far; {least} make a visit."
+        )
+    return f"{device} arrived at {place} at {came}{went}: {on_site} on site; {least} make a visit."
+
+
+def _interval(visit: Visit) -> str:
+    earliest, latest = (_moment(edge_ms, visit) for edge_ms in (visit.arrived_earliest_ms, visit.arrived_latest_ms))
+    told = f"The fixes allow an arrival from {earliest} to {latest}"
+    if visit.departed_earliest_ms is None or visit.departed_latest_ms is None:
+        return f"{told}."
+    earliest, latest = (_moment(edge_ms, visit) for edge_ms in (visit.departed_earliest_ms, visit.departed_latest_ms))
+    return f"{told}, and a departure from {earliest} to {latest}."
+
+
+def _fence(visit: Visit, version: FenceVersion) -> str:
+    since = "" if version.valid_from_ms is None else f" from {_moment(version.valid_from_ms)}"
+    until = "" if version.valid_to_ms is None else f" until {_moment(version.valid_to_ms)}"
+    held = f"{since}{until}" or " for all time"
+    return f"It was judged by version {visit.fence_version} of the fence {visit.fence_id}, which holds{held}."
+
+
+def _tally(counts: FixCounts) -> str:
+    told = (
+        f"Of {counts.seen} fixes around it {counts.inside} lie inside, {counts.outside} outside, {counts.undecided} "
+        f"too near the boundary to tell; {counts.at_fence} count as being there"
+    )
+    if not counts.rejected:
+        return f"{told}; none had to be left out."
+    left_out = ", ".join(f"{count} ({why})" for why, count in counts.rejected_why.items())
+    return f"{told}; left out are {left_out}."
+
+
+def _left_of_it(seen: _Seen, min_on_site_s: float) -> str:
+    """What a retracted visit comes to now."""
+    there_ms = seen.ts_ms[seen.at_fence]
+    if not len(there_ms):
+        return "No fix counts as being there any more."
+    span_s = float(there_ms[-1] - there_ms[0]) / 1000.0
+    short = f", less than the {_duration(min_on_site_s)} that make a visit" if span_s < min_on_site_s else ""
+    return f"The fixes that count as being there now span {_duration(span_s)}{short}."
+
+
+def _borders(visit: Visit, seen: _Seen) -> list[str]:
+    """The clear fixes next to the edges."""
+    outside, inside = (np.flatnonzero(seen.verdict == verdict) for verdict in (OUTSIDE, INSIDE))
+    inside = inside[seen.at_fence[inside]]
+    if not len(inside):
+        return ["No fix lies clearly inside: that the device was there explains them best nevertheless."]
+    first, last = int(inside[0]), int(inside[-1])
+    before, after = outside[outside < first], outside[outside > last]
+    told = f"The first fix clearly inside is of {_moment(seen.ts_ms[first], visit)}"
+    if len(before):
+        told += f", the last one clearly outside before it of {_moment(seen.ts_ms[before[-1]], visit)}"
+    told += f"; the last one inside is of {_moment(seen.ts_ms[last], visit)}"
+    if len(after):
+        told += f", the first one outside after it of {_moment(seen.ts_ms[after[0]], visit)}"
+    return [f"{told}."]
+
+
+def _doubts(visit: Visit, seen: _Seen) -> list[str]:
+    told = []
+    used_ms = seen.ts_ms[seen.verdict != REJECTED]
+    silence_s = float(np.max(np.diff(used_ms), initial=0)) / 1000.0
+    if silence_s >= SILENCE_TOLD_S:
+        told.append(f"The longest silence among them is {_duration(silence_s)}.")
+    if visit.confidence < LOW_CONFIDENCE:
+        told.append(
+            f"Confidence is only {visit.confidence:.2f}: a place beside it, or the street, explains it nearly as well."
+        )
+    return told
+
+
+def _moment(epoch_ms: int, visit: Visit | None = None) -> str:
+    """The time; with its date, unless that is the one of the visit's arrival."""
+    moment, day = (_EPOCH + timedelta(milliseconds=int(ms)) for ms in (epoch_ms, visit.arrived_ms if visit else 0))
+    return f"{moment:%H:%M:%S}" if visit and moment.date() == day.date() else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _duration(seconds: float) -> str:
+    """As people say it: ``45 s``, ``2 min``, ``47 min 15 s``, ``3 h 5 min``."""
+    minutes, rest_s = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    if minutes:
+        return f"{minutes} min {rest_s} s" if rest_s else f"{minutes} min"
+    return f"{rest_s} s"

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Final, Literal
 
 import msgspec
@@ -13,6 +14,21 @@ StayState = Literal["open", "confirmed", "closed"]
 
 VISIT_ID_BYTES: Final = 10
 
+EDGES: Final = (
+    "state",
+    "fence_version",
+    "arrived_ms",
+    "arrived_earliest_ms",
+    "arrived_latest_ms",
+    "departed_ms",
+    "departed_earliest_ms",
+    "departed_latest_ms",
+)
+FIGURES: Final = ("on_site_s", "on_site_min_s", "on_site_max_s", "confidence", "fixes")
+"""What a logged visit and its stay must agree on: edges always, figures once the device has left."""
+
+_edges = attrgetter(*EDGES)
+_figures = attrgetter(*FIGURES)
 _FOREVER_MS: Final = 2**62
 
 
@@ -93,6 +109,18 @@ def visit_of(device_id: str, stay: Stay) -> Visit:
     return _visit(_fresh_id(device_id, stay, ()), device_id, stay, 1, None, stay.reason)
 
 
+def differing(visit: Visit, stay: Stay) -> tuple[str, ...]:
+    """The fields in which a visit is not what its stay says; none means that there is nothing to publish."""
+    compared = EDGES if stay.departed_ms is None else EDGES + FIGURES
+    return tuple(name for name in compared if getattr(visit, name) != getattr(stay, name))
+
+
+def overlap_ms(one: Visit | Stay, other: Visit | Stay) -> int:
+    """For how long two spans overlap; 0 where they only touch, negative where they lie apart."""
+    until_ms = min(one.departed_ms or _FOREVER_MS, other.departed_ms or _FOREVER_MS)
+    return until_ms - max(one.arrived_ms, other.arrived_ms)
+
+
 def _within(span: Visit | Stay, from_ms: int, to_ms: int) -> bool:
     return span.arrived_ms < to_ms and (span.departed_ms is None or span.departed_ms > from_ms)
 
@@ -104,10 +132,9 @@ def _matches(current: Sequence[Visit], wanted: Sequence[Stay]) -> dict[int, int]
         for i, visit in enumerate(current):
             if visit.fence_id != stay.fence_id:
                 continue
-            until = min(stay.departed_ms or _FOREVER_MS, visit.departed_ms or _FOREVER_MS)
-            overlap_ms = until - max(stay.arrived_ms, visit.arrived_ms)
-            if overlap_ms >= 0:
-                pairs.append((-overlap_ms, i, j))
+            shared_ms = overlap_ms(stay, visit)
+            if shared_ms >= 0:
+                pairs.append((-shared_ms, i, j))
     taken: dict[int, int] = {}
     for _, i, j in sorted(pairs):
         if j not in taken and i not in taken.values():
@@ -123,23 +150,6 @@ def _differs(visit: Visit, stay: Stay) -> bool:
     if _edges(visit) != _edges(stay):
         return True
     return stay.departed_ms is not None and _figures(visit) != _figures(stay)
-
-
-def _edges(span: Visit | Stay) -> tuple[object, ...]:
-    return (
-        span.state,
-        span.fence_version,
-        span.arrived_ms,
-        span.arrived_earliest_ms,
-        span.arrived_latest_ms,
-        span.departed_ms,
-        span.departed_earliest_ms,
-        span.departed_latest_ms,
-    )
-
-
-def _figures(span: Visit | Stay) -> tuple[object, ...]:
-    return span.on_site_s, span.on_site_min_s, span.on_site_max_s, span.confidence, span.fixes
 
 
 def _fresh_id(device_id: str, stay: Stay, taken: Iterable[str]) -> str:

@@ -11,11 +11,12 @@ from rich.console import Console
 
 from geofence.fences import FenceSet, read_collection
 from geofence.fixes import Fixes
-from geofence.rules import Rules
-from geofence.visits import derive_stays, explain, visit_of
+from geofence.rule_book import RuleBook
+from geofence.visits import Evidence, derive_stays, explain, visit_of
 from infra.errors import CommandError
 from schemas import wire
-from schemas.fence import FenceError
+from schemas.explanation import ExplainedVisit
+from schemas.fence import FenceError, FenceVersion
 from schemas.ping import Ping
 from schemas.protocols import BodyError, Rejected, read_file
 from schemas.settings import load_settings
@@ -38,7 +39,8 @@ def visits(
     fences: Annotated[Path, typer.Option("--fences", help="a GeoJSON FeatureCollection")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="where to write; default: stdout")] = None,
     with_evidence: Annotated[
-        bool, typer.Option("--explain", help="add to each visit the fixes, the fence version and the rule behind it")
+        bool,
+        typer.Option("--explain", help="add to each visit the fixes, the fence and the rules behind it, in words too"),
     ] = False,
     as_of: Annotated[
         str | None,
@@ -48,14 +50,17 @@ def visits(
     ] = None,
 ) -> None:
     """Derive the visits in recorded pings: who was where, from when to when."""
-    fence_set = _read_fences(fences)
+    versions = _read_fences(fences)
+    fence_set = FenceSet.of(versions.items())
     by_device = _by_device(pings)
     moment_ms = _moment(as_of, by_device)
     ended = as_of is None
     lines = [
         line
         for device_id in sorted(by_device)
-        for line in _lines(device_id, by_device[device_id], fence_set, moment_ms, ended, with_evidence)
+        for line in _lines(
+            device_id, by_device[device_id], fence_set, moment_ms, ended, versions if with_evidence else None
+        )
     ]
     if output is None:
         sys.stdout.buffer.writelines(lines)
@@ -69,25 +74,33 @@ def visits(
 
 
 def _lines(
-    device_id: str, pings: list[Ping], fences: FenceSet, as_of_ms: int, ended: bool, with_evidence: bool
+    device_id: str,
+    pings: list[Ping],
+    fences: FenceSet,
+    as_of_ms: int,
+    ended: bool,
+    explained_by: dict[str, FenceVersion] | None,
 ) -> Iterator[bytes]:
-    """The visits of one device as lines of NDJSON."""
+    """The visits of one device as lines of NDJSON, with the evidence where ``explained_by`` has the fences by id."""
     fixes = Fixes.of_pings(pings).in_order()
-    rules = Rules()
-    for stay in derive_stays(device_id, fixes, fences, rules, as_of_ms, ended=ended).stays:
-        if stay.state == "open":
-            continue
-        visit = visit_of(device_id, stay)
-        if with_evidence:
-            evidence = explain(device_id, fixes, fences, rules, as_of_ms, stay)
-            yield msgspec.json.encode(wire.to_builtins(visit) | {"explain": evidence}) + b"\n"
-        else:
-            yield wire.encode(visit) + b"\n"
+    rules = RuleBook()
+    stays = derive_stays(device_id, fixes, fences, rules.rules, as_of_ms, ended=ended).stays
+    visits = [visit_of(device_id, stay) for stay in stays if stay.state != "open"]
+    if explained_by is None:
+        yield from (wire.encode(visit) + b"\n" for visit in visits)
+        return
+    evidence = Evidence.read(device_id, fixes, fences, rules.rules, as_of_ms)
+    for visit in visits:
+        version = explained_by[visit.fence_id]
+        in_force = rules.in_force(visit.fence_id, version.kind, version.min_on_site_s)
+        explained = explain(evidence, visit, version, in_force)
+        yield wire.encode(ExplainedVisit(**msgspec.structs.asdict(visit), explain=explained)) + b"\n"
 
 
-def _read_fences(path: Path) -> FenceSet:
+def _read_fences(path: Path) -> dict[str, FenceVersion]:
+    """The fences by id."""
     try:
-        return FenceSet.of(read_collection(path.read_bytes()))
+        return dict(read_collection(path.read_bytes()))
     except OSError as error:
         raise CommandError(f"{path}: cannot be read: {error.strerror}") from error
     except FenceError as error:

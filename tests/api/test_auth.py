@@ -27,6 +27,7 @@ MAY: dict[tuple[str, str], set[Role]] = {
     ("DELETE", "/v1/fences/{fence_id}"): {"admin"},
     ("GET", "/v1/visits"): {"admin", "viewer"},
     ("GET", "/v1/visits/{visit_id}"): {"admin", "viewer"},
+    ("GET", "/v1/visits/{visit_id}/explain"): {"admin", "viewer"},
 }
 
 

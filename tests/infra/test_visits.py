@@ -66,9 +66,10 @@ def test_explain_names_the_evidence(run, fences):
     result = run("--fences", fences, "--explain", "-", input_text="\n".join(lines()))
     (visit,) = [json.loads(line) for line in result.stdout.splitlines()]
     evidence = visit["explain"]
-    assert evidence["fence_version"] == 1
+    assert evidence["fence"]["properties"]["version"] == visit["fence_version"] == 1
     assert sum(fix.get("at_fence", False) for fix in evidence["fixes"]) == visit["fixes"]
-    assert "120 s make a visit" in evidence["words"]
+    assert evidence["thresholds"]["min_on_site_s"] == {"value": 120.0, "from": "default"}
+    assert "2 min make a visit" in evidence["words"]
 
 
 def test_what_is_wrong_is_said_in_one_line(run, fences, tmp_path):
