@@ -122,6 +122,10 @@ class System:
             CommandError: something did not start, or is not ready in time.
         """
         self._ready_path.unlink(missing_ok=True)
+        if self.settings.rules is not None:  # what is wrong with them is said here, not in the tracker's log
+            from infra.inputs import read_rule_book  # slow to import
+
+            read_rule_book(self.settings.rules)
         self.settings.data_dir.mkdir(exist_ok=True)
         self._say("starting the store and the broker")
         self._supervisor.start("store", self._store)
@@ -228,7 +232,8 @@ def write_token(path: Path, token: str) -> None:
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """The environment from which another process reads the same settings."""
-    return {f"ONSITE_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
+    stated = settings.model_dump(exclude_none=True)
+    return {f"ONSITE_{name.upper()}": str(value) for name, value in stated.items()}
 
 
 def what_is_missing(api_url: str) -> str:

@@ -19,6 +19,7 @@ COMMANDS: Final = (
     "tracker",
     "recorder",
     "visits",
+    "backtest",
     "replay",
     "simulate",
     "keys",

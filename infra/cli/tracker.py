@@ -12,14 +12,16 @@ def register(app: typer.Typer) -> None:
     def tracker() -> None:
         """Turn pings into visits and live states: one worker of the tracker's group.
 
-        Settings come from the environment (ONSITE_KAFKA, ONSITE_CLICKHOUSE, …). Start as many as there are partitions
-        at most; they share the devices among them.
+        Settings come from the environment (ONSITE_KAFKA, ONSITE_CLICKHOUSE, ONSITE_RULES, …). Start as many as there
+        are partitions at most; they share the devices among them.
 
         Example: [bold]ONSITE_KAFKA=broker:9092 ONSITE_CLICKHOUSE=http://store:8123/onsite onsite tracker[/bold]
         """
+        from infra.inputs import read_rule_book
         from infra.worker import run_worker
         from stream.store import open_store
         from stream.tracker.app import Tracker
 
         settings = load_settings()
-        run_worker(Tracker(settings, settings.clock(), lambda: open_store(settings)).app, settings)
+        rules = read_rule_book(settings.rules)
+        run_worker(Tracker(settings, settings.clock(), lambda: open_store(settings), rules).app, settings)

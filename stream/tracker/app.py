@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
+import numpy as np
 import structlog
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.asyncclient import AsyncClient
@@ -14,6 +15,7 @@ from faust.types import EventT
 from prometheus_client import Counter, Gauge, Histogram
 
 from geofence.fences import FenceBook, FenceSet
+from geofence.rule_book import RuleBook
 from geofence.rules import Rules
 from geofence.tracks import Track, look, look_at_changed, rederive
 from schemas.clock import Clock
@@ -36,9 +38,10 @@ FENCES_SETTLE_S: Final = 0.2
 """A burst of fence edits becomes one new fence set."""
 RETRY_S: Final = 1.0
 SILENT_AFTER_MS: Final = 15_000
-SETTLED_AFTER_MS: Final = 20 * 60_000
 """A device that has not been heard of for this long is looked at again, until silence has said all it can say. What
 counts is when pings came in, not what time they tell: a backlog on its way in several parts is no silence."""
+SETTLED_AFTER_CORRELATIONS: Final = 14.0
+"""After so many times ``Rules.correlation_s`` of silence the last fix counts as much as it ever will."""
 
 _SERVICE_ERRORS: Final = (ClickHouseError, KafkaError, OSError, LogUnavailable)
 
@@ -57,17 +60,24 @@ fold_seconds = Histogram(
 
 
 class Tracker:
-    """Wires the pure engine to Kafka. ``app`` is the Faust app to run."""
+    """Wires the pure engine to Kafka. ``app`` is the Faust app to run; ``rule_book`` holds as long as it runs."""
 
-    def __init__(self, settings: Settings, clock: Clock, store: Callable[[], Awaitable[AsyncClient]]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        store: Callable[[], Awaitable[AsyncClient]],
+        rule_book: RuleBook | None = None,
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._open_store = store
-        self._rules = Rules()
-        self._book = FenceBook()
-        self._fences = self._book.snapshot()
         self._fences_changed = asyncio.Event()
         self._changed_fences: set[str] = set()
+        self._rule_book = rule_book or RuleBook()
+        self._rules = self._rule_book.rules
+        self._book = FenceBook()
+        self._swap_fences()
         self._partitions: dict[int, PartitionTracks] = {}
         self._board = LiveBoard(clock.now_ms())
         self._folded: list[EventT[Any]] = []
@@ -127,6 +137,8 @@ class Tracker:
         await self._follower.start()
         await self._follower.caught_up()
         self._swap_fences()
+        for fence_id in self._rule_book.strangers(self._fences.fence_ids):
+            log.warning("rules for a fence that is not there (yet)", fence_id=fence_id)
         steps = (self._watch_fences, self._tick, self._settle_late)
         self._tasks = [asyncio.create_task(self._forever(step)) for step in steps]
 
@@ -257,7 +269,8 @@ class Tracker:
     def _swap_fences(self) -> None:
         self._fences_changed.clear()
         self._changed_fences.clear()
-        self._fences = self._book.snapshot()
+        self._fences = self._rule_book.applied_to(self._book.snapshot())
+        self._settled_after_ms = settled_after_ms(self._fences, self._rules)
 
     async def _watch_fences(self) -> None:
         await self._fences_changed.wait()
@@ -277,7 +290,7 @@ class Tracker:
         await asyncio.sleep(TICK_S)
         now_ms = self._clock.now_ms()
         for track, partition in self._all_tracks():
-            if track.quiet or track.looked_ms - track.newest_ms > SETTLED_AFTER_MS:
+            if track.quiet or track.looked_ms - track.newest_ms > self._settled_after_ms:
                 continue
             if now_ms - max(track.newest_ms, self._board.heard_ms(track.device_id)) < SILENT_AFTER_MS:
                 continue
@@ -363,3 +376,12 @@ class Tracker:
             log.exception("tracker failed", step=step)
             self._crashing = asyncio.ensure_future(self.app.crash(error))
             raise
+
+
+def settled_after_ms(fences: FenceSet, rules: Rules) -> float:
+    """After how long a silence it has no more to say: an absence is over, a stay long enough, the last fix at rest."""
+    longest_s = max(
+        np.nanmax(np.append(column, general))
+        for column, general in ((fences.bridge_s, rules.bridge_s), (fences.min_on_site_s, rules.min_on_site_s))
+    )
+    return 1000.0 * max(float(longest_s), SETTLED_AFTER_CORRELATIONS * rules.correlation_s)
