@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
@@ -16,7 +17,6 @@ from schemas import wire
 from schemas.fence import FenceVersion
 from schemas.times import Instant
 from schemas.visit import Visit
-from stream.stored import oldest_fix_ms, stored_fixes
 
 FIRST_REACH_MS: Final = 24 * 3_600_000
 REACH_FACTOR: Final = 4
@@ -25,7 +25,7 @@ REACH_FACTOR: Final = 4
 SETTLED_MS: Final = int(RANGES["bridge_s"][1] * 1000) + 3_600_000
 """A stay that ended this long before the end of what was read is not changed by anything later."""
 
-_MOST_VISITS: Final = 1_000_000
+_ALL: Final = 2**32 - 1
 _ALWAYS: Final = (-(2**62), 2**62)
 
 _DEVICES: Final = """
@@ -99,9 +99,11 @@ async def compare_days(store: AsyncClient, fences: FenceSet, rules: Rules, days:
     """Every device that has pings in these days, one after the other: memory holds the fixes of one."""
     parameters = {"from_ms": days.from_ms, "to_ms": days.to_ms}
     devices = (await store.query(_DEVICES, parameters=parameters)).result_rows
+    history = ClickHouseHistory(partial(_connected, store))
     for (device_id,) in devices:
-        from_ms, to_ms, stays = await _derived(store, device_id, fences, rules, days)
-        yield compare(device_id, await _logged(store, device_id, from_ms, to_ms), stays, days)
+        from_ms, to_ms, stays = await _derived(history, device_id, fences, rules, days)
+        logged = await history.visits(VisitQuery(_ALL, device_id=device_id, from_ms=from_ms, to_ms=to_ms))
+        yield compare(device_id, logged, stays, days)
 
 
 def compare(device_id: str, logged: Iterable[Visit], stays: Sequence[Stay], days: Days) -> Outcome:
@@ -139,23 +141,19 @@ def _version(columns: Sequence[Any]) -> FenceVersion:
     return wire.from_builtins(FenceVersion, stated)
 
 
-async def _logged(store: AsyncClient, device_id: str, from_ms: int, to_ms: int) -> list[Visit]:
-    async def connected() -> AsyncClient:
-        return store
-
-    query = VisitQuery(_MOST_VISITS, device_id=device_id, from_ms=from_ms, to_ms=to_ms)
-    return await ClickHouseHistory(connected).visits(query)
+async def _connected(store: AsyncClient) -> AsyncClient:
+    return store
 
 
 async def _derived(
-    store: AsyncClient, device_id: str, fences: FenceSet, rules: Rules, days: Days
+    history: ClickHouseHistory, device_id: str, fences: FenceSet, rules: Rules, days: Days
 ) -> tuple[int, int, list[Stay]]:
     """(from, to, the stays of the fixes between), wide enough around the days that more would change none of theirs."""
-    oldest_ms = await oldest_fix_ms(store, device_id)
+    oldest_ms = await history.oldest_fix_ms(device_id) or days.from_ms
     reach_ms = FIRST_REACH_MS
     while True:
         from_ms, to_ms = days.from_ms - reach_ms, min(days.to_ms + reach_ms, days.now_ms + 1)
-        fixes = await stored_fixes(store, device_id, from_ms, to_ms)
+        fixes = await history.fixes(device_id, from_ms, to_ms, _ALL)
         before = fixes.take(fixes.ts_ms < days.from_ms)
         restart = derive_stays(device_id, before, fences, rules, days.from_ms).keep_from if len(before) else 0
         as_of_ms = to_ms - 1

@@ -1,6 +1,9 @@
 """The files that commands are given: read whole, or one clear line about what is wrong with them."""
 
+from collections.abc import Collection
 from pathlib import Path
+
+from rich.console import Console
 
 from geofence.fences import read_collection
 from geofence.rule_book import RuleBook, RulesError, read_rules
@@ -24,6 +27,13 @@ def read_rule_book(path: Path | None) -> RuleBook:
         return read_rules(read_bytes(path))
     except RulesError as error:
         raise CommandError(f"{path}: {error}") from error
+
+
+def warn_of_strangers(rule_book: RuleBook, fence_ids: Collection[str]) -> None:
+    """Tell on stderr which fences have rules but are not there; their ids may be misspelt."""
+    for fence_id in rule_book.strangers(fence_ids):
+        said = f"the rules speak of a fence {fence_id!r} that is not there"
+        Console(stderr=True).print(said, highlight=False, markup=False, soft_wrap=True)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -13,9 +13,11 @@ import typer
 import uvicorn
 
 from api.app import create_app
+from api.explanation import Explainer
 from api.history import ClickHouseHistory
 from api.services import Services
 from infra.errors import CommandError
+from infra.inputs import read_rule_book
 from infra.logs import configure_logging
 from schemas import wire
 from schemas.fence import FenceRecord
@@ -50,12 +52,13 @@ def register(app: typer.Typer) -> None:
 
 async def serve(settings: Settings, listener: socket.socket) -> None:
     """Serve on a bound socket until SIGTERM or SIGINT."""
+    explainer = Explainer(read_rule_book(settings.rules))
     event_log = KafkaLog(settings.kafka)
     keys = Follower(settings.kafka, KEYS, partial(wire.decode, ApiKey))
     fences = Follower(settings.kafka, FENCES, partial(wire.decode, FenceRecord))
     live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState))
     history = ClickHouseHistory(partial(open_store, settings))
-    app = create_app(Services(settings, settings.clock(), event_log, keys, fences, live, history))
+    app = create_app(Services(settings, settings.clock(), event_log, keys, fences, live, history, explainer=explainer))
     server = _Server(
         uvicorn.Config(
             app,

@@ -2,21 +2,26 @@
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
 from rich.table import Table
 
+from api.ports import StoreUnavailable
+from geofence.fences import FenceSet
+from geofence.rule_book import RuleBook
+from infra.backtest import Days, Outcome, Span, compare_days, stored_fences
+from infra.doctor import settings_for
 from infra.errors import CommandError
+from infra.inputs import read_fences, read_rule_book, warn_of_strangers
+from infra.logs import configure_logging
 from schemas import wire
+from schemas.fence import FenceVersion
 from schemas.settings import Settings, load_settings
 from schemas.times import format_instant, parse_instant
-
-if TYPE_CHECKING:
-    from geofence.rule_book import RuleBook
-    from infra.backtest import Days, Outcome, Span
-    from schemas.fence import FenceVersion
+from stream.store import open_store
 
 EPILOG = """Example: onsite backtest --rules rules.toml --from 2026-11-02T00:00:00Z --to 2026-11-09T00:00:00Z
 
@@ -41,10 +46,6 @@ def backtest(
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object a line for each difference")] = False,
 ) -> None:
     """Derive stored days again under other fences or rules, and show what differs from the logged visits."""
-    from infra.backtest import Days  # slow to import: not for --help
-    from infra.inputs import read_fences, read_rule_book
-    from infra.logs import configure_logging
-
     settings = load_settings()
     configure_logging(settings, quiet=True)
     rule_book = read_rule_book(rules or settings.rules)
@@ -53,8 +54,6 @@ def backtest(
     if days.from_ms >= days.to_ms:
         raise CommandError("--from is not before --to")
     if state is not None:
-        from infra.doctor import settings_for
-
         settings = settings_for(state.expanduser().resolve())
     outcomes = asyncio.run(_run(settings, rule_book, drawn, days))
     differences = [difference for outcome in outcomes for difference in outcome.differences]
@@ -71,23 +70,13 @@ def backtest(
 
 
 async def _run(
-    settings: Settings, rule_book: "RuleBook", drawn: "dict[str, FenceVersion] | None", days: "Days"
-) -> "list[Outcome]":
-    from clickhouse_connect.driver.exceptions import ClickHouseError
-
-    from api.ports import StoreUnavailable
-    from geofence.fences import FenceSet
-    from infra.backtest import compare_days, stored_fences
-    from stream.store import open_store
-
+    settings: Settings, rule_book: RuleBook, drawn: dict[str, FenceVersion] | None, days: Days
+) -> list[Outcome]:
     try:
         store = await open_store(settings)
         try:
             known = FenceSet.of(drawn.items()) if drawn is not None else await stored_fences(store)
-            for fence_id in rule_book.strangers(known.fence_ids):
-                Console(stderr=True).print(
-                    f"there are rules for a fence {fence_id!r}, but no such fence", soft_wrap=True
-                )
+            warn_of_strangers(rule_book, known.fence_ids)
             return [
                 outcome async for outcome in compare_days(store, rule_book.applied_to(known), rule_book.rules, days)
             ]
@@ -107,7 +96,7 @@ def _moment(option: str, text: str) -> int:
         raise CommandError(f"{option}: {error}") from error
 
 
-def _edges(before: "Span | None", after: "Span | None") -> tuple[str, str]:
+def _edges(before: Span | None, after: Span | None) -> tuple[str, str]:
     """Arrival and departure in words: what was logged, and below it what would have been where that differs."""
     spans = [span for span in (before, after) if span is not None]
     arrived = dict.fromkeys(format_instant(span.arrived_ms) for span in spans)
@@ -117,7 +106,7 @@ def _edges(before: "Span | None", after: "Span | None") -> tuple[str, str]:
     return "\n→ ".join(arrived), "\n→ ".join(departed)
 
 
-def _summary(outcomes: "list[Outcome]") -> str:
+def _summary(outcomes: list[Outcome]) -> str:
     changes = [difference.change for outcome in outcomes for difference in outcome.differences]
     counts = ", ".join(f"{changes.count(change)} {change}" for change in ("added", "removed", "changed"))
     unchanged = sum(outcome.unchanged for outcome in outcomes)

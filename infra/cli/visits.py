@@ -9,14 +9,15 @@ import msgspec
 import typer
 from rich.console import Console
 
-from geofence.fences import FenceSet, read_collection
+from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.rule_book import RuleBook
 from geofence.visits import Evidence, derive_stays, explain, visit_of
 from infra.errors import CommandError
+from infra.inputs import read_bytes, read_fences, read_rule_book, warn_of_strangers
 from schemas import wire
 from schemas.explanation import ExplainedVisit
-from schemas.fence import FenceError, FenceVersion
+from schemas.fence import FenceVersion
 from schemas.ping import Ping
 from schemas.protocols import BodyError, Rejected, read_file
 from schemas.settings import load_settings
@@ -37,6 +38,9 @@ def register(app: typer.Typer) -> None:
 def visits(
     pings: Annotated[list[str], typer.Argument(help="files of pings: .ndjson, .csv, .gpx; - reads NDJSON from stdin")],
     fences: Annotated[Path, typer.Option("--fences", help="a GeoJSON FeatureCollection")],
+    rules: Annotated[
+        Path | None, typer.Option("--rules", help="TOML file of visit rules; default: that of ONSITE_RULES")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="where to write; default: stdout")] = None,
     with_evidence: Annotated[
         bool,
@@ -50,8 +54,10 @@ def visits(
     ] = None,
 ) -> None:
     """Derive the visits in recorded pings: who was where, from when to when."""
-    versions = _read_fences(fences)
-    fence_set = FenceSet.of(versions.items())
+    versions = read_fences(fences)
+    rule_book = read_rule_book(rules or load_settings().rules)
+    warn_of_strangers(rule_book, versions)
+    fence_set = rule_book.applied_to(FenceSet.of(versions.items()))
     by_device = _by_device(pings)
     moment_ms = _moment(as_of, by_device)
     ended = as_of is None
@@ -59,7 +65,7 @@ def visits(
         line
         for device_id in sorted(by_device)
         for line in _lines(
-            device_id, by_device[device_id], fence_set, moment_ms, ended, versions if with_evidence else None
+            device_id, by_device[device_id], fence_set, rule_book, moment_ms, ended, versions if with_evidence else None
         )
     ]
     if output is None:
@@ -77,34 +83,24 @@ def _lines(
     device_id: str,
     pings: list[Ping],
     fences: FenceSet,
+    rule_book: RuleBook,
     as_of_ms: int,
     ended: bool,
     explained_by: dict[str, FenceVersion] | None,
 ) -> Iterator[bytes]:
     """The visits of one device as lines of NDJSON, with the evidence where ``explained_by`` has the fences by id."""
     fixes = Fixes.of_pings(pings).in_order()
-    rules = RuleBook()
-    stays = derive_stays(device_id, fixes, fences, rules.rules, as_of_ms, ended=ended).stays
+    stays = derive_stays(device_id, fixes, fences, rule_book.rules, as_of_ms, ended=ended).stays
     visits = [visit_of(device_id, stay) for stay in stays if stay.state != "open"]
     if explained_by is None:
         yield from (wire.encode(visit) + b"\n" for visit in visits)
         return
-    evidence = Evidence.read(device_id, fixes, fences, rules.rules, as_of_ms)
+    evidence = Evidence.read(device_id, fixes, fences, rule_book.rules, as_of_ms)
     for visit in visits:
         version = explained_by[visit.fence_id]
-        in_force = rules.in_force(visit.fence_id, version.kind, version.min_on_site_s)
+        in_force = rule_book.in_force(visit.fence_id, version.kind, version.min_on_site_s)
         explained = explain(evidence, visit, version, in_force)
         yield wire.encode(ExplainedVisit(**msgspec.structs.asdict(visit), explain=explained)) + b"\n"
-
-
-def _read_fences(path: Path) -> dict[str, FenceVersion]:
-    """The fences by id."""
-    try:
-        return dict(read_collection(path.read_bytes()))
-    except OSError as error:
-        raise CommandError(f"{path}: cannot be read: {error.strerror}") from error
-    except FenceError as error:
-        raise CommandError(f"{path}: {error}") from error
 
 
 def _by_device(names: list[str]) -> dict[str, list[Ping]]:
@@ -126,11 +122,9 @@ def _by_device(names: list[str]) -> dict[str, list[Ping]]:
 
 
 def _read(name: str) -> Iterator[Ping | Rejected]:
+    data = sys.stdin.buffer.read() if name == "-" else read_bytes(Path(name))
     try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
         yield from read_file("stdin.ndjson" if name == "-" else name, data)
-    except OSError as error:
-        raise CommandError(f"{name}: cannot be read: {error.strerror}") from error
     except BodyError as error:
         raise CommandError(f"{name}: {error}") from error
 

@@ -2,17 +2,30 @@
 
 from typing import Final
 
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from geofence.fixes import Fixes
 from schemas.topics import PINGS, RECORDER_GROUP
-from stream.stored import oldest_fix_ms, stored_fixes
 
 FIRST_REACH_MS: Final = 36 * 3_600_000
 REACH_FACTOR: Final = 8
 """How far before a late fix the first look-up reaches, and how much farther each next one does."""
+
+log = structlog.get_logger()
+
+STORED_FIXES: Final = """
+SELECT toUnixTimestamp64Milli(ts) AS ts_ms, lat_e7, lon_e7, accuracy_dm, speed_cm_s
+FROM pings FINAL
+WHERE device_id = {device_id:String} AND ts >= fromUnixTimestamp64Milli({from_ms:Int64})
+ORDER BY ts, lat_e7, lon_e7
+"""
+
+OLDEST_STORED: Final = """
+SELECT toUnixTimestamp64Milli(ts) FROM pings WHERE device_id = {device_id:String} ORDER BY device_id, ts LIMIT 1
+"""
 
 
 class RecordedPings:
@@ -37,11 +50,13 @@ class RecordedPings:
 
     async def fixes_since(self, device_id: str, from_ms: int) -> Fixes:
         """The stored fixes of a device from a moment of event time on, in order."""
-        return await stored_fixes(self._store, device_id, from_ms)
+        answer = await self._store.query_arrow(STORED_FIXES, parameters={"device_id": device_id, "from_ms": from_ms})
+        return Fixes(*(answer.column(name).to_numpy() for name in Fixes.__dataclass_fields__))
 
     async def oldest_ms(self, device_id: str) -> int:
         """Event time of the oldest stored fix of a device; 0 where there is none."""
-        return await oldest_fix_ms(self._store, device_id)
+        answer = await self._store.query(OLDEST_STORED, parameters={"device_id": device_id})
+        return int(answer.result_rows[0][0]) if answer.result_rows else 0
 
     async def close(self) -> None:
         """Disconnect."""
