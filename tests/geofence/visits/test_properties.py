@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geofence import tracks
 from geofence.fences import FenceSet
 from geofence.fixes import UNSTATED, Fixes
 from geofence.geodesy import metres_per_degree, wrap_degrees
@@ -17,7 +18,7 @@ from geofence.visits import Stay, derive_stays
 from schemas.fence import FenceVersion
 from stream.tracker.segments import pack, unpack
 from tests.geofence.test_tracks import FENCES, day, log_of, log_of_everything
-from tests.geofence.visits.days import LAT, LON, X_M, Y_M, days, square
+from tests.geofence.visits.days import LAT, LON, X_M, Y_M, Day, days, square
 from tests.geofence.visits.scenarios import RULES, Outing, logged
 from tests.geofence.visits.test_oracle import harder_days
 
@@ -58,6 +59,33 @@ def check_live_equals_batch_while_a_backlog_drains(seed: int, cut: float, size: 
 @settings(max_examples=30, deadline=None)
 def test_live_equals_batch_while_a_backlog_drains(seed, cut, size):
     check_live_equals_batch_while_a_backlog_drains(seed, cut, size)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_live_equals_batch_when_memory_holds_only_what_it_must(seed, monkeypatch):
+    monkeypatch.setattr(tracks, "RECENT_FIXES", 1)
+    monkeypatch.setattr(tracks, "RECENT_MS", 0)
+    for cut in (0.0, 0.3, 0.7):
+        check_live_equals_batch_while_a_backlog_drains(seed, cut, 20)
+
+
+def check_copies_that_differ_come_in_any_order(day: Day, seed: int) -> None:
+    """Every fix comes twice, the second time with another accuracy and a speed."""
+    fences, fixes, _ = day
+    rng = np.random.default_rng(seed)
+    other = rng.choice(np.array([20, 90, 400, UNSTATED], np.uint16), len(fixes))
+    fast = rng.choice(np.array([0, 100, 900, UNSTATED], np.uint16), len(fixes))
+    both = Fixes.concat([fixes, dataclasses.replace(fixes, accuracy_dm=other, speed_cm_s=fast)])
+    shuffled = both.take(rng.permutation(len(both))).in_order()
+    as_of_ms = int(fixes.ts_ms[-1])
+    first, second = (derive_stays("d", some, fences, RULES, as_of_ms) for some in (both.in_order(), shuffled))
+    assert first == second
+
+
+@settings(deadline=None, max_examples=60)
+@given(days(), seeds)
+def test_of_copies_that_differ_the_one_that_counts_is_not_the_first_to_come(day, seed):
+    check_copies_that_differ_come_in_any_order(day, seed)
 
 
 @settings(deadline=None, max_examples=40)
