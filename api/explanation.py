@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from api.measured_fences import MeasuredFences
+from api.nearby_fences import NearbyFences
 from api.ports import History, VisitQuery
 from api.problems import Problem
 from geofence.fences import FenceSet
@@ -37,7 +37,7 @@ class Explainer:
 
     def __init__(self, rules: RuleBook) -> None:
         self._rules = rules
-        self._fences = MeasuredFences(rules)
+        self._nearby = NearbyFences(rules)
         self._turn = asyncio.Lock()
 
     async def explain(
@@ -50,29 +50,36 @@ class Explainer:
         version = _version_of(visit, fences)
         standing = await history.visits(_in_its_place(visit)) if visit.state == "retracted" else []
         async with self._turn:
-            fence_set = await asyncio.to_thread(self._fences.of, dict(fences))
-            again = await self._recompute(visit, history, fence_set, now_ms)
-            return await asyncio.to_thread(self._explained, visit, version, standing, again, fence_set)
+            again, near = await self._recompute(visit, history, dict(fences), now_ms)
+            return await asyncio.to_thread(self._explained, visit, version, standing, again, near)
 
-    async def _recompute(self, visit: Visit, history: History, fences: FenceSet, now_ms: int) -> Recomputation:
-        """Derive a visit again from ever more of the stored fixes around it, until no others could matter."""
+    async def _recompute(
+        self, visit: Visit, history: History, fences: Mapping[str, FenceRecord], now_ms: int
+    ) -> tuple[Recomputation, FenceSet]:
+        """Derive a visit again from ever more of the stored fixes around it, until no others could matter.
+
+        Also gives the fences near these fixes.
+        """
         oldest_ms = await history.oldest_fix_ms(visit.device_id)
         end_ms = end_ms_of(visit)
         reach_ms = FIRST_REACH_MS
         while True:
             from_ms = visit.arrived_earliest_ms - reach_ms
             to_ms = now_ms if end_ms is None else min(now_ms, end_ms + reach_ms)
+            from_start = oldest_ms is None or from_ms <= oldest_ms
             to_end = to_ms == now_ms
             fixes = await history.fixes(visit.device_id, from_ms, LATEST_MS if to_end else to_ms, MOST_FIXES + 1)
             if len(fixes) > MOST_FIXES:
                 raise Problem(409, "too_many_fixes", f"there are more than {MOST_FIXES} fixes around this visit")
-            derive = partial(recompute, visit, fixes, fences, self._rules.rules, to_ms)
-            from_start = oldest_ms is None or from_ms <= oldest_ms
+            near = await asyncio.to_thread(self._nearby.of, fixes, visit.fence_id, fences)
+            if visit.fence_id not in near.fence_ids:
+                raise _unknown_version(visit)
+            derive = partial(recompute, visit, fixes, near, self._rules.rules, to_ms)
             again = await asyncio.to_thread(derive, from_start=from_start, to_end=to_end)
             if again is None and len(fixes) > ENOUGH_FIXES:
                 again = await asyncio.to_thread(derive, from_start=True, to_end=True)
             if again is not None:
-                return again
+                return again, near
             reach_ms *= REACH_FACTOR
 
     def _explained(
@@ -92,9 +99,12 @@ def _version_of(visit: Visit, fences: Mapping[str, FenceRecord]) -> FenceVersion
     for version in [] if record is None else record.versions:
         if version.version == visit.fence_version:
             return version
-    raise Problem(
-        404, "unknown_fence", f"version {visit.fence_version} of the fence {visit.fence_id!r} is not known any more"
-    )
+    raise _unknown_version(visit)
+
+
+def _unknown_version(visit: Visit) -> Problem:
+    detail = f"version {visit.fence_version} of the fence {visit.fence_id!r} is not known any more"
+    return Problem(404, "unknown_fence", detail)
 
 
 def _in_its_place(visit: Visit) -> VisitQuery:

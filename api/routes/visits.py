@@ -1,5 +1,6 @@
 """Visits: who was where, from when to when, and how each record came about."""
 
+import asyncio
 from typing import Annotated
 
 import msgspec
@@ -84,7 +85,8 @@ async def explain_visit(services: Reach, visit_id: str) -> JSONAnswer:
         raise unavailable("the fences are still being read")
     visit = (await _revisions(services, visit_id))[-1]
     now_ms = services.clock.now_ms()
-    return JSONAnswer(await services.explainer.explain(visit, services.history, services.fences.records, now_ms))
+    explained = await services.explainer.explain(visit, services.history, services.fences.records, now_ms)
+    return await asyncio.to_thread(JSONAnswer, explained)
 
 
 async def _revisions(services: Services, visit_id: str) -> list[Visit]:
