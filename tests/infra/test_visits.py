@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from infra.cli import visits
 from infra.errors import CommandError
+from schemas.settings import load_settings
 from schemas.times import parse_instant
 from schemas.visit import Visit
 from schemas.wire import decode
@@ -31,6 +32,13 @@ def run():
         return result
 
     return invoke
+
+
+@pytest.fixture(autouse=True)
+def settings_read_anew():
+    load_settings.cache_clear()
+    yield
+    load_settings.cache_clear()
 
 
 @pytest.fixture
@@ -77,6 +85,23 @@ def test_what_is_wrong_is_said_in_one_line(run, fences, tmp_path):
         run("--fences", fences, tmp_path / "nowhere.ndjson")
     with pytest.raises(CommandError, match="--as-of"):
         run("--fences", fences, "--as-of", "yesterday", "-", input_text=lines()[0])
+
+
+def test_rules_of_a_file_hold_and_the_evidence_says_so(run, fences, tmp_path, monkeypatch):
+    rules = tmp_path / "rules.toml"
+    rules.write_text("[kind.site]\nmin_on_site_s = 90\n[fence.shed]\nbridge_s = 5\n")
+    result = run("--fences", fences, "--explain", "--rules", rules, "-", input_text="\n".join(lines()))
+    (visit,) = [json.loads(line) for line in result.stdout.splitlines()]
+    assert visit["explain"]["thresholds"]["min_on_site_s"] == {"value": 90.0, "from": "[kind.site]"}
+    assert "a fence 'shed' that is not there" in result.stderr
+    rules.write_text("[fence.site]\nmin_on_site_s = 7200\n")
+    assert run("--fences", fences, "--rules", rules, "-", input_text="\n".join(lines())).stdout == ""
+    monkeypatch.setenv("ONSITE_RULES", str(rules))
+    load_settings.cache_clear()
+    assert run("--fences", fences, "-", input_text="\n".join(lines())).stdout == ""
+    rules.write_text("[fence.site]\nbridges_s = 7200\n")
+    with pytest.raises(CommandError, match=r"rules\.toml: \[fence\.site\]: .*did you mean bridge_s"):
+        run("--fences", fences, "-", input_text=lines()[0])
 
 
 @needs_data

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -19,7 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
-from geofence.rules import Rules
+from geofence.rule_book import RuleBook
 from geofence.visits import derive_stays
 from infra.embedded.broker import Broker
 from infra.embedded.store import Store
@@ -47,16 +48,19 @@ SITES = {
     )
     for number in range(3)
 }
+LONG_ENOUGH_S = {"site-1": 500.0}
 
 
 @pytest.fixture(scope="module")
 def settings(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """A broker of its own: what other tests leave in the topics would be tracked too."""
+    """A broker of its own: what other tests leave in the topics would be tracked too. And rules of its own."""
     broker = Broker(tmp_path_factory.mktemp("broker"))
+    rules = tmp_path_factory.mktemp("rules") / "rules.toml"
+    rules.write_text("".join(f"[fence.{fence_id}]\nmin_on_site_s = {s}\n" for fence_id, s in LONG_ENOUGH_S.items()))
     broker.start()
     try:
         broker.wait_ready()
-        settings = Settings(kafka=broker.address, clickhouse=store.url)
+        settings = Settings(kafka=broker.address, clickhouse=store.url, rules=rules)
         asyncio.run(create_topics(settings))
         yield settings
     finally:
@@ -87,11 +91,12 @@ def facts(visit: Visit) -> tuple:
 
 
 def expected_log(settings: Settings) -> set[tuple]:
-    fences = FenceSet.of(list(SITES.items()))
+    rules = RuleBook(by_fence={fence_id: {"min_on_site_s": s} for fence_id, s in LONG_ENOUGH_S.items()})
+    fences = rules.applied_to(FenceSet.of(list(SITES.items())))
     expected = set()
     for device_id in DEVICES:
         fixes = Fixes.of_pings(working_day(device_id)).in_order()
-        for stay in derive_stays(device_id, fixes, fences, Rules(), settings.clock().now_ms()).stays:
+        for stay in derive_stays(device_id, fixes, fences, rules.rules, settings.clock().now_ms()).stays:
             expected.add((device_id, *facts(stay)))
     return expected
 
@@ -212,7 +217,9 @@ def test_a_tracker_killed_in_the_middle_leaves_the_log_that_all_pings_say(settin
             return {(visit.device_id, *facts(visit)) for visit in visits if visit.state != "retracted"}
 
         until(lambda: log() == expected_log(settings), "the log of all pings", second, tmp_path)
-        assert len(log()) == 3 * len(DEVICES)
+        told_at = Counter(fence_id for _, fence_id, *_ in log())
+        assert told_at["site-0"] == told_at["site-2"] == len(DEVICES)
+        assert 0 < told_at["site-1"] < len(DEVICES), "stays too short by the rules of their fence"
     assert second.returncode == 0
     told = asyncio.run(published(settings))
     contents: dict[tuple[str, int], set[Visit]] = {}

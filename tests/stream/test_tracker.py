@@ -1,0 +1,51 @@
+"""The tracker without its broker: what it makes of the rules it is given."""
+
+import pytest
+from typer.testing import CliRunner
+
+from geofence.fences import FenceSet
+from geofence.rule_book import RuleBook
+from geofence.rules import Rules
+from geofence.tracks import Track, advance, look
+from infra.cli import build
+from infra.errors import CommandError
+from schemas.settings import load_settings
+from stream.tracker.app import settled_after_ms
+from tests.geofence.visits.days import drive, fixes_of, square, stay_at
+
+FENCES = FenceSet.of([("yard", square(0, 0, 60)), ("zone", square(0, 0, 900, kind="zone"))])
+
+
+@pytest.mark.parametrize(
+    "book",
+    [
+        RuleBook(),
+        RuleBook({"min_on_site_s": 5_000.0}),
+        RuleBook({}, {"zone": {"bridge_s": 9_000.0}}),
+        RuleBook({}, {}, {"yard": {"min_on_site_s": 20_000.0}}),
+        RuleBook({"correlation_s": 600.0}),
+    ],
+)
+@pytest.mark.parametrize("leaves", [False, True])
+def test_once_silence_has_settled_looking_again_tells_nothing_new(book, leaves):
+    fences = book.applied_to(FENCES)
+    rows = [*drive(0, 200, 10, (-2000, 40), (-12, 0)), *stay_at(220, 700, 30, 0, 0)]
+    track = Track("van")
+    advance(track, fixes_of(rows + drive(710, 790, 40, (300, 0), (700, 0)) * leaves), fences, book.rules)
+    settled_ms = track.newest_ms + settled_after_ms(fences, book.rules)
+    look(track, fences, book.rules, int(settled_ms) + 1)
+    assert look(track, fences, book.rules, int(settled_ms) + 30 * 86_400_000) == []
+
+
+def test_default_rules_settle_within_half_an_hour():
+    assert settled_after_ms(FENCES, Rules()) <= 30 * 60_000
+
+
+def test_rules_with_a_mistake_stop_a_tracker_before_it_joins(tmp_path, monkeypatch):
+    rules = tmp_path / "rules.toml"
+    rules.write_text("[kind.zone]\nmin_on_site_s = -1\n")
+    monkeypatch.setenv("ONSITE_RULES", str(rules))
+    load_settings.cache_clear()
+    with pytest.raises(CommandError, match=r"rules\.toml: \[kind\.zone\]: min_on_site_s = -1 is not"):
+        CliRunner().invoke(build(("tracker",)), ["tracker"], catch_exceptions=False)
+    load_settings.cache_clear()
