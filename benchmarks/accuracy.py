@@ -70,7 +70,7 @@ def run(quick: bool) -> dict[str, Any]:
             cases = list(compare(labelled.truth, log, labelled.end_ms))
             judged[name][engine] = judgement(labelled, cases)
             if engine == "onsite" and drawing:
-                worst_cases.draw(PLOTS / name, labelled, log, cases, count=2 if quick else 8)
+                worst_cases.draw(PLOTS / name, labelled, log, cases, count=1 if quick else 8)
     return outcome_of(judged) | {"tables": [visits_table(judged), errors_table(judged)]}
 
 

@@ -18,7 +18,9 @@ from simulator.truth import Span
 AROUND_MS: Final = 600_000
 SEEN_M: Final = 200.0
 FAR_M: Final = 400.0
-GRID: Final = 200
+GRID: Final = 120
+OUTLINE_M: Final = 40.0
+"""How far from a fence its distance is asked for, to draw its outline: several steps of the grid."""
 TRUTH_COLOURS: Final = {"visit": "tab:green", "pass": "tab:gray", "disputed": "tab:olive"}
 
 Floats = npt.NDArray[np.float64]
@@ -94,8 +96,9 @@ def _draw(
     away_m = distances_m(trace, row, fixes.lat, fixes.lon)
     minutes = (fixes.ts_ms - from_ms) / 60_000.0
 
-    figure = Figure(figsize=(15, 6), layout="constrained")
+    figure = Figure(figsize=(15, 6))
     place, times = figure.subplots(1, 2, width_ratios=(1, 1.6))
+    figure.subplots_adjust(left=0.05, right=0.99, wspace=0.18)
     metric = np.array(metres_per_degree(float(trace.fences.packed.center[row, 1])))
     at_m = (np.column_stack([fixes.lon, fixes.lat]) - trace.fences.packed.center[row]) * metric
     side_m = SEEN_M + float(trace.fences.width_m[row])
@@ -148,9 +151,9 @@ def _outline(place: Any, trace: Trace, row: int, side_m: float, metric: Floats) 
     steps_m = np.linspace(-side_m, side_m, GRID)
     x_m, y_m = np.meshgrid(steps_m, steps_m)
     lon, lat = (np.stack([x_m.ravel(), y_m.ravel()]) / metric[:, None]) + trace.fences.packed.center[row][:, None]
-    found = near(trace.fences.packed, lat, lon, FAR_M)
+    found = near(trace.fences.packed, lat, lon, OUTLINE_M)
     for each in np.unique(found.row):
-        away_m = np.full(GRID * GRID, FAR_M)
+        away_m = np.full(GRID * GRID, OUTLINE_M)
         here = found.row == each
         away_m[found.point[here]] = found.distance_m[here]
         if away_m.min() < 0.0:
