@@ -17,7 +17,7 @@ from geofence.tracks import Track, advance
 from geofence.visits import Stay, derive_stays
 from geofence.visits.chain import FORGETTING, LEAST_SWITCH_S
 from geofence.visits.evidence import MISTAKE, REACH_M
-from tests.geofence.visits.days import days, drive, fixes_of, square, stay_at
+from tests.geofence.visits.days import drive, fixes_of, square, stay_at
 
 VISITS_PAGE = Path(__file__).parents[2] / "docs" / "visits.md"
 KINDS = ("site", "depot", "zone", "corridor")
@@ -216,19 +216,31 @@ def test_the_version_of_then_says_whose_rules_hold():
     assert len(stays_of(fixes, fences, "[kind.site]\nbridge_s = 1500")) == 1
 
 
-@given(days(), st.integers(1, 40), st.sampled_from(["bridge_s = 1200", "bridge_s = 3000\nbridge_m = 250"]))
-@settings(max_examples=12, deadline=None)
-def test_long_bridges_live_are_long_bridges_in_batch(day, size, rule):
-    """An absence longer than the margin of the edges must not let go of the stay before it."""
-    book = read_rules(f"[kind.site]\n{rule}".encode())
-    fences, track = book.applied_to(day.fences), Track("d")
-    for first in range(0, len(day.fixes), size):
-        advance(track, day.fixes.take(slice(first, first + size)), fences, book.rules)
-    live = {
-        (v.fence_id, v.state, v.arrived_ms, v.departed_ms) for v in track.published.values() if v.state != "retracted"
-    }
-    whole = derive_stays("d", day.fixes, fences, book.rules, int(day.fixes.ts_ms[-1])).stays
-    assert live == {(stay.fence_id, stay.state, stay.arrived_ms, stay.departed_ms) for stay in whole}
+@pytest.mark.parametrize("size", [1, 7, 60])
+def test_who_may_still_come_back_is_not_forgotten(size):
+    """Far away for an hour, which ends the stay, then beside the fence for longer, and in again: one stay."""
+    fixes = fixes_of(
+        [
+            *drive(0, 200, 10, (-2000, 40), (-12, 0)),
+            *stay_at(220, 2000, 20, 0, 0),
+            *drive(2010, 2210, 10, (10, 0), (2000, 0)),
+            *stay_at(2220, 5800, 10, 2000, 0),
+            *drive(5810, 5990, 10, (2000, 0), (230, 0)),
+            *stay_at(6000, 12_000, 5, 230, 0),
+            *drive(12_010, 12_100, 10, (230, 0), (10, 0)),
+            *stay_at(12_110, 14_000, 20, 0, 0, seed=1),
+        ]
+    )
+    book = read_rules(b"[kind.site]\nbridge_s = 14400\nbridge_m = 250")
+    fences, track, closed = book.applied_to(YARD), Track("d"), 0
+    for first in range(0, len(fixes), size):
+        told = advance(track, fixes.take(slice(first, first + size)), fences, book.rules)
+        closed += sum(visit.state == "closed" for visit in told)
+    live = [(v.state, v.arrived_ms, v.departed_ms) for v in track.published.values() if v.state != "retracted"]
+    (whole,) = derive_stays("d", fixes, fences, book.rules, int(fixes.ts_ms[-1])).stays
+    assert closed > 0
+    assert live == [(whole.state, whole.arrived_ms, whole.departed_ms)]
+    assert whole.departed_ms is None
 
 
 # What is written about them
