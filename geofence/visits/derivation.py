@@ -55,13 +55,6 @@ def derive_stays(
     return Derivation(stays, keep_from)
 
 
-def min_on_site_of(fence: int, version: int, fences: FenceSet, rules: Rules) -> float:
-    """How long a stay at a version of a fence must be to be a visit, seconds."""
-    rows = np.flatnonzero((fences.fence_of_row == fence) & (fences.version == version))
-    stated_s = float(fences.min_on_site_s[rows[0]])
-    return rules.min_on_site_s if math.isnan(stated_s) else stated_s
-
-
 @nb.njit(cache=True, nogil=True)
 def _derive(situation, rules, as_of_ms, ended):  # type: ignore[no-untyped-def]
     """The spells (``spells.SPELL``), told, and the restart point as an index of a fix."""
