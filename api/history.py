@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+import numpy as np
 import structlog
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -83,7 +84,8 @@ class ClickHouseHistory:
         """As in the port."""
         parameters = {"device_id": device_id, "from_ms": from_ms, "to_ms": to_ms, "limit": limit}
         columns = await self._ask(lambda client: client.query_arrow(_FIXES, parameters=parameters))
-        return Fixes(*(columns.column(name).to_numpy() for name in Fixes.__dataclass_fields__))
+        # Copied: what is compiled ahead is for arrays that can be written to, and Arrow's cannot.
+        return Fixes(*(np.array(columns.column(name)) for name in Fixes.__dataclass_fields__))
 
     async def oldest_fix_ms(self, device_id: str) -> int | None:
         """As in the port."""
