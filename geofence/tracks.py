@@ -264,3 +264,4 @@ def _forget_quiet(track: Track) -> None:
     if track.late is None and surplus > RECENT_FIXES:
         _drop(track, surplus)
         track.kept_from_ms = int(track.fixes.ts_ms[0])
+        track.restart_ms = None

@@ -21,8 +21,8 @@ MARGIN_MS = 420_000
 Place = tuple[str, ...]
 """The fences that hold in a cell, sorted."""
 
-Cell = tuple[Place, float, float, float]
-"""A cell within reach of a fix: place, signed distance (m), width (m), area (m²) of its smallest fence."""
+Cell = tuple[Place, float, float, float, float]
+"""A cell within reach of a fix: place, signed distance (m), width (m), area (m²) of its smallest fence, pace."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class Evidence:
             fixes,
             [fix.ts_ms / 1000.0 for fix in fixes],
             errors,
-            [speed_mps(fixes, errors, i) for i in count],
+            speeds_mps(fixes, errors),
             [weight(*gaps_s(fixes, i, as_of_ms)) for i in count],
             [weight(*(min(gap, 60.0) for gap in gaps_s(fixes, i, as_of_ms))) for i in count],
         )
@@ -180,6 +180,17 @@ def error_m(fix: Fix) -> float:
     if fix.accuracy_m is None:
         return 15.0
     return min(30.0, math.hypot(max(fix.accuracy_m / 1.5, 4.0), 5.0))
+
+
+def speeds_mps(fixes: Sequence[Fix], errors: Sequence[float]) -> list[float]:
+    """Step 3 for all fixes; around a silence without way, which had moving fixes on both sides, they are slowed."""
+    speeds = [speed_mps(fixes, errors, i) for i in range(len(fixes))]
+    for i in range(1, len(fixes)):
+        gap_s = (fixes[i].ts_ms - fixes[i - 1].ts_ms) / 1000.0
+        through = step_m(fixes[i - 1], fixes[i]) / gap_s if gap_s > 300.0 else math.inf
+        if through < WALK_MPS < min(speeds[i - 1], speeds[i]):
+            speeds[i - 1] = speeds[i] = through
+    return speeds
 
 
 def speed_mps(fixes: Sequence[Fix], errors: Sequence[float], i: int) -> float:
@@ -221,6 +232,16 @@ def weight(before_s: float, after_s: float) -> float:
     return 1.0 - math.exp(-(before_s + after_s) / 2.0 / 90.0)
 
 
+def pace(min_on_site_s: float) -> float:
+    """By how much time scales shrink where visits are short."""
+    return min(1.0, max(0.05, min_on_site_s / 120.0))
+
+
+def at_pace(usual: float, pace: float) -> float:
+    """The weight with that pace's correlation time."""
+    return usual if pace == 1.0 else 1.0 - (1.0 - usual) ** (1.0 / pace)
+
+
 # 5. to 7. Evidence for the cells
 
 
@@ -239,61 +260,86 @@ def site_prior(area_m2: float) -> float:
 
 
 def emissions(
-    cells: list[tuple[float, float, float]], error_m: float, speed_mps: float, weight: float
-) -> tuple[int, list[int], int]:
-    """Steps 5 to 7 for one fix; ``cells`` are (distance, width, prior). Outside, each cell, any other cell."""
-    masses = [mass(d, w, error_m) if d <= REACH_M else 0.0 for d, w, _ in cells]
+    cells: list[tuple[float, float, float, float]], error_m: float, speed_mps: float, weight: float
+) -> tuple[int, list[int], Callable[[float], int]]:
+    """Steps 5 to 7 for one fix; ``cells`` are (distance, width, prior, pace).
+
+    The scores of being outside, in each cell, and in any other cell of a pace.
+    """
+    masses = [mass(d, w, error_m) if d <= REACH_M else 0.0 for d, w, *_ in cells]
     total = sum(masses)
     out = max(0.0, 1.0 - total)
     if total > 1.0:
         masses = [m / total for m in masses]
     still = min(1.0, max(0.0, (DRIVE_MPS - speed_mps) / (DRIVE_MPS - WALK_MPS)))
-    drawn = [m * rho**still for m, (_, _, rho) in zip(masses, cells, strict=True)]
+    drawn = [m * rho**still for m, (_, _, rho, _) in zip(masses, cells, strict=True)]
     norm = out + sum(drawn)
 
-    def score(p: float) -> int:
-        return math.floor(weight * math.log(p + 0.01) * NAT + 0.5)
+    def nats(value: float) -> int:
+        return math.floor(value * NAT + 0.5)
 
-    return score(out / norm), [score(m / norm) for m in drawn], score(0.0)
+    outside = nats(weight * math.log(out / norm + 0.01))
+
+    def score(p: float, pace: float) -> int:
+        if pace == 1.0:
+            return nats(weight * math.log(p + 0.01))
+        return outside + nats(at_pace(weight, pace) * math.log((p + 0.01) / (out / norm + 0.01)))
+
+    each = [score(m / norm, pace) for m, (*_, pace) in zip(drawn, cells, strict=True)]
+    return outside, each, lambda pace: score(0.0, pace)
 
 
 # 8. The chain
 
 
-def transition(gap_s: float, came: int, goes: int, allied: list[list[bool]]) -> int:
-    """Step 8; states are 0 = outside, c + 1 = cell c."""
+def transition(gap_s: float, came: int, goes: int, allied: list[list[bool]], paces: Sequence[float] = ()) -> int:
+    """Step 8; states are 0 = outside, c + 1 = cell c, of ``paces[c]`` (1 where none are given).
+
+    A cell is left at its own pace; one is entered from outside at its own, too.
+    """
+    pace = paces[(came or goes) - 1] if paces and (came or goes) else 1.0
     if came == goes:
-        return math.floor(math.log(1.0 - (1.0 - math.exp(-gap_s / 900.0)) / 2.0) * NAT + 0.5)
-    switch = math.floor(math.log((1.0 - math.exp(-max(gap_s, 60.0) / 900.0)) / 2.0) * NAT + 0.5)
+        return math.floor(math.log(1.0 - (1.0 - math.exp(-gap_s / (900.0 * pace))) / 2.0) * NAT + 0.5)
+    switch = math.floor(math.log((1.0 - math.exp(-max(gap_s, 60.0 * pace) / (900.0 * pace))) / 2.0) * NAT + 0.5)
     if came and goes and not allied[came - 1][goes - 1]:
         return switch - 2 * NAT
     return switch
 
 
-def path_score(path: tuple[int, ...], ts_ms: list[int], scores: list[list[int]], allied: list[list[bool]]) -> int:
+def path_score(
+    path: tuple[int, ...],
+    ts_ms: list[int],
+    scores: list[list[int]],
+    allied: list[list[bool]],
+    paces: Sequence[float] = (),
+) -> int:
     """What a whole path of states is worth; ``scores[i][state]`` are the emissions."""
     total = 0 if path[0] == 0 else -NAT
     for i, state in enumerate(path):
         if i:
-            total += transition((ts_ms[i] - ts_ms[i - 1]) / 1000.0, path[i - 1], state, allied)
+            total += transition((ts_ms[i] - ts_ms[i - 1]) / 1000.0, path[i - 1], state, allied, paces)
         total += scores[i][state]
     return total
 
 
-def best_score(ts_ms: list[int], scores: list[list[int]], allied: list[list[bool]]) -> int:
+def best_score(
+    ts_ms: list[int], scores: list[list[int]], allied: list[list[bool]], paces: Sequence[float] = ()
+) -> int:
     """The best of all paths, tried one by one."""
     states = range(len(allied) + 1)
-    return max(path_score(path, ts_ms, scores, allied) for path in product(states, repeat=len(ts_ms)))
+    return max(path_score(path, ts_ms, scores, allied, paces) for path in product(states, repeat=len(ts_ms)))
 
 
-def best_path(ts_ms: list[int], scores: list[list[int]], allied: list[list[bool]]) -> list[int]:
+def best_path(
+    ts_ms: list[int], scores: list[list[int]], allied: list[list[bool]], paces: Sequence[float] = ()
+) -> list[int]:
     """The best of all paths, by Viterbi over all fixes; ties go to staying, to outside, to the first cell."""
     states = range(len(allied) + 1)
     best = [scores[0][state] - (NAT if state else 0) for state in states]
     came_from: list[list[int]] = []
     for i in range(1, len(ts_ms)):
         gap_s = (ts_ms[i] - ts_ms[i - 1]) / 1000.0
-        step = [[transition(gap_s, came, goes, allied) for came in states] for goes in states]
+        step = [[transition(gap_s, came, goes, allied, paces) for came in states] for goes in states]
         came_from.append([max(states, key=lambda came, g=g: (best[came] + step[g][came], came == g)) for g in states])
         best = [best[came_from[-1][g]] + step[g][came_from[-1][g]] + scores[i][g] for g in states]
     path = [best.index(max(best))]
@@ -304,15 +350,16 @@ def best_path(ts_ms: list[int], scores: list[list[int]], allied: list[list[bool]
 
 def likeliest(day: Evidence, cells: list[list[Cell]]) -> list[Place]:
     """Steps 5 to 8: the place at each fix, () = outside."""
-    places = sorted({place for near in cells for place, *_ in near})
+    paces = {place: pace for near in cells for place, *_, pace in near}
+    places = sorted(paces)
     scores = []
     for i, near in enumerate(cells):
-        priced = [(distance_m, width_m, site_prior(area_m2)) for _, distance_m, width_m, area_m2 in near]
+        priced = [(distance_m, width_m, site_prior(area_m2), pace) for _, distance_m, width_m, area_m2, pace in near]
         out, each, other = emissions(priced, day.error_m[i], day.speed_mps[i], day.weight[i])
         here = {place: score for (place, *_), score in zip(near, each, strict=True)}
-        scores.append([out, *(here.get(place, other) for place in places)])
+        scores.append([out, *(here[place] if place in here else other(paces[place]) for place in places)])
     allied = [[not set(a).isdisjoint(b) for b in places] for a in places]
-    path = best_path([fix.ts_ms for fix in day.fixes], scores, allied)
+    path = best_path([fix.ts_ms for fix in day.fixes], scores, allied, [paces[place] for place in places])
     return [places[state - 1] if state else () for state in path]
 
 
@@ -429,9 +476,9 @@ def edge(
         inward = range(first, i) if i > first else ()
         outward = range(i + 1, first + 1)
         if any(j > 0 and t[j] - t[j - 1] > 120.0 for j in inward):
-            worth[i] -= 2.0
+            worth[i] -= 4.0
         if any(t[j] - t[j - 1] > 120.0 for j in outward):
-            worth[i] -= 2.0
+            worth[i] -= 4.0
     best = max(reversed(points), key=lambda i: worth[i])
     crossed_s = crossing_s(day, away_m, width_m, best, causal)
     earliest = latest = crossed_s
@@ -456,6 +503,7 @@ def edge_ms(
     high = min(after, bisect_right(ts_ms, ts_ms[last] + MARGIN_MS) + 1, bisect_left(ts_ms, fence.to_ms))
     base_ms = ts_ms[first]
     part, near_m = day.part(low, high).since(base_ms), away_m[low:high]
+    part = replace(part, edge_weight=[at_pace(usual, pace(fence.min_on_site_s)) for usual in part.edge_weight])
     begin, end = first - low, last - low
     if not arrival:
         part, near_m = part.backwards(), near_m[::-1]
@@ -484,7 +532,7 @@ def tell(
     last_ms = day.fixes[last].ts_ms
     expired = fence.to_ms <= as_of_ms
     gone = after < n or as_of_ms - last_ms > 300_000 or drove_off(day, away_m, last + 1, n)
-    touched = any(away_m[i] <= day.error_m[i] for i in range(first, last + 1))
+    touched = any(away_m[i] <= 2.0 * day.error_m[i] for i in range(first, last + 1))
     if not touched:
         return None
     if not (expired or (gone and last < n - 1)):
@@ -499,13 +547,35 @@ def tell(
         departed, earliest, latest = edge_ms(fence, day, away_m, span, arrival=False)
         departed = max(departed, arrived)
         earliest, latest = min(earliest, departed), max(latest, departed)
-    if departed - arrived < fence.min_on_site_s * 1000.0:
+    lasted_s = (departed - arrived) / 1000.0
+    if lasted_s < fence.min_on_site_s or (lasted_s < 120.0 and not stopped(day, first, last)):
         return None
     if arrived_latest > earliest:
         arrived_latest = max(arrived, min(arrived_latest, (arrived + departed) // 2))
         earliest = min(departed, max(earliest, arrived_latest))
     arrival = (arrived, min(arrived, arrived_earliest), arrived_latest)
     return Told(fence.fence_id, first, last, "closed", reason, *arrival, departed, earliest, latest)
+
+
+def stopped(day: Evidence, first: int, last: int) -> bool:
+    """Whether the device came to a stand, or was silent for long enough to have done so."""
+    if any(day.ts_s[i] - day.ts_s[i - 1] > 45.0 for i in range(max(1, first), min(last + 2, len(day.ts_s)))):
+        return True
+    return any(
+        day.speed_mps[i] <= 2.0 and (moved_mps(day, i, -1) <= 2.0 or moved_mps(day, i, 1) <= 2.0)
+        for i in range(first, last + 1)
+    )
+
+
+def moved_mps(day: Evidence, i: int, side: int) -> float:
+    """The speed that the way to the first fix at least 5 s away proves, or to the last there is on that side."""
+    others = range(i + 1, len(day.ts_s)) if side > 0 else range(i - 1, -1, -1)
+    if not others:
+        return 0.0
+    j = next((j for j in others if abs(day.ts_s[j] - day.ts_s[i]) >= 5.0), others[-1])
+    gap_s = abs(day.ts_s[j] - day.ts_s[i])
+    errors_m = (day.error_m[i] + day.error_m[j]) * math.sqrt(1.0 - math.exp(-gap_s / 90.0))
+    return (step_m(day.fixes[i], day.fixes[j]) - errors_m) / gap_s
 
 
 def _arrival(

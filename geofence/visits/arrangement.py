@@ -105,8 +105,11 @@ class Arrangement:
         """The cells of the overlapping rows that hold near each of some fixes."""
         for row in np.unique(found.row[held & ~self.known[found.row]]).tolist():
             self.known[row] = True
-            self._parts[row] = parts = self._sample(row)
-            self.shared[row] = any(len(members) > 1 for members, _ in parts)
+            self._parts[row] = self._sample(row)
+            # Samples of a large fence may step over a small one within it, never the other way round.
+            for members, _ in self._parts[row]:
+                if len(members) > 1:
+                    self.shared[list(members)] = True
         group, first, count = _groups(found.point, found.row, held & self.shared[found.row], fixes)
         if not len(first):
             return self.no_overlaps

@@ -10,14 +10,14 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from geofence.visits.evidence import site_prior
+from geofence.visits.evidence import pace_of, site_prior
 
 
 class Cells(NamedTuple):
     """The cells within reach of each of n fixes.
 
     Fix ``i`` has the entries ``begins[i]`` to ``begins[i + 1]`` (int64[n + 1]) of ``cell`` int32, ``distance_m``,
-    ``width_m`` and ``prior`` float64. Cell c is where the fences ``place_fence[place_begins[c]:place_begins[c + 1]]``
+    ``width_m``, ``prior`` and ``pace`` float64. Cell c is where the fences ``place_fence[place_begins[c]:place_begins[c + 1]]``
     (indices into ``FenceSet.fence_ids``) hold, and no others; cells are numbered in the order of their fences' ids.
     """
 
@@ -26,17 +26,18 @@ class Cells(NamedTuple):
     distance_m: npt.NDArray[np.float64]
     width_m: npt.NDArray[np.float64]
     prior: npt.NDArray[np.float64]
+    pace: npt.NDArray[np.float64]
     place_begins: npt.NDArray[np.int64]
     place_fence: npt.NDArray[np.int32]
 
 
 @nb.njit(cache=True, nogil=True)
-def cells_near(used, begins, row, distance_m, held, ground, overlaps, prior_weight):  # type: ignore[no-untyped-def]
+def cells_near(used, begins, row, distance_m, held, ground, overlaps, rules):  # type: ignore[no-untyped-def]
     """The ``Cells`` of the ``used`` of some fixes.
 
     The i-th of them is within reach of ``row[begins[i]:begins[i + 1]]``; only those that are ``held`` count. ``ground``
-    is the fence set, ``overlaps`` the cells that its rows share near these fixes; ``prior_weight`` is that of rows
-    without one of their own.
+    is the fence set, ``overlaps`` the cells that its rows share near these fixes; ``rules`` hold for rows without ones
+    of their own.
     """
     n = len(begins) - 1
     fences = len(ground.rank)
@@ -50,6 +51,7 @@ def cells_near(used, begins, row, distance_m, held, ground, overlaps, prior_weig
     away_m = np.empty(size)
     width_m = np.empty(size)
     prior = np.empty(size)
+    pace = np.empty(size)
     cell_begins = np.empty(n + 1, np.int64)
     together = np.empty(32, np.int64)
     k = 0
@@ -69,7 +71,8 @@ def cells_near(used, begins, row, distance_m, held, ground, overlaps, prior_weig
             place[k] = ground.fence_of_row[row[j]]
             away_m[k] = distance_m[j]
             width_m[k] = ground.width_m[row[j]]
-            prior[k] = _prior(ground, row[j], prior_weight)
+            prior[k] = _prior(ground, row[j], rules)
+            pace[k] = pace_at(ground, row[j], rules)
             k += 1
         if group < 0:
             continue
@@ -78,11 +81,13 @@ def cells_near(used, begins, row, distance_m, held, ground, overlaps, prior_weig
             away_m[k] = -np.inf
             width_m[k] = np.inf
             prior[k] = 0.0
+            pace[k] = 1.0
             for t in range(overlaps.member_begins[c], overlaps.cut_begins[c]):
                 j = together[overlaps.term[t]]
                 away_m[k] = max(away_m[k], distance_m[j])
                 width_m[k] = min(width_m[k], ground.width_m[row[j]])
-                prior[k] = max(prior[k], _prior(ground, row[j], prior_weight))
+                prior[k] = max(prior[k], _prior(ground, row[j], rules))
+                pace[k] = min(pace[k], pace_at(ground, row[j], rules))
             for t in range(overlaps.cut_begins[c], overlaps.member_begins[c + 1]):
                 away_m[k] = max(away_m[k], -distance_m[together[overlaps.term[t]]])
             k += 1
@@ -95,15 +100,22 @@ def cells_near(used, begins, row, distance_m, held, ground, overlaps, prior_weig
     cell = np.empty(k, np.int32)
     for i in range(k):
         cell[i] = cell_of[np.searchsorted(distinct, place[i])]
-    _sort_each(cell_begins, cell, away_m, width_m, prior)
+    _sort_each(cell_begins, cell, away_m, width_m, prior, pace)
     place_begins, place_fence = _fences_of(distinct[order], overlaps, fences)
-    return Cells(cell_begins, cell, away_m[:k], width_m[:k], prior[:k], place_begins, place_fence)
+    return Cells(cell_begins, cell, away_m[:k], width_m[:k], prior[:k], pace[:k], place_begins, place_fence)
 
 
 @nb.njit(cache=True, nogil=True)
-def _prior(ground, row, prior_weight):  # type: ignore[no-untyped-def]
+def _prior(ground, row, rules):  # type: ignore[no-untyped-def]
     own = ground.prior_weight[row]
-    return site_prior(ground.area_m2[row], prior_weight if np.isnan(own) else own)
+    return site_prior(ground.area_m2[row], rules.prior_weight if np.isnan(own) else own)
+
+
+@nb.njit(cache=True, nogil=True)
+def pace_at(ground, row, rules):  # type: ignore[no-untyped-def]
+    """The pace of a row (``evidence.pace_of``)."""
+    own_s = ground.min_on_site_s[row]
+    return pace_of(rules.min_on_site_s if np.isnan(own_s) else own_s)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -184,7 +196,7 @@ def _in_order_of_ids(numbers, rank, overlaps, fences):  # type: ignore[no-untype
 
 
 @nb.njit(cache=True, nogil=True)
-def _sort_each(begins, cell, distance_m, width_m, prior):  # type: ignore[no-untyped-def]
+def _sort_each(begins, cell, distance_m, width_m, prior, pace):  # type: ignore[no-untyped-def]
     """Sort the entries of each fix by cell, keeping the order of equal ones; they are few."""
     for i in range(len(begins) - 1):
         for j in range(begins[i] + 1, begins[i + 1]):
@@ -194,6 +206,7 @@ def _sort_each(begins, cell, distance_m, width_m, prior):  # type: ignore[no-unt
                 distance_m[k], distance_m[k - 1] = distance_m[k - 1], distance_m[k]
                 width_m[k], width_m[k - 1] = width_m[k - 1], width_m[k]
                 prior[k], prior[k - 1] = prior[k - 1], prior[k]
+                pace[k], pace[k - 1] = pace[k - 1], pace[k]
                 k -= 1
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import numba as nb
 import numpy as np
 
-from geofence.visits.evidence import score
+from geofence.visits.evidence import MISTAKE, SCORE_SCALE, at_pace, score
 
 LEAST_SWITCH_S: Final = 60.0
 """Switches are priced as over a minute at least, so that a fix a second does not make them dearer."""
@@ -66,49 +66,58 @@ def segments(begins, weight):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def best_path(ts_ms, begins, cell, outside, inside, elsewhere, first, end, allied, stay_scale_s, label):  # type: ignore[no-untyped-def]
+def best_path(ts_ms, begins, cell, pace, weight, outside, inside, elsewhere, first, end, allied, stay_scale_s, label):  # type: ignore[no-untyped-def]
     """Viterbi over the fixes ``first`` to ``end``; writes the cell (from 1; 0 is outside) into ``label`` where inside.
 
-    ``cell[k]`` numbers the cells from 0, ``allied[a, b]`` tells whether two cells share a fence. Returns the best score
-    that ends in each state at each fix, int64[end - first, cells + 1].
+    ``cell[k]`` numbers the cells from 0, ``allied[a, b]`` tells whether two cells share a fence. A cell is entered and
+    left at its ``pace[k]`` at the last fix near it (before there is one, at the first). Returns the best score that ends in each state at each fix,
+    int64[end - first, cells + 1].
     """
     cells = len(allied)
     back = np.zeros((end - first, cells + 1), np.int32)
     scores = np.empty((end - first, cells + 1), np.int64)
     apart = score(CHANGE_PLACE)
-    least_switch = score(math.log((1.0 - math.exp(-LEAST_SWITCH_S / stay_scale_s)) / 2.0))
     alone = np.sum(allied, axis=1) == 1
+    own_pace = np.ones(cells + 1)
+    for k in range(begins[end] - 1, begins[first] - 1, -1):
+        own_pace[cell[k] + 1] = pace[k]
+    leave = np.empty(cells + 1, np.int64)
+    remain = np.empty(cells + 1, np.int64)
     for i in range(first, end):
         now = scores[i - first]
+        for k in range(begins[i], begins[i + 1]):
+            own_pace[cell[k] + 1] = pace[k]
         if i == first:
             now[0] = 0
             now[1:] = score(START_INSIDE)
         else:
             old = scores[i - first - 1]
             gap_s = (ts_ms[i] - ts_ms[i - 1]) / 1000.0
-            changed = (1.0 - math.exp(-gap_s / stay_scale_s)) / 2.0
-            stay = score(math.log(1.0 - changed))
-            switch = score(math.log(changed)) if gap_s > LEAST_SWITCH_S else least_switch
+            for c in range(cells + 1):
+                if c > 0 and own_pace[c] == 1.0:
+                    remain[c], leave[c] = remain[0], leave[0]
+                else:
+                    remain[c], leave[c] = _prices(gap_s, stay_scale_s, own_pace[c])
             lead = 1
             for c in range(2, cells + 1):
-                if old[c] > old[lead]:
+                if old[c] + leave[c] > old[lead] + leave[lead]:
                     lead = c
-            now[0] = old[0] + stay
-            if old[lead] + switch > now[0]:
-                now[0] = old[lead] + switch
+            now[0] = old[0] + remain[0]
+            if old[lead] + leave[lead] > now[0]:
+                now[0] = old[lead] + leave[lead]
                 back[i - first, 0] = lead
             for c in range(1, cells + 1):
-                best = old[c] + stay
+                best = old[c] + remain[c]
                 came = c
-                if old[0] + switch > best:
-                    best = old[0] + switch
+                if old[0] + leave[c] > best:
+                    best = old[0] + leave[c]
                     came = 0
                 # Of the cells that share no fence with this one only the leading one can be the best to come from.
                 first_other, end_other = (lead, lead + 1) if alone[c - 1] else (1, cells + 1)
                 for other in range(first_other, end_other):
                     if other == c or not (other == lead or allied[other - 1, c - 1]):
                         continue
-                    value = old[other] + switch
+                    value = old[other] + leave[other]
                     if not allied[other - 1, c - 1]:
                         value += apart
                     if value > best:
@@ -118,12 +127,30 @@ def best_path(ts_ms, begins, cell, outside, inside, elsewhere, first, end, allie
                 back[i - first, c] = came
         now[0] += outside[i]
         for c in range(1, cells + 1):
-            now[c] += elsewhere[i]
+            now[c] += _elsewhere(i, own_pace[c], weight, outside, elsewhere)
         for k in range(begins[i], begins[i + 1]):
-            now[cell[k] + 1] += inside[k] - elsewhere[i]
+            now[cell[k] + 1] += inside[k] - _elsewhere(i, pace[k], weight, outside, elsewhere)
     state = np.argmax(scores[end - 1 - first])
     for i in range(end - 1, first - 1, -1):
         if state > 0:
             label[i] = state
         state = back[i - first, state]
     return scores
+
+
+@nb.njit(cache=True, nogil=True)
+def _prices(gap_s: float, stay_scale_s: float, pace: float) -> tuple[int, int]:
+    """The scores of remaining and of switching over a gap."""
+    scale_s = stay_scale_s * pace
+    changed = (1.0 - math.exp(-gap_s / scale_s)) / 2.0
+    dear = (1.0 - math.exp(-max(gap_s, LEAST_SWITCH_S * pace) / scale_s)) / 2.0
+    return score(math.log(1.0 - changed)), score(math.log(dear))
+
+
+@nb.njit(cache=True, nogil=True)
+def _elsewhere(i, pace, weight, outside, elsewhere):  # type: ignore[no-untyped-def]
+    """The score of fix ``i`` for a cell that it is not near."""
+    if pace == 1.0 or weight[i] == 0.0:
+        return elsewhere[i]
+    against = math.log(MISTAKE) - outside[i] / SCORE_SCALE / weight[i]
+    return outside[i] + score(at_pace(weight[i], pace) * against)

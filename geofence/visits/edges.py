@@ -9,7 +9,7 @@ from typing import Final
 import numba as nb
 import numpy as np
 
-from geofence.visits.evidence import REACH_M, TAIL, TAIL_SPREAD, normal_cdf, step_m
+from geofence.visits.evidence import LONG_SILENCE_S, REACH_M, TAIL, TAIL_SPREAD, normal_cdf, step_m
 
 SEARCH_S: Final = 300.0
 """How far out of a stay, and into it, its edge is looked for."""
@@ -20,8 +20,7 @@ CLIPPED_FROM_ERRORS: Final = 4.5
 
 SHORT_GAP_S: Final = 45.0
 SILENCE_S: Final = 120.0
-SILENCE_NATS: Final = 2.0
-LONG_SILENCE_S: Final = 300.0
+SILENCE_NATS: Final = 4.0
 OBSERVED_S: Final = 120.0
 LEAST_TRAVEL_MPS: Final = 1.0
 MOST_TRAVEL_MPS: Final = 15.0

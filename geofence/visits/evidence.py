@@ -24,8 +24,14 @@ ACCURACY_SIGMAS: Final = 1.5
 LEAST_RADIUS_M: Final = 4.0
 BIAS_M: Final = 5.0
 PROVEN_WITHIN_S: Final = 45.0
+LONG_SILENCE_S: Final = 300.0
 PRIOR_AREA_M2: Final = 100_000.0
 PRIOR_MAX: Final = 300.0
+
+LEISURELY_S: Final = 120.0
+"""Shorter stays are a matter of other time scales, and of a halt: in less a vehicle may just pass."""
+
+SLOWEST_PACE: Final = 0.05
 
 
 @nb.njit(cache=True, nogil=True)
@@ -54,7 +60,7 @@ def step_m(lat, lon, i, j):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def measure(ts_ms, lat, lon, accuracy_dm, speed_cm_s, as_of_ms, unstated_m, max_error_m, correlation_s):  # type: ignore[no-untyped-def]
+def measure(ts_ms, lat, lon, accuracy_dm, speed_cm_s, as_of_ms, unstated_m, max_error_m, correlation_s, walk_mps):  # type: ignore[no-untyped-def]
     """Per used fix: error (m), speed (m/s), weight 0..1, and the weight with gaps cut at a minute (for edges).
 
     The weight grows with the silence around a fix: errors are correlated, so sixty fixes in a minute are not sixty
@@ -90,7 +96,37 @@ def measure(ts_ms, lat, lon, accuracy_dm, speed_cm_s, as_of_ms, unstated_m, max_
         edge_weight[i] = weight[i]
         if before_s > 60.0 or after_s > 60.0:
             edge_weight[i] = 1.0 - math.exp(-(min(before_s, 60.0) + min(after_s, 60.0)) / 2.0 / correlation_s)
+    _rest_in_silences(ts_ms, lat, lon, speed_mps, walk_mps)
     return error_m, speed_mps, weight, edge_weight
+
+
+@nb.njit(cache=True, nogil=True)
+def _rest_in_silences(ts_ms, lat, lon, speed_mps, walk_mps):  # type: ignore[no-untyped-def]
+    """Slow the moving fixes around a long silence in which the device hardly got on: it stood between them.
+
+    Where one of the two is slow itself, it rested there.
+    """
+    for i in range(len(ts_ms) - 1):
+        gap_s = (ts_ms[i + 1] - ts_ms[i]) / 1000.0
+        if gap_s > LONG_SILENCE_S and speed_mps[i] > walk_mps and speed_mps[i + 1] > walk_mps:
+            through_mps = step_m(lat, lon, i, i + 1) / gap_s
+            if through_mps < walk_mps:
+                speed_mps[i] = speed_mps[i + 1] = through_mps
+
+
+@nb.njit(cache=True, nogil=True)
+def pace_of(min_on_site_s: float) -> float:
+    """By how much the time scales shrink at a fence whose visits are short: 1 from two minutes on.
+
+    Where ten seconds make a visit, a chain that thinks in quarters of an hour would see none.
+    """
+    return min(1.0, max(SLOWEST_PACE, min_on_site_s / LEISURELY_S))
+
+
+@nb.njit(cache=True, nogil=True)
+def at_pace(weight: float, pace: float) -> float:
+    """The weight of a fix where errors count as correlated over ``pace`` times the usual time."""
+    return weight if pace == 1.0 else 1.0 - (1.0 - weight) ** (1.0 / pace)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -100,11 +136,13 @@ def score(nats: float) -> int:
 
 
 @nb.njit(cache=True, nogil=True)
-def weigh(begins, distance_m, width_m, prior, error_m, speed_mps, weight, walk_mps, drive_mps):  # type: ignore[no-untyped-def]
+def weigh(begins, distance_m, width_m, prior, pace, error_m, speed_mps, weight, walk_mps, drive_mps):  # type: ignore[no-untyped-def]
     """Scores of each fix for being outside, in each cell within reach, and in any other cell.
 
     Fix ``i`` has the cells ``begins[i]`` to ``begins[i + 1]``. Cells compete: their masses sum to 1 at most. A place
-    with a large ``prior`` draws a device that is slow. Returns int64 ``outside[n]``, ``inside[k]``, ``elsewhere[n]``.
+    with a large ``prior`` draws a device that is slow; one of a quick ``pace`` takes fixes soon after each other for
+    more witnesses, in what they say for it against outside. Returns int64 ``outside[n]``, ``inside[k]``,
+    ``elsewhere[n]``.
     """
     n = len(error_m)
     outside = np.empty(n, np.int64)
@@ -131,6 +169,10 @@ def weigh(begins, distance_m, width_m, prior, error_m, speed_mps, weight, walk_m
         for k in range(begins[i], begins[i + 1]):
             inside[k] = score(weight[i] * math.log(masses[k] / norm + MISTAKE))
         outside[i] = score(weight[i] * math.log(out / norm + MISTAKE))
+        for k in range(begins[i], begins[i + 1]):
+            if pace[k] < 1.0:
+                against = math.log((masses[k] / norm + MISTAKE) / (out / norm + MISTAKE))
+                inside[k] = outside[i] + score(at_pace(weight[i], pace[k]) * against)
     return outside, inside, elsewhere
 
 

@@ -149,16 +149,18 @@ def path_of(situation, rules, as_of_ms):  # type: ignore[no-untyped-def]
         rules.unstated_error_m,
         rules.max_error_m,
         rules.correlation_s,
+        rules.walk_mps,
     )
     near_begins, kept = _near_used(verdict, situation.point, n)
     near_row, near_m, held = situation.row[kept], situation.distance_m[kept], situation.held[kept]
     overlaps = situation.overlaps
-    cells = cells_near(used, near_begins, near_row, near_m, held, situation.ground, overlaps, rules.prior_weight)
+    cells = cells_near(used, near_begins, near_row, near_m, held, situation.ground, overlaps, rules)
     outside, inside, elsewhere = weigh(
         cells.begins,
         cells.distance_m,
         cells.width_m,
         cells.prior,
+        cells.pace,
         error_m,
         speed_mps,
         weight,
@@ -175,6 +177,8 @@ def path_of(situation, rules, as_of_ms):  # type: ignore[no-untyped-def]
             ts_ms,
             cells.begins,
             cells.cell,
+            cells.pace,
+            weight,
             outside,
             inside,
             elsewhere,

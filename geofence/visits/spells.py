@@ -1,13 +1,14 @@
 """Spells: stretches of the path at one fence, and when and how each of them is told."""
 
+import math
 from typing import Final
 
 import numba as nb
 import numpy as np
 
-from geofence.visits.cells import holds
+from geofence.visits.cells import holds, pace_at
 from geofence.visits.edges import OBSERVED_S, SEARCH_S, edge
-from geofence.visits.evidence import SCORE_SCALE
+from geofence.visits.evidence import LEISURELY_S, PROVEN_WITHIN_S, SCORE_SCALE, at_pace, step_m
 from geofence.visits.path import distance_to_row, distances_to
 
 OPEN_NATS: Final = 1.0
@@ -17,11 +18,17 @@ CONFIRM_NATS: Final = 2.0
 SLOW_MPS: Final = 2.0
 """A stay is told once one of its fixes was slower than this."""
 
+BASELINE_S: Final = 5.0
+"""A second's way proves no speed: it is measured over this long at least."""
+
 TRUSTED_S: Final = 60.0
 """At the end of all data, a stay of this long whose last fix is slow is believed to have gone on."""
 
 MARGIN_MS: Final = int((SEARCH_S + OBSERVED_S) * 1000)
 """Fixes further than this from a stay change nothing about its edges."""
+
+TOUCH_ERRORS: Final = 2.0
+"""A fix of the stay must lie inside the fence, or no further out than so many times its error."""
 
 UNTOLD: Final = 0
 OPEN: Final = 1
@@ -188,7 +195,9 @@ def _edge_of(path, ground, spell, before, after, rules, arrival):  # type: ignor
     t_s = (ts_ms[low:high] - base_ms) / 1000.0
     lat, lon = path.lat[low:high], path.lon[low:high]
     distance_m = distances_to(path, ground.fence_of_row, spell.fence, low, high)
-    error_m, speed_mps, weight = path.error_m[low:high], path.speed_mps[low:high], path.edge_weight[low:high]
+    error_m, speed_mps = path.error_m[low:high], path.speed_mps[low:high]
+    pace = pace_at(ground, _last_row(ground, spell.period), rules)
+    weight = np.array([at_pace(usual, pace) for usual in path.edge_weight[low:high]])
     first, last = spell.first - low, spell.last - low
     if not arrival:
         t_s, lat, lon, distance_m = -t_s[::-1], lat[::-1].copy(), lon[::-1].copy(), distance_m[::-1].copy()
@@ -238,7 +247,9 @@ def tell(path, ground, spell, before, after, rules, as_of_ms, ended):  # type: i
     spell.state = UNTOLD
     if closed:
         _tell_departure(path, ground, spell, before, after, rules, expired)
-        if spell.departed_ms - arrived_ms >= min_on_site_s * 1000.0 and touched:
+        lasted_s = (spell.departed_ms - arrived_ms) / 1000.0
+        visited = lasted_s >= LEISURELY_S or _stopped(path, spell, rules)
+        if lasted_s >= min_on_site_s and touched and visited:
             spell.state = CLOSED
     elif touched:
         on_site_ms = last_ms - arrived_ms
@@ -255,6 +266,37 @@ def tell(path, ground, spell, before, after, rules, as_of_ms, ended):  # type: i
         spell.arrived_latest_ms = max(arrived_ms, min(spell.arrived_latest_ms, max(last_ms, arrived_ms)))
     if spell.state != UNTOLD:
         spell.lead_nats = _lead_nats(path, spell)
+
+
+@nb.njit(cache=True, nogil=True)
+def _stopped(path, spell, rules):  # type: ignore[no-untyped-def]
+    """Whether the device came to a stand in a spell, or was silent for long enough to have done so."""
+    first, end = spell.first, spell.last + 1
+    if np.max(np.diff(path.ts_ms[max(0, first - 1) : end + 1])) > PROVEN_WITHIN_S * 1000.0:
+        return True
+    for i in range(first, end):
+        if path.speed_mps[i] > SLOW_MPS:
+            continue
+        after_mps = _moved_mps(path, i, 1, rules.correlation_s)
+        if min(after_mps, _moved_mps(path, i, -1, rules.correlation_s)) <= SLOW_MPS:
+            return True
+    return False
+
+
+@nb.njit(cache=True, nogil=True)
+def _moved_mps(path, i, side, correlation_s):  # type: ignore[no-untyped-def]
+    """The speed that the way from fix ``i`` to one some seconds before (``side`` -1) or after it (1) proves; 0 at the end.
+
+    Errors of fixes close in time resemble each other, so little of a short way is put down to them.
+    """
+    j = i + side
+    while 0 <= j + side < len(path.ts_ms) and abs(path.ts_ms[j] - path.ts_ms[i]) < BASELINE_S * 1000.0:
+        j += side
+    if not 0 <= j < len(path.ts_ms):
+        return 0.0
+    gap_s = abs(path.ts_ms[j] - path.ts_ms[i]) / 1000.0
+    error_m = (path.error_m[i] + path.error_m[j]) * math.sqrt(1.0 - math.exp(-gap_s / correlation_s))
+    return (step_m(path.lat, path.lon, i, j) - error_m) / gap_s
 
 
 @nb.njit(cache=True, nogil=True)
@@ -321,7 +363,7 @@ def _touched(path, ground, spell):  # type: ignore[no-untyped-def]
     """Whether a fix of a spell lies inside the fence, or no further out than its error."""
     end = spell.last + 1
     distance_m = distances_to(path, ground.fence_of_row, spell.fence, spell.first, end)
-    return np.any(distance_m <= path.error_m[spell.first : end])
+    return np.any(distance_m <= TOUCH_ERRORS * path.error_m[spell.first : end])
 
 
 @nb.njit(cache=True, nogil=True)

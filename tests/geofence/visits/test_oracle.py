@@ -58,6 +58,7 @@ class Town:
                 max([held[row] for row in members] + [-held[row] for row in cut]),
                 min(float(self.fences.width_m[row]) for row in members),
                 min(float(self.fences.area_m2[row]) for row in members),
+                naive.pace(min(self._min_on_site_s(row) for row in members)),
             )
             for members, cut in cells
         ]
@@ -77,9 +78,14 @@ class Town:
                 float(self.fences.width_m[row]),
                 int(self.fences.valid_from_ms[row]),
                 int(self.fences.valid_to_ms[row]),
+                self._min_on_site_s(row),
             )
             for row in range(len(self.fences))
         ]
+
+    def _min_on_site_s(self, row: int) -> float:
+        stated_s = float(self.fences.min_on_site_s[row])
+        return 120.0 if np.isnan(stated_s) else stated_s
 
     def _fence_id(self, row: int) -> str:
         return self.fences.fence_ids[self.fences.fence_of_row[row]]
@@ -135,6 +141,8 @@ def harder_days(draw: st.DrawFn) -> HarderDay:
         validity = {"valid_from_ms": from_ms, "valid_to_ms": to_ms + 1}
         x, y = rng.uniform(-1500, 1500, 2).tolist()
         fences = FenceSet.of([("brief", square(x, y, 80, **validity)), ("lasting", square(x + 30, y, 60))])
+    min_on_site_s = np.where(rng.random(len(fences)) < 0.3, rng.choice([5.0, 10.0, 60.0, 300.0]), np.nan)
+    fences = dataclasses.replace(fences, min_on_site_s=min_on_site_s)
     silence_ms = draw(st.sampled_from([0, 0, 45_000, 400_000, 90_000_000]))
     return HarderDay(fences, harder, int(harder.ts_ms[-1]) + silence_ms, f"<{day.name}, made harder by {seed}>")
 
