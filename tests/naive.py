@@ -322,9 +322,7 @@ def path_score(
     return total
 
 
-def best_score(
-    ts_ms: list[int], scores: list[list[int]], allied: list[list[bool]], paces: Sequence[float] = ()
-) -> int:
+def best_score(ts_ms: list[int], scores: list[list[int]], allied: list[list[bool]], paces: Sequence[float] = ()) -> int:
     """The best of all paths, tried one by one."""
     states = range(len(allied) + 1)
     return max(path_score(path, ts_ms, scores, allied, paces) for path in product(states, repeat=len(ts_ms)))

@@ -107,9 +107,9 @@ class Arrangement:
             self.known[row] = True
             self._parts[row] = self._sample(row)
             # Samples of a large fence may step over a small one within it, never the other way round.
-            for members, _ in self._parts[row]:
-                if len(members) > 1:
-                    self.shared[list(members)] = True
+            for together, _ in self._parts[row]:
+                if len(together) > 1:
+                    self.shared[list(together)] = True
         group, first, count = _groups(found.point, found.row, held & self.shared[found.row], fixes)
         if not len(first):
             return self.no_overlaps

@@ -66,12 +66,14 @@ def segments(begins, weight):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def best_path(ts_ms, begins, cell, pace, weight, outside, inside, elsewhere, first, end, allied, stay_scale_s, label):  # type: ignore[no-untyped-def]
+def best_path(  # type: ignore[no-untyped-def]
+    ts_ms, begins, cell, pace, weight, outside, inside, elsewhere, first, end, allied, stay_scale_s, label
+):
     """Viterbi over the fixes ``first`` to ``end``; writes the cell (from 1; 0 is outside) into ``label`` where inside.
 
     ``cell[k]`` numbers the cells from 0, ``allied[a, b]`` tells whether two cells share a fence. A cell is entered and
-    left at its ``pace[k]`` at the last fix near it (before there is one, at the first). Returns the best score that ends in each state at each fix,
-    int64[end - first, cells + 1].
+    left at its ``pace[k]`` at the last fix near it (before there is one, at the first). Returns the best score that
+    ends in each state at each fix, int64[end - first, cells + 1].
     """
     cells = len(allied)
     back = np.zeros((end - first, cells + 1), np.int32)

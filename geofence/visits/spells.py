@@ -285,7 +285,7 @@ def _stopped(path, spell, rules):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _moved_mps(path, i, side, correlation_s):  # type: ignore[no-untyped-def]
-    """The speed that the way from fix ``i`` to one some seconds before (``side`` -1) or after it (1) proves; 0 at the end.
+    """The speed that the way from fix ``i`` to one seconds before (``side`` -1) or after it (1) proves; 0 at the end.
 
     Errors of fixes close in time resemble each other, so little of a short way is put down to them.
     """
