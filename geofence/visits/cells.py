@@ -18,8 +18,8 @@ class Cells(NamedTuple):
 
     Fix ``i`` has the entries ``begins[i]`` to ``begins[i + 1]`` (int64[n + 1]) of ``cell`` int32, ``distance_m``,
     ``width_m``, ``prior`` and ``pace`` float64. Cell c is where the fences
-    ``place_fence[place_begins[c]:place_begins[c + 1]]`` (indices into ``FenceSet.fence_ids``) hold, and no others; cells
-    are numbered in the order of their fences' ids.
+    ``place_fence[place_begins[c]:place_begins[c + 1]]`` (indices into ``FenceSet.fence_ids``) hold, and no others;
+    cells are numbered in the order of their fences' ids.
     """
 
     begins: npt.NDArray[np.int64]
