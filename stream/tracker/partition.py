@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 
@@ -15,6 +16,11 @@ from schemas.fence import FenceVersion
 from schemas.ping import Ping
 from schemas.visit import Visit
 from stream.tracker.segments import SEGMENTS_PER_PARTITION, pack, segment_of, unpack
+
+
+_CENTRE: Final = {"type": "Point", "coordinates": [9.0, 47.0]}
+_CORNERS: Final = ((8.999, 46.999), (9.001, 46.999), (9.001, 47.001), (8.999, 47.001), (8.999, 46.999))
+_SQUARE: Final = {"type": "Polygon", "coordinates": [[list(corner) for corner in _CORNERS]]}
 
 
 class PartitionTracks:
@@ -103,8 +109,8 @@ def _by_device(pings: list[Ping], fences: FenceSet) -> Iterator[tuple[str, Fixes
 
 
 def warm_up(rules: Rules) -> None:
-    """Drive an invented device to an invented fence, so that every compiled function is ready before real pings."""
-    fences = FenceSet.of([("warm-up", FenceVersion(1, {"type": "Point", "coordinates": [9.0, 47.0]}, radius_m=50.0))])
+    """Drive an invented device to invented fences, so that every compiled function is ready before real pings."""
+    fences = FenceSet.of([("circle", FenceVersion(1, _CENTRE, radius_m=50.0)), ("square", FenceVersion(1, _SQUARE))])
     tracks = PartitionTracks()
     for minute in range(30):
         away = max(0, 10 - minute, minute - 20)

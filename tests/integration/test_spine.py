@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -126,34 +128,57 @@ def wait_until_settled(system: System) -> None:
     until(quiet, lambda: f"visits are still being revised: {published}")
 
 
-@pytest.mark.parametrize("day", DAYS)
-def test_a_recorded_day_becomes_the_same_visits_live_and_in_batch_in_any_order(system: System, day: str) -> None:
-    pings_name, fences_name, lines, distinct = DAYS[day]
-    pings, fences = DATA / day / pings_name, DATA / day / fences_name
-    devices = {ping.device_id for ping in read_file(pings.name, pings.read_bytes()) if isinstance(ping, Ping)}
+def import_fences(system: System, fences: Path) -> None:
     with system.client() as client:
         headers = {"Content-Type": "application/geo+json"}
         answer = client.post("/v1/fences/import", content=fences.read_bytes(), headers=headers).raise_for_status()
         assert answer.json()["rejected"] == []
 
-    def stored() -> tuple[int, int]:
-        named = ", ".join(f"'{device}'" for device in sorted(devices))
-        counted = f"SELECT count() FROM pings FINAL WHERE device_id IN ({named})"
-        identities = "SELECT uniqExact(device_id, ts, lat_e7, lon_e7) FROM pings"
-        return int(system.sql(counted)), int(system.sql(f"{identities} WHERE device_id IN ({named})"))
 
-    expected = batch_log(pings, fences)
-    assert expected
+def stored(system: System, devices: set[str]) -> tuple[int, int]:
+    """Pings of some devices as a query with FINAL counts them, and distinct identities among all rows."""
+    named = ", ".join(f"'{device}'" for device in sorted(devices))
+    counted = f"SELECT count() FROM pings FINAL WHERE device_id IN ({named})"
+    identities = f"SELECT uniqExact(device_id, ts, lat_e7, lon_e7) FROM pings WHERE device_id IN ({named})"
+    return int(system.sql(counted)), int(system.sql(identities))
 
-    assert replay(system, pings)["accepted"] == lines
+
+@dataclass(frozen=True)
+class RecordedDay:
+    pings: Path
+    fences: Path
+    lines: int
+    distinct: int
+
+    @cached_property
+    def devices(self) -> set[str]:
+        read = read_file(self.pings.name, self.pings.read_bytes())
+        return {ping.device_id for ping in read if isinstance(ping, Ping)}
+
+
+def test_recorded_days_become_the_same_visits_live_and_in_batch_in_any_order(system: System) -> None:
+    days = {
+        name: RecordedDay(DATA / name / pings, DATA / name / fences, lines, distinct)
+        for name, (pings, fences, lines, distinct) in DAYS.items()
+    }
+    expected = {name: batch_log(day.pings, day.fences) for name, day in days.items()}
+    assert all(expected.values())
+    for day in days.values():
+        import_fences(system, day.fences)
+
+    for day in days.values():
+        assert replay(system, day.pings)["accepted"] == day.lines
     wait_until_settled(system)
-    assert stored() == (distinct, distinct)
-    assert live_log(system, devices) == expected
+    for name, day in days.items():
+        assert stored(system, day.devices) == (day.distinct, day.distinct)
+        assert live_log(system, day.devices) == expected[name]
 
-    assert replay(system, pings, "--shuffle", "7", "--duplicate", "0.1")["accepted"] >= lines
+    for day in days.values():
+        assert replay(system, day.pings, "--shuffle", "7", "--duplicate", "0.1")["accepted"] >= day.lines
     wait_until_settled(system)
-    assert stored() == (distinct, distinct)
-    assert live_log(system, devices) == expected
+    for name, day in days.items():
+        assert stored(system, day.devices) == (day.distinct, day.distinct)
+        assert live_log(system, day.devices) == expected[name]
 
 
 def test_the_stays_at_the_library_are_among_the_visits(system: System) -> None:

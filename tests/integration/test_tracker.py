@@ -38,7 +38,7 @@ from stream.kafka import KafkaLog
 
 pytestmark = pytest.mark.integration
 
-DEADLINE_S = 120.0
+DEADLINE_S = 240.0
 START_MS = 1_772_434_800_000
 METRES = 1 / 111_195
 DEVICES = [f"killed-{number}" for number in range(20)]
