@@ -17,7 +17,6 @@ from schemas.ping import Ping
 from schemas.visit import Visit
 from stream.tracker.segments import SEGMENTS_PER_PARTITION, pack, segment_of, unpack
 
-
 _CENTRE: Final = {"type": "Point", "coordinates": [9.0, 47.0]}
 _CORNERS: Final = ((8.999, 46.999), (9.001, 46.999), (9.001, 47.001), (8.999, 47.001), (8.999, 46.999))
 _SQUARE: Final = {"type": "Polygon", "coordinates": [[list(corner) for corner in _CORNERS]]}
