@@ -3,14 +3,15 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Self, cast
 
 import numpy as np
 import numpy.typing as npt
+import shapely
 from shapely.geometry import mapping, shape
-from shapely.ops import transform
 
-from benchmarks.accuracy_sets import DATA, LabelledSet, Trace, fence_set
+from benchmarks.accuracy_sets import DATA, LabelledSet, Trace, fence_set, phones_los_altos
 from geofence.fences import read_collection
 from geofence.geodesy import metres_per_degree
 from geofence.rule_book import RuleBook
@@ -35,8 +36,9 @@ class Scene:
     taps_ms: tuple[int, ...]
 
     @classmethod
-    def at_library(cls, phones: LabelledSet, device_id: str, tighter_m: float = 0.0) -> Self:
-        """A phone's stay at the library, its fence as recorded or drawn so many metres tighter."""
+    def at_library(cls, device_id: str, tighter_m: float = 0.0) -> Self:
+        """A recorded phone's stay at the library, the fence as it is or drawn so many metres tighter."""
+        phones = recorded_phones()
         collection = json.loads(FENCES.read_bytes())
         if tighter_m:
             collection = drawn_tighter(collection, tighter_m)
@@ -85,6 +87,12 @@ class Scene:
         return middle
 
 
+@cache
+def recorded_phones() -> LabelledSet:
+    """Read once for all pictures."""
+    return phones_los_altos()
+
+
 def stays_of(trace: Trace) -> list[Stay]:
     """All stays of a trace, as of its newest fix."""
     fixes = trace.fixes.in_order()
@@ -101,6 +109,6 @@ def drawn_tighter(collection: dict[str, Any], by_m: float) -> dict[str, Any]:
 
 def _inward(geometry: dict[str, Any], by_m: float) -> dict[str, Any]:
     polygon = shape(geometry)
-    east_m, north_m = metres_per_degree(polygon.centroid.y)
-    in_m = transform(lambda x, y: (x * east_m, y * north_m), polygon).buffer(-by_m, join_style="mitre")
-    return dict(mapping(transform(lambda x, y: (x / east_m, y / north_m), in_m)))
+    scale = np.array(metres_per_degree(polygon.centroid.y))
+    in_m = shapely.transform(polygon, lambda at: at * scale).buffer(-by_m, join_style="mitre")
+    return dict(mapping(shapely.transform(in_m, lambda at: at / scale)))

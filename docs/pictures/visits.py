@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from benchmarks.accuracy_sets import bus_limerick, phones_los_altos
+from benchmarks.accuracy_sets import bus_limerick
 from benchmarks.baselines import runs_inside
 from docs.pictures.scenes import LIBRARY, Scene, stays_of
 from geofence.kernel import near
@@ -60,7 +60,7 @@ NOT_USED: Final = Look("not used", "#7f7f7f", lambda fix: fix.verdict == "reject
 
 def stay() -> Figure:
     """A phone at a library for over an hour: the place, the whole stay, and its two edges."""
-    scene = Scene.at_library(phones_los_altos(), "android-3-081200")
+    scene = Scene.at_library("android-3-081200")
     figure = Figure(figsize=(11.0, 6.4), layout="constrained")
     (place, whole), (came, went) = figure.subplots(2, 2, height_ratios=(1.15, 1.0))
     _draw_place(place, scene)
@@ -79,7 +79,7 @@ def stay() -> Figure:
 
 def outside() -> Figure:
     """The fence drawn 20 m tighter than people use the place: most fixes lie outside."""
-    scene = Scene.at_library(phones_los_altos(), "android-3-083117", tighter_m=20.0)
+    scene = Scene.at_library("android-3-083117", tighter_m=20.0)
     figure = Figure(figsize=(11.0, 3.8), layout="constrained")
     place, times = figure.subplots(1, 2)
     _draw_place(place, scene)
@@ -100,7 +100,7 @@ def outside() -> Figure:
 
 def silence() -> Figure:
     """A phone that reports nothing for over an hour of its stay."""
-    scene = Scene.at_library(phones_los_altos(), "ios-3-083117")
+    scene = Scene.at_library("ios-3-083117")
     figure = Figure(figsize=(11.0, 3.2), layout="constrained")
     axes = figure.subplots()
     _draw_times(axes, scene)
