@@ -149,14 +149,19 @@ def advance(
 
 
 def look(track: Track, fences: FenceSet, rules: Rules, as_of_ms: int | None = None, reason: str = "") -> list[Visit]:
-    """Derive a track's visits anew as of a moment (default: its newest fix); returns the revisions to publish."""
+    """Derive a track's visits anew as of a moment; returns the revisions to publish.
+
+    The default is the moment of its newest fix. As long as fixes come, minor corrections wait until a stay has settled;
+    a look at a moment of its own tells everything.
+    """
     if not len(track.fixes):
         return []
+    patiently = as_of_ms is None
     as_of_ms = max(as_of_ms or track.newest_ms, track.newest_ms)
     found = _surroundings(track, fences).found
     derived = derive_stays(track.device_id, track.fixes, fences, rules, as_of_ms, found=found)
     track.looked_ms = as_of_ms
-    revisions = _publish(track, derived.stays, reason, track.kept_from_ms)
+    revisions = _publish(track, derived.stays, reason, track.kept_from_ms, patiently)
     _forget(track, derived.keep_from)
     return revisions
 
@@ -199,11 +204,12 @@ def rederive(
         everything = everything.take(slice(restart, None))
     derived = derive_stays(track.device_id, everything, fences, rules, max(as_of_ms, int(everything.ts_ms[-1])))
     track.late = None
-    return _publish(track, derived.stays, "late_data", from_ms)
+    return _publish(track, derived.stays, "late_data", from_ms, patiently=False)
 
 
-def _publish(track: Track, stays: Sequence[Stay], reason: str, from_ms: int) -> list[Visit]:
-    revisions = revise(track.device_id, list(track.published.values()), stays, reason, from_ms, END_OF_TIME_MS)
+def _publish(track: Track, stays: Sequence[Stay], reason: str, from_ms: int, patiently: bool) -> list[Visit]:
+    told = list(track.published.values())
+    revisions = revise(track.device_id, told, stays, reason, from_ms, END_OF_TIME_MS, patiently=patiently)
     track.published.update((visit.visit_id, visit) for visit in revisions)
     return revisions
 

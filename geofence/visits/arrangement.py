@@ -4,6 +4,7 @@ Fences that overlap form an arrangement: "the zone only", "the workshop in the z
 once.
 """
 
+import math
 from collections import Counter
 from collections.abc import Collection
 from typing import Any, Final, NamedTuple
@@ -26,6 +27,9 @@ with the square of the fences, and of the cells."""
 
 SLIVER: Final = 0.03
 """A cell with less than this share of every fence it belongs to is an accident of drawing."""
+
+Box = tuple[float, float, float, float]
+"""West, south, east, north, degrees."""
 
 Place = tuple[int, ...]
 """The fences (indices into ``FenceSet.fence_ids``) that hold in a cell, in the order of their ids."""
@@ -132,16 +136,31 @@ class Arrangement:
 
     def _sample(self, row: int) -> list[tuple[frozenset[int], int]]:
         """Sets of rows that hold together within ``row`` at some moment, with the number of samples in each."""
-        sets = self._sets_within(row, COARSE_SAMPLES_A_SIDE)
-        if all(len(rows) <= STACK for rows, _ in sets):
-            sets = self._sets_within(row, SAMPLES_A_SIDE)
-        return sets
+        box = _box(self._packed, row)
+        neighbours = self._rows_around(box)
+        if neighbours == 1:
+            return [(frozenset((row,)), 1)]
+        if neighbours > STACK:
+            coarse = self._sets_within(row, box, COARSE_SAMPLES_A_SIDE)
+            if any(len(rows) > STACK for rows, _ in coarse):
+                return coarse
+        return self._sets_within(row, box, SAMPLES_A_SIDE)
 
-    def _sets_within(self, row: int, samples_a_side: int) -> list[tuple[frozenset[int], int]]:
-        west, south, east, north = _box(self._packed, row)
+    def _rows_around(self, box: Box) -> int:
+        """How many rows come within the circle around a box."""
+        west, south, east, north = box
+        lon, lat = (west + east) / 2.0, (south + north) / 2.0
+        lon_m, lat_m = metres_per_degree(lat)
+        around_m = 0.51 * math.hypot((east - west) * lon_m, (north - south) * lat_m)
+        return len(near(self._packed, np.array([lat]), np.array([(lon + 180.0) % 360.0 - 180.0]), around_m).row)
+
+    def _sets_within(self, row: int, box: Box, samples_a_side: int) -> list[tuple[frozenset[int], int]]:
+        west, south, east, north = box
         fractions = (np.arange(samples_a_side) + 0.5) / samples_a_side
         lon, lat = np.meshgrid(west + fractions * (east - west), south + fractions * (north - south))
         found = near(self._packed, lat.ravel(), (lon.ravel() + 180.0) % 360.0 - 180.0, 0.0)
+        if (found.row == row).all():
+            return [(frozenset((row,)), len(found.row))] if len(found.row) else []
         within = found.point[found.row == row]
         begins, ends = np.searchsorted(found.point, within), np.searchsorted(found.point, within, side="right")
         alike = Counter(found.row[begin:end].tobytes() for begin, end in zip(begins, ends, strict=True))
@@ -214,8 +233,7 @@ def _ground(fences: FenceSet) -> Ground:
     )
 
 
-def _box(packed: PackedFences, row: int) -> tuple[float, float, float, float]:
-    """West, south, east, north of a row, degrees."""
+def _box(packed: PackedFences, row: int) -> Box:
     blocks = packed.block_box[packed.row_blocks[row] : packed.row_blocks[row + 1]] / DEGREE_E7
     lon, lat = packed.center[row]
     lon_m, lat_m = metres_per_degree(lat)

@@ -12,11 +12,15 @@ from geofence.fixes import Fixes
 from geofence.kernel import Near
 from geofence.rules import Rules
 from geofence.visits.chain import FORGETTING
+from geofence.visits.edges import SEARCH_S
 from geofence.visits.log import Stay, StayState
 from geofence.visits.path import path_of, situation_of
 from geofence.visits.spells import CLOSED, CONFIRMED, MARGIN_MS, OPEN, SPELL, UNTOLD, spells_of, tell
 
 CONFIDENCE_NATS: Final = 2.0
+
+SETTLED_AFTER_MS: Final = int(2 * SEARCH_S * 1000)
+"""An arrival is looked for in the first half of a stay, and no further in than ``SEARCH_S``."""
 
 _STATE: Final = list(SPELL.fields or ()).index("state")
 _STATES: Final[dict[int, StayState]] = {OPEN: "open", CONFIRMED: "confirmed", CLOSED: "closed"}
@@ -122,7 +126,9 @@ def _tail_restart(path):  # type: ignore[no-untyped-def]
 
 
 def _stay(spell: tuple[Any, ...], fences: FenceSet) -> Stay:
-    fence, _, first, last, _, state, reason, row, arrived_ms, earliest_ms, latest_ms, *departed, last_ms, lead = spell
+    fence, _, first, last, final, state, reason, row, arrived_ms, earliest_ms, latest_ms, *departed, last_ms, lead = (
+        spell
+    )
     departed_ms, departed_earliest_ms, departed_latest_ms = departed if state == CLOSED else (None, None, None)
     until_ms = max(last_ms, arrived_ms) if departed_ms is None else departed_ms
     shortest_ms = (until_ms if departed_earliest_ms is None else departed_earliest_ms) - latest_ms
@@ -143,6 +149,7 @@ def _stay(spell: tuple[Any, ...], fences: FenceSet) -> Stay:
         confidence=_confidence(lead),
         reason=_REASONS[reason],
         fixes=last - first + 1,
+        settled=final if state == CLOSED else last_ms - arrived_ms > SETTLED_AFTER_MS,
     )
 
 

@@ -27,13 +27,19 @@ EDGES: Final = (
 FIGURES: Final = ("on_site_s", "on_site_min_s", "on_site_max_s", "confidence", "fixes")
 """What a logged visit and its stay must agree on: edges always, figures once the device has left."""
 
+MINOR_MS: Final = 60_000
+"""An edge that moves by less than this is a minor correction."""
+
 _edges = attrgetter(*EDGES)
 _figures = attrgetter(*FIGURES)
 _FOREVER_MS: Final = 2**62
 
 
 class Stay(msgspec.Struct, frozen=True, gc=False):
-    """One stay of a device at a fence, as derived; times in epoch ms, ``departed_*`` None while the device is there."""
+    """One stay of a device at a fence, as derived; times in epoch ms, ``departed_*`` None while the device is there.
+
+    ``settled``: its edges no longer move with each fix that follows.
+    """
 
     fence_id: str
     fence_version: int
@@ -50,10 +56,18 @@ class Stay(msgspec.Struct, frozen=True, gc=False):
     confidence: float
     reason: str
     fixes: int
+    settled: bool = True
 
 
 def revise(
-    device_id: str, published: Iterable[Visit], stays: Sequence[Stay], reason: str, from_ms: int, to_ms: int
+    device_id: str,
+    published: Iterable[Visit],
+    stays: Sequence[Stay],
+    reason: str,
+    from_ms: int,
+    to_ms: int,
+    *,
+    patiently: bool = False,
 ) -> list[Visit]:
     """The revisions to publish so that the log of a device equals ``stays`` within the span [from_ms, to_ms).
 
@@ -61,7 +75,8 @@ def revise(
     at the same fence that it overlaps most, and so keeps its id; a visit in the span without a stay is retracted. What
     did not change publishes nothing, nor do running figures (``on_site_*``, ``fixes``, ``confidence``) while the device
     is there. ``reason`` is why visits are retracted; what stands has the reason of its stay, whatever the way it was
-    found, so that the log does not depend on the order in which pings came.
+    found, so that the log does not depend on the order in which pings came. ``patiently`` withholds minor corrections
+    of stays that are not settled: there would be one with every fix.
     """
     newest: dict[str, Visit] = {}
     for visit in published:
@@ -84,7 +99,7 @@ def revise(
     for j, stay in enumerate(wanted):
         if j in taken:
             visit = current[taken[j]]
-            if _differs(visit, stay):
+            if _differs(visit, stay) and not (patiently and not stay.settled and _minor(visit, stay)):
                 revisions.append(_visit(visit.visit_id, device_id, stay, visit.revision + 1, visit.job_id, stay.reason))
         else:
             visit_id = _fresh_id(
@@ -150,6 +165,14 @@ def _differs(visit: Visit, stay: Stay) -> bool:
     if _edges(visit) != _edges(stay):
         return True
     return stay.departed_ms is not None and _figures(visit) != _figures(stay)
+
+
+def _minor(visit: Visit, stay: Stay) -> bool:
+    """Whether all that a visit and its stay differ in is times that moved a little."""
+    if (visit.state, visit.fence_version) != (stay.state, stay.fence_version):
+        return False
+    pairs = ((getattr(visit, name), getattr(stay, name)) for name in EDGES if name.endswith("_ms"))
+    return all(old == new or (None not in (old, new) and abs(old - new) < MINOR_MS) for old, new in pairs)
 
 
 def _fresh_id(device_id: str, stay: Stay, taken: Iterable[str]) -> str:

@@ -73,7 +73,8 @@ def test_complaint_1_tile38_816_noise_once_a_second_at_the_border_enters_and_exi
     fixes, _, _ = call(seed, minutes=20, every_s=1, at=(-20.0, 0.0), indoors_m=10.0)
     assert len(logged(fixes, YARD)) == 1
     live = Live(YARD)
-    live.receive(fixes)
+    live.receive(fixes, size=1)
+    assert len(live.revisions) <= 12
     told = changes(live.revisions)
     assert len({visit.visit_id for visit in live.revisions}) == 1
     assert [state for _, state in told].count("closed") == 1

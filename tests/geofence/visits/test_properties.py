@@ -17,7 +17,7 @@ from geofence.tracks import Track, advance, rederive
 from geofence.visits import Stay, derive_stays
 from schemas.fence import FenceVersion
 from stream.tracker.segments import pack, unpack
-from tests.geofence.test_tracks import FENCES, day, log_of, log_of_everything
+from tests.geofence.test_tracks import FENCES, day, log_of_everything, told_log
 from tests.geofence.visits.days import LAT, LON, X_M, Y_M, Day, days, square
 from tests.geofence.visits.scenarios import RULES, Outing, logged
 from tests.geofence.visits.test_oracle import harder_days
@@ -38,7 +38,7 @@ def check_live_equals_batch_after_every_frame(seed: int, frames: Iterable[list[i
         if track.late is not None:
             assert rederive(track, stored, FENCES, RULES, track.newest_ms, complete=True) is not None
         [(track, _)] = unpack(pack([(track, 0)]))
-        assert log_of(track) == log_of_everything(stored, int(stored.ts_ms[-1]))
+        assert told_log(track) == log_of_everything(stored, int(stored.ts_ms[-1]))
 
 
 @given(seeds, st.lists(st.lists(st.integers(0, 10_000), min_size=1, max_size=60), min_size=1, max_size=12))
