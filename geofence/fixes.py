@@ -95,6 +95,8 @@ class Fixes:
         Of copies that differ the one with the least accuracy radius, then the least speed counts, stated before
         unstated: the choice does not depend on the order of arrival.
         """
+        if (np.diff(self.ts_ms) > 0).all():
+            return self
         order = np.lexsort((self.speed_cm_s, self.accuracy_dm, self.lon_e7, self.lat_e7, self.ts_ms))
         ordered = self.take(order)
         if len(ordered) < 2:

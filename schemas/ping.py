@@ -64,7 +64,7 @@ class Ping(
         return self.device_id, self.ts_ms, round(self.lat * 1e7), round(self.lon * 1e7)
 
 
-_OPTIONAL_RANGES: Final[dict[str, tuple[float, float]]] = {
+OPTIONAL_RANGES: Final[dict[str, tuple[float, float]]] = {
     "accuracy_m": (0.0, 1e6),
     "speed_mps": (0.0, 1e4),
     "bearing_deg": (0.0, 360.0),
@@ -73,8 +73,8 @@ _OPTIONAL_RANGES: Final[dict[str, tuple[float, float]]] = {
     "sent_ms": (OLDEST_TS_MS, LATEST_MS),
     "received_ms": (OLDEST_TS_MS, LATEST_MS),
 }
-_RANGES: Final = tuple(_OPTIONAL_RANGES.items())
-_ranged: Final = attrgetter(*_OPTIONAL_RANGES)
+_RANGES: Final = tuple(OPTIONAL_RANGES.items())
+_ranged: Final = attrgetter(*OPTIONAL_RANGES)
 _TIMES: Final = ("ts", "sent_at", "received_at")
 _OPTIONAL_TEXTS: Final = ("ping_id", "activity", "source")
 
@@ -97,7 +97,7 @@ def read_ping(fields: object) -> Ping:
                 values[name] = parse_epoch_ms(values[name])
             except ValueError as error:
                 raise PingError("bad_time", f"{name}: {error}") from error
-    for name in _OPTIONAL_RANGES:
+    for name in OPTIONAL_RANGES:
         if isinstance(values.get(name), str):
             try:
                 values[name] = float(values[name])

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -11,15 +12,15 @@ from rich.console import Console
 
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
+from geofence.recorded import Recording, read_recorded
 from geofence.rule_book import RuleBook
 from geofence.visits import Evidence, derive_stays, explain, visit_of
 from infra.errors import CommandError
-from infra.inputs import read_bytes, read_fences, read_rule_book, warn_of_strangers
+from infra.inputs import read_fences, read_rule_book, warn_of_strangers
 from schemas import wire
 from schemas.explanation import ExplainedVisit
 from schemas.fence import FenceVersion
-from schemas.ping import Ping
-from schemas.protocols import BodyError, Rejected, read_file
+from schemas.protocols import BodyError, Rejected
 from schemas.settings import load_settings
 from schemas.times import parse_instant
 
@@ -81,7 +82,7 @@ def visits(
 
 def _lines(
     device_id: str,
-    pings: list[Ping],
+    fixes: Fixes,
     fences: FenceSet,
     rule_book: RuleBook,
     as_of_ms: int,
@@ -89,7 +90,6 @@ def _lines(
     explained_by: dict[str, FenceVersion] | None,
 ) -> Iterator[bytes]:
     """The visits of one device as lines of NDJSON, with the evidence where ``explained_by`` has the fences by id."""
-    fixes = Fixes.of_pings(pings).in_order()
     stays = derive_stays(device_id, fixes, fences, rule_book.rules, as_of_ms, ended=ended).stays
     visits = [visit_of(device_id, stay) for stay in stays if stay.state != "open"]
     if explained_by is None:
@@ -103,35 +103,38 @@ def _lines(
         yield wire.encode(ExplainedVisit(**msgspec.structs.asdict(visit), explain=explained)) + b"\n"
 
 
-def _by_device(names: list[str]) -> dict[str, list[Ping]]:
-    """Good pings by device; bad ones are told on stderr."""
-    by_device: dict[str, list[Ping]] = {}
+def _by_device(names: list[str]) -> dict[str, Fixes]:
+    """The fixes of good pings by device, in order; bad ones are told on stderr."""
+    recording = Recording()
     stderr = Console(stderr=True)
     for name in names:
-        bad = 0
-        for item in _read(name):
-            if isinstance(item, Rejected):
-                bad += 1
-                if bad <= MAX_BAD_TOLD:
-                    stderr.print(f"{name}: ping {item.index + 1}: {item.reason}", highlight=False, soft_wrap=True)
-            else:
-                by_device.setdefault(item.device_id, []).append(item)
+        rejected = _read(name, recording)
+        told = list(islice(rejected, MAX_BAD_TOLD))
+        bad = len(told) + sum(1 for _ in rejected)
+        lines = [f"ping {each.index + 1}: {each.reason}" for each in told]
         if bad > MAX_BAD_TOLD:
-            stderr.print(f"{name}: {bad} bad pings in all were left out", highlight=False, soft_wrap=True)
-    return by_device
+            lines.append(f"{bad} bad pings in all were left out")
+        for line in lines:
+            stderr.print(f"{name}: {line}", highlight=False, markup=False, soft_wrap=True)
+    return {device_id: fixes.in_order() for device_id, fixes in recording.by_device().items()}
 
 
-def _read(name: str) -> Iterator[Ping | Rejected]:
-    data = sys.stdin.buffer.read() if name == "-" else read_bytes(Path(name))
+def _read(name: str, recording: Recording) -> Iterator[Rejected]:
     try:
-        yield from read_file("stdin.ndjson" if name == "-" else name, data)
+        if name == "-":
+            yield from read_recorded("stdin.ndjson", sys.stdin.buffer, recording)
+            return
+        with Path(name).open("rb") as file:
+            yield from read_recorded(name, file, recording)
+    except OSError as error:
+        raise CommandError(f"{name}: cannot be read: {error.strerror}") from error
     except BodyError as error:
         raise CommandError(f"{name}: {error}") from error
 
 
-def _moment(as_of: str | None, by_device: dict[str, list[Ping]]) -> int:
+def _moment(as_of: str | None, by_device: dict[str, Fixes]) -> int:
     if as_of is None:
-        return max((ping.ts_ms for pings in by_device.values() for ping in pings), default=0)
+        return max((int(fixes.ts_ms[-1]) for fixes in by_device.values()), default=0)
     if as_of == "now":
         return load_settings().clock().now_ms()
     try:

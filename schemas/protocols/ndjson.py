@@ -1,12 +1,17 @@
 """Newline-delimited JSON: one ping a line."""
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 import msgspec
 
 from schemas.ping import Ping, PingError
 from schemas.protocols.item import BodyError, Rejected, read_item
 from schemas.protocols.json import WirePing, decode, read_wire_ping
+
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+TORN: Final = "malformed_json"
+"""The code of a line that is not JSON."""
 
 _decoder = msgspec.json.Decoder(WirePing)
 
@@ -16,23 +21,39 @@ def read(body: bytes, _parameters: Mapping[str, str], received_ms: int | None) -
 
     Raises BodyError when there are lines and none of them is JSON.
     """
-    body = body.removeprefix(b"\xef\xbb\xbf")
-    try:
-        pings = _decoder.decode_lines(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _read_line_by_line(body, received_ms)
-    return (read_wire_ping(index, ping, received_ms) for index, ping in enumerate(pings))
-
-
-def _read_line_by_line(body: bytes, received_ms: int | None) -> Iterator[Ping | Rejected]:
-    items = [
-        _read_line(index, line, received_ms)
-        for index, line in enumerate(line for line in body.split(b"\n") if line.strip())
-    ]
-    torn = [item for item in items if isinstance(item, Rejected) and item.code == "malformed_json"]
+    body = body.removeprefix(BYTE_ORDER_MARK)
+    pings = plain_lines(body)
+    if pings is not None:
+        return (read_wire_ping(index, ping, received_ms) for index, ping in enumerate(pings))
+    items = list(read_lines(body, received_ms))
+    torn = [item for item in items if isinstance(item, Rejected) and item.code == TORN]
     if items and len(torn) == len(items):
-        raise BodyError(f"no line is JSON; the first: {torn[0].reason}")
+        raise no_json(torn[0])
     return iter(items)
+
+
+def plain_lines(lines: bytes) -> list[WirePing] | None:
+    """The pings of lines that are all well typed, one a line; None where they need ``read_lines``."""
+    try:
+        pings = _decoder.decode_lines(lines)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    # The decoder takes a value that spans several lines; what a line is must not depend on its neighbours.
+    return pings if len(pings) == lines.count(b"\n") + (not lines.endswith(b"\n")) else None
+
+
+def read_lines(lines: bytes, received_ms: int | None, first_index: int = 0) -> Iterator[Ping | Rejected]:
+    """Pings of the non-empty lines, one by one."""
+    index = first_index
+    for line in lines.split(b"\n"):
+        if line.strip():
+            yield _read_line(index, line, received_ms)
+            index += 1
+
+
+def no_json(first_torn: Rejected) -> BodyError:
+    """The error of a body in which every line is torn."""
+    return BodyError(f"no line is JSON; the first: {first_torn.reason}")
 
 
 def _read_line(index: int, line: bytes, received_ms: int | None) -> Ping | Rejected:
@@ -43,4 +64,4 @@ def _read_line(index: int, line: bytes, received_ms: int | None) -> Ping | Rejec
     try:
         return read_item(index, decode(line), line, received_ms)
     except BodyError as error:
-        return Rejected.because(PingError("malformed_json", str(error)), index, line)
+        return Rejected.because(PingError(TORN, str(error)), index, line)
