@@ -26,7 +26,7 @@ demo: $(STAMP)  ## the whole system with simulated technicians; SECONDS=60 ends 
 
 .PHONY: test
 test: $(STAMP)  ## every test, with the real embedded broker and store; ARGS="-k kernel" picks some
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 .PHONY: check check-lint check-format check-types check-imports check-compose check-docker check-locks
 check: check-lint check-format check-types check-imports check-compose check-docker check-locks  ## lint, types, import direction, container files, locks
