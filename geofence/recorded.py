@@ -23,7 +23,7 @@ from schemas.ping import (
 )
 from schemas.protocols import PROTOCOLS, Rejected, ndjson, read_file
 from schemas.protocols.json import WirePing, read_wire_ping
-from schemas.time_columns import UNREADABLE_MS, epoch_ms_column
+from schemas.time_columns import epoch_ms_column
 
 CHUNK_BYTES: Final = 1 << 18
 """What is decoded at a time: little enough for its objects to stay in the processor's cache."""
@@ -134,7 +134,7 @@ def _add_plain(pings: list[WirePing], first_index: int, recording: Recording) ->
         if isinstance(item, Rejected):
             rejected.append(item)
         else:
-            good[row] = True  # only when it was sent could not be read, and need not be
+            good[row] = True  # the doubt was about when it was sent
 
     columns = [ts_ms, lat, lon, _within_range("accuracy_m", accuracy_m), _within_range("speed_mps", speed_mps)]
     if rejected:
@@ -145,13 +145,12 @@ def _add_plain(pings: list[WirePing], first_index: int, recording: Recording) ->
 
 
 def _latest_column(sent: list[int | str | None]) -> npt.NDArray[np.int64]:
-    """The latest a fix may be by when it was sent; long ago where that is unreadable, so that the ping is in doubt."""
+    """The latest that each fix may be; a moment of sending that means nothing puts its ping in doubt."""
     latest_ms = np.full(len(sent), LATEST_MS)
     stated = [row for row, moment in enumerate(sent) if moment is not None]
     if stated:
         sent_ms = epoch_ms_column([sent[row] for row in stated])
-        possible = (sent_ms >= OLDEST_TS_MS) & (sent_ms <= LATEST_MS) | (sent_ms == UNREADABLE_MS)
-        latest_ms[stated] = np.where(possible, np.minimum(sent_ms + FUTURE_TOLERANCE_MS, LATEST_MS), LATEST_MS)
+        latest_ms[stated] = np.minimum(sent_ms + FUTURE_TOLERANCE_MS, LATEST_MS)
     return latest_ms
 
 
