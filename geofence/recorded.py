@@ -114,20 +114,19 @@ def _add_items(items: Iterable[Ping | Rejected], recording: Recording) -> list[R
 
 def _add_plain(pings: list[WirePing], first_index: int, recording: Recording) -> list[Rejected]:
     """What ``_add_items`` would make of the same pings."""
-    rows, nan = len(pings), float("nan")
     device_ids = [ping.device_id for ping in pings]
     ts_ms = epoch_ms_column([ping.ts_ms for ping in pings])
-    lat = np.fromiter((ping.lat for ping in pings), np.float64, rows)
-    lon = np.fromiter((ping.lon for ping in pings), np.float64, rows)
-    accuracy_m = np.fromiter((nan if ping.accuracy_m is None else ping.accuracy_m for ping in pings), np.float64, rows)
-    speed_mps = np.fromiter((nan if ping.speed_mps is None else ping.speed_mps for ping in pings), np.float64, rows)
+    lat = np.array([ping.lat for ping in pings], np.float64)
+    lon = np.array([ping.lon for ping in pings], np.float64)
+    accuracy_m = np.array([ping.accuracy_m for ping in pings], np.float64)  # None becomes NaN
+    speed_mps = np.array([ping.speed_mps for ping in pings], np.float64)
     latest_ms = _latest_column([ping.sent_ms for ping in pings])
 
     good = (np.abs(lat) <= 90.0) & (np.abs(lon) <= 180.0) & ((lat != 0.0) | (lon != 0.0))
     good &= (ts_ms >= OLDEST_TS_MS) & (ts_ms <= latest_ms)
     unnameable = {each for each in set(device_ids) if not 0 < len(each) <= MAX_DEVICE_ID_CHARS}
     if unnameable:
-        good &= np.fromiter((each not in unnameable for each in device_ids), np.bool_, rows)
+        good &= np.fromiter((each not in unnameable for each in device_ids), np.bool_, len(pings))
     rejected: list[Rejected] = []
     for row in np.flatnonzero(~good).tolist():
         item = read_wire_ping(first_index + row, pings[row], None)
