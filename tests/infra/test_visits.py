@@ -70,6 +70,15 @@ def test_visits_come_by_device_then_arrival_and_bad_lines_lose_nothing(run, fenc
     assert f"ping {len(lines()) + 1}:" in result.stderr
 
 
+def test_ten_bad_pings_of_a_file_are_told_as_they_were_written(run, fences):
+    bad = json.dumps({"device_id": "d", "ts": "[/b]", "lat": 1, "lon": 2})
+    result = run("--fences", fences, "-", input_text="\n".join([*lines(), *[bad] * 12]))
+    first = len(lines()) + 1
+    told = [f"-: ping {first + at}: bad_time: ts: '[/b]' is not an RFC 3339 time" for at in range(10)]
+    assert result.stderr.splitlines() == [*told, "-: 12 bad pings in all were left out"]
+    assert len(result.stdout.splitlines()) == 1
+
+
 def test_explain_names_the_evidence(run, fences):
     result = run("--fences", fences, "--explain", "-", input_text="\n".join(lines()))
     (visit,) = [json.loads(line) for line in result.stdout.splitlines()]
