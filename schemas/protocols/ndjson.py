@@ -54,7 +54,7 @@ def read_lines(lines: bytes, received_ms: int | None, first_index: int = 0) -> I
 
 
 def _count_lines(lines: bytes) -> int:
-    ends = np.count_nonzero(np.frombuffer(lines, np.uint8) == _LINE_END)  # a fraction of bytes.count's time
+    ends = int(np.count_nonzero(np.frombuffer(lines, np.uint8) == _LINE_END))  # a fraction of bytes.count's time
     return ends + (not lines.endswith(b"\n"))
 
 
