@@ -21,6 +21,7 @@ from infra.migrations import migrate
 from schemas.settings import Settings
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The tests on real parts run one after the other, in one process, which starts these parts once."""
     for item in items:
