@@ -56,14 +56,12 @@ class Fixes:
     @classmethod
     def of_pings(cls, pings: Sequence[Ping]) -> Self:
         """In the order given."""
-        nan = float("nan")
-        count = len(pings)
         return cls.of_columns(
-            np.fromiter((ping.ts_ms for ping in pings), np.int64, count),
-            np.fromiter((ping.lat for ping in pings), np.float64, count),
-            np.fromiter((ping.lon for ping in pings), np.float64, count),
-            np.fromiter((nan if ping.accuracy_m is None else ping.accuracy_m for ping in pings), np.float64, count),
-            np.fromiter((nan if ping.speed_mps is None else ping.speed_mps for ping in pings), np.float64, count),
+            np.array([ping.ts_ms for ping in pings], np.int64),
+            np.array([ping.lat for ping in pings], np.float64),
+            np.array([ping.lon for ping in pings], np.float64),
+            np.array([ping.accuracy_m for ping in pings], np.float64),  # None becomes NaN
+            np.array([ping.speed_mps for ping in pings], np.float64),
         )
 
     @classmethod

@@ -1,23 +1,47 @@
-"""What is kept of a device between two looks, and how new fixes turn into revisions of its visits.
+"""What is kept of many devices between two looks, and how new fixes turn into revisions of their visits.
 
-Pure: ``advance(track, fixes, fences, rules) -> revisions``. A track holds the fixes since its last restart point, and
-deriving from them gives what deriving from all fixes would. Fixes older than that are *late*: the caller re-derives
-the span they touch from the store with ``rederive``, the same function over more fixes.
+Pure: ``fold(device ids, fixes, fences, rules) -> revisions``. Of each device its fixes since a restart point are kept,
+and the path that they make (``visits.path``), which only grows: a frame costs its own fixes, not those before. What is
+derived is what deriving from all fixes would give. Fixes older than what is kept are *late*: the caller re-derives the
+span they touch from the store with ``rederive``.
 """
 
-import weakref
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Self
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
-from geofence.kernel import Near, near
+from geofence.folding import (
+    DISORDERED,
+    EDGES,
+    END_OF_TIME_MS,
+    ENTRIES,
+    FOLLOWING,
+    LATE,
+    SPELLS,
+    STEPS,
+    TOLD,
+    Marks,
+    SpellTable,
+    ToldTable,
+    advance,
+    clear,
+    forget,
+    standing_of,
+)
 from geofence.rules import Rules
-from geofence.visits import Stay, derive_stays, revise
-from geofence.visits.evidence import REACH_M
+from geofence.stretches import empty_table, with_room, with_slots
+from geofence.visits.arrangement import arrangement_of
+from geofence.visits.derivation import derive_stays, stays_of
+from geofence.visits.log import Stay, overlap_ms, revise
+from geofence.visits.path import surroundings_of
+from geofence.visits.spells import SPELL
+from geofence.visits.tables import Ints, PathTables, append, nowhere, with_entries, with_steps
 from schemas.visit import Visit
 
 RECENT_MS: Final = 2 * 3_600_000
@@ -25,12 +49,10 @@ RECENT_FIXES: Final = 256
 """Fixes this new, and this many at most, stay in memory even where a restart point would let them go: late fixes
 among them need no look-up in the store."""
 
-END_OF_TIME_MS: Final = 2**62
-
 
 @dataclass(frozen=True)
 class LateSpan:
-    """Event time touched by fixes that are older than what a track holds, both ends inclusive, epoch ms."""
+    """Event time touched by fixes that are older than what is kept, both ends inclusive, epoch ms."""
 
     from_ms: int
     to_ms: int
@@ -42,49 +64,12 @@ class LateSpan:
         return LateSpan(min(self.from_ms, other.from_ms), max(self.to_ms, other.to_ms))
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """The rows of a fence set within reach of each fix of a track (``found.point`` is the index of the fix)."""
-
-    fences: weakref.ref[FenceSet]
-    found: Near
-
-    @classmethod
-    def of(cls, fixes: Fixes, fences: FenceSet) -> Self:
-        """Looked up."""
-        return cls(weakref.ref(fences), near(fences.packed, fixes.lat, fixes.lon, REACH_M))
-
-    def followed_by(self, found: Near, fixes: int) -> Self:
-        """With what was found near the fixes that come after the first ``fixes``."""
-        if not len(found.point):
-            return self
-        known = self.found
-        return type(self)(
-            self.fences,
-            Near(
-                np.concatenate((known.point, found.point + np.int32(fixes))),
-                np.concatenate((known.row, found.row)),
-                np.concatenate((known.distance_m, found.distance_m)),
-            ),
-        )
-
-    def without(self, fixes: int) -> Self:
-        """Without the first so many fixes."""
-        known = self.found
-        first = int(np.searchsorted(known.point, fixes))
-        return type(self)(
-            self.fences, Near(known.point[first:] - np.int32(fixes), known.row[first:], known.distance_m[first:])
-        )
-
-
 @dataclass
 class Track:
-    """One device: its fixes in memory (in order, complete from ``kept_from_ms`` on) and its visit log.
+    """All that must be kept of one device: its fixes (in order, complete from ``kept_from_ms`` on) and its visit log.
 
     ``published`` maps visit_id to the newest revision published. ``restart_ms`` is a restart point that fixes may be
-    forgotten up to once it is no longer recent. ``reached_ms`` is the event time of the newest fix within reach of a
-    fence, ``looked_ms`` the moment that the visits were last derived as of. ``surroundings`` are remembered only to
-    spare looking them up again.
+    forgotten up to once it is no longer recent. ``looked_ms`` is the moment that the visits were last derived as of.
     """
 
     device_id: str
@@ -93,181 +78,305 @@ class Track:
     published: dict[str, Visit] = field(default_factory=dict)
     late: LateSpan | None = None
     restart_ms: int | None = None
-    reached_ms: int = -END_OF_TIME_MS
     looked_ms: int = -END_OF_TIME_MS
-    surroundings: Surroundings | None = None
-
-    @property
-    def newest_ms(self) -> int:
-        """Event time of the newest fix; there must be one."""
-        return int(self.fixes.ts_ms[-1])
-
-    @property
-    def quiet(self) -> bool:
-        """Whether no fix in memory lies within reach of a fence, so that there is nothing to derive."""
-        return not len(self.fixes) or self.reached_ms < int(self.fixes.ts_ms[0])
-
-    @property
-    def present(self) -> list[Visit]:
-        """Visits that are open or confirmed and not departed."""
-        return [visit for visit in self.published.values() if visit.state in ("open", "confirmed")]
 
 
-def advance(
-    track: Track,
-    arrived: Fixes,
-    fences: FenceSet,
-    rules: Rules,
-    found: Near | None = None,
-    *,
-    looking: bool = True,
-) -> list[Visit]:
-    """Fold fixes into a track; returns the revisions to publish, none when not ``looking``.
+class Tracks:
+    """The devices of one worker, a slot each.
 
-    The moment of looking is that of the newest fix: silence counts only once somebody looks (``look``). ``found`` are
-    the rows within ``REACH_M`` of each of the fixes, where they are known already; a device that stays far costs no
-    derivation. Fixes older than the track holds widen ``track.late`` and change nothing yet.
+    ``slots`` maps a device id to its slot, ``device_ids`` back; ``published`` and ``late`` are ``Track``'s, by slot.
     """
-    if found is None:
-        found = near(fences.packed, arrived.lat, arrived.lon, REACH_M)
-    late = arrived.ts_ms < track.kept_from_ms
-    if late.any():
-        span = LateSpan(int(arrived.ts_ms[late].min()), int(arrived.ts_ms[late].max()))
-        track.late = span.join(track.late)
-        arrived = arrived.take(~late)
-        found = near(fences.packed, arrived.lat, arrived.lon, REACH_M)
-    reason = ""
-    if len(arrived):
-        if len(track.fixes) and int(arrived.ts_ms.min()) < track.newest_ms:
-            reason = "late_data"
-            track.restart_ms = None
-        _append(track, arrived, fences, found)
-    if track.quiet:
-        _forget_quiet(track)
-        return []
-    return look(track, fences, rules, reason=reason) if looking else []
+
+    def __init__(self) -> None:
+        self.slots: dict[str, int] = {}
+        self.device_ids: list[str] = []
+        self.published: list[dict[str, Visit]] = []
+        self.late: dict[int, LateSpan] = {}
+        self._fences: FenceSet | None = None
+        self._paths = PathTables.of_slots(0)
+        self._known = empty_table(SpellTable, spell=SPELL)
+        self._told = empty_table(ToldTable, spell=TOLD)
+        self._marks = Marks(*(np.zeros(0, np.int64) for _ in Marks._fields))
+        self._outdated = np.zeros(0, np.bool_)
+
+    def __len__(self) -> int:
+        return len(self.device_ids)
+
+    def slot_of(self, device_id: str) -> int:
+        """The slot of a device, a new one where it has none."""
+        slot = self.slots.get(device_id)
+        if slot is None:
+            slot = self.slots[device_id] = len(self.device_ids)
+            self.device_ids.append(device_id)
+            self.published.append({})
+            if slot == len(self._outdated):
+                self._make_room(max(16, 2 * slot))
+        return slot
+
+    def slots_of(self, device_ids: Sequence[str]) -> Ints:
+        """The slot of each of some devices."""
+        for device_id in dict.fromkeys(device_ids):
+            self.slot_of(device_id)
+        return np.array([self.slots[device_id] for device_id in device_ids], np.int64)
+
+    def newest_ms(self, slots: Any = slice(None)) -> Any:
+        """Event time of the newest fix of some slots (default: all); there must be one."""
+        table = self._paths.fixes
+        return table.ts_ms[(table.begin + table.size - 1)[: len(self)][slots]]
+
+    def watched(self) -> Ints:
+        """Slots whose visits silence may change: those with a fix near a fence that still counts."""
+        return np.flatnonzero(self._paths.steps.size[: len(self)] > 0)
+
+    def looked_ms(self, slots: Ints) -> Ints:
+        """The moment that the visits were last derived as of."""
+        return self._marks.looked_ms[slots]
+
+    def present(self, slot: int) -> list[Visit]:
+        """Visits of a device that are open or confirmed and not departed."""
+        return [visit for visit in self.published[slot].values() if visit.state in ("open", "confirmed")]
+
+    def fixes_of(self, slot: int) -> Fixes:
+        """The fixes that are kept of a device."""
+        table = self._paths.fixes
+        span = slice(int(table.begin[slot]), int(table.begin[slot] + table.size[slot]))
+        return Fixes(*(getattr(table, name)[span].copy() for name in Fixes.__dataclass_fields__))
+
+    def track(self, slot: int) -> Track:
+        """All that must be kept of a device."""
+        restart_ms = int(self._marks.restart_ms[slot])
+        return Track(
+            self.device_ids[slot],
+            self.fixes_of(slot),
+            int(self._marks.kept_from_ms[slot]),
+            self.published[slot],
+            self.late.get(slot),
+            None if restart_ms == END_OF_TIME_MS else restart_ms,
+            int(self._marks.looked_ms[slot]),
+        )
+
+    def adopt(self, track: Track) -> int:
+        """Go on with what was kept of a device that is not here yet; its slot."""
+        slot = self.slot_of(track.device_id)
+        self.published[slot] = track.published
+        if track.late is not None:
+            self.late[slot] = track.late
+        marks = self._marks
+        marks.kept_from_ms[slot] = marks.told_from_ms[slot] = track.kept_from_ms
+        marks.restart_ms[slot] = END_OF_TIME_MS if track.restart_ms is None else track.restart_ms
+        marks.looked_ms[slot] = track.looked_ms
+        if len(track.fixes):
+            slots = np.full(len(track.fixes), slot)
+            self._paths = append(self._paths, slots, track.fixes, nowhere(len(track.fixes)))
+            self._outdated[slot] = True
+        return slot
+
+    def fold(self, slots: Ints, arrived: Fixes, fences: FenceSet, rules: Rules, *, looking: bool = True) -> list[Visit]:
+        """Fold fixes in, one slot a fix; returns the revisions to publish, none when not ``looking``.
+
+        The moment of looking is that of a device's newest fix: silence counts only once somebody looks (``look``). A
+        device that stays far from all fences costs the look-up. Fixes older than what is kept widen ``late`` and change
+        nothing yet.
+        """
+        order = _order(slots, arrived)
+        slots, arrived = slots[order], arrived.take(order)
+        self._bring_up_to_date(np.unique(slots), fences)
+        standing = standing_of(self._paths.fixes, self._marks.kept_from_ms, slots, *vars(arrived).values())
+        self._note_late(slots[standing == LATE], arrived.ts_ms[standing == LATE])
+        disordered = np.unique(slots[standing == DISORDERED])
+        following = standing == FOLLOWING
+        if len(disordered):
+            among = np.isin(slots, disordered)
+            self._sort_in(
+                slots[among & (standing <= DISORDERED)], arrived.take(among & (standing <= DISORDERED)), fences
+            )
+            following &= ~among
+        slots = slots[following]
+        if len(slots):
+            self._append(slots, arrived.take(following), fences)
+        if not looking:
+            return []
+        in_order = np.unique(slots)
+        revisions = self._derive(in_order, self.newest_ms(in_order), fences, rules, "", patiently=True)
+        revisions += self._derive(disordered, self.newest_ms(disordered), fences, rules, "late_data", patiently=True)
+        self._forget(np.concatenate((in_order, disordered)))
+        return revisions
+
+    def look(
+        self, slots: Ints, fences: FenceSet, rules: Rules, as_of_ms: int | None = None, reason: str = ""
+    ) -> list[Visit]:
+        """Derive the visits of some slots as of a moment; returns the revisions to publish.
+
+        The default is the moment of each one's newest fix. As long as fixes come, minor corrections wait until a stay
+        has settled; a look at a moment of its own tells everything.
+        """
+        slots = slots[self._paths.fixes.size[slots] > 0]
+        self._bring_up_to_date(slots, fences)
+        newest_ms = self.newest_ms(slots)
+        moments = newest_ms if as_of_ms is None else np.maximum(newest_ms, as_of_ms)
+        revisions = self._derive(slots, moments, fences, rules, reason, patiently=as_of_ms is None)
+        self._forget(slots)
+        return revisions
+
+    def look_at_changed(self, slots: Ints, fences: FenceSet, rules: Rules, changed: Collection[str]) -> list[Visit]:
+        """Derive those of some slots anew, after fences have changed, that have to do with one of them."""
+        slots = slots[self._paths.fixes.size[slots] > 0]
+        self._bring_up_to_date(slots, fences)
+        concerned = np.array([slot for slot in slots.tolist() if self._concerns(slot, fences, changed)], np.int64)
+        moments = np.maximum(self.newest_ms(concerned), self._marks.looked_ms[concerned])
+        return self._derive(concerned, moments, fences, rules, "fence_changed", patiently=False)
+
+    def rederive(
+        self, slot: int, stored: Fixes, fences: FenceSet, rules: Rules, as_of_ms: int, *, complete: bool
+    ) -> list[Visit] | None:
+        """Settle what is ``late`` in a slot with the fixes the store holds around it; returns the revisions to publish.
+
+        ``stored`` are the device's fixes from some moment well before the late span on; ``complete`` says that there
+        are none before. Returns None when older fixes could still matter: fetch more.
+        """
+        late = self.late.get(slot)
+        if late is None:
+            return []
+        device_id = self.device_ids[slot]
+        everything = Fixes.concat([stored, self.fixes_of(slot)]).in_order()
+        if not len(everything):
+            del self.late[slot]
+            return []
+        from_ms = -END_OF_TIME_MS
+        if not complete:
+            before = everything.take(everything.ts_ms < late.from_ms)
+            restart = derive_stays(device_id, before, fences, rules, late.from_ms).keep_from if len(before) else 0
+            if restart == 0:
+                return None
+            from_ms = int(everything.ts_ms[restart])
+            everything = everything.take(slice(restart, None))
+        derived = derive_stays(device_id, everything, fences, rules, max(as_of_ms, int(everything.ts_ms[-1])))
+        del self.late[slot]
+        self._told.size[slot] = 0
+        return self._publish(slot, derived.stays, "late_data", from_ms, patiently=False)
+
+    def _make_room(self, slots: int) -> None:
+        """Make room for more slots."""
+        self._paths = self._paths.with_slots(slots)
+        self._known = with_slots(self._known, slots)
+        self._told = with_slots(self._told, slots)
+        more = slots - len(self._outdated)
+        unset = (-END_OF_TIME_MS, END_OF_TIME_MS, -END_OF_TIME_MS, -END_OF_TIME_MS)
+        self._marks = Marks(
+            *(np.append(each, np.full(more, value)) for each, value in zip(self._marks, unset, strict=True))
+        )
+        self._outdated = np.append(self._outdated, np.zeros(more, np.bool_))
+
+    def _append(self, slots: Ints, fixes: Fixes, fences: FenceSet) -> None:
+        surroundings = surroundings_of(lambda i: self.device_ids[slots[i]], fixes, fences)
+        self._paths = append(self._paths, slots, fixes, surroundings)
+
+    def _bring_up_to_date(self, slots: Ints, fences: FenceSet) -> None:
+        """Look up again what is near the fixes of slots that knew other fences."""
+        if fences is not self._fences:
+            self._fences = fences
+            self._outdated[:] = True
+        slots = slots[self._outdated[slots]]
+        self._outdated[slots] = False
+        slots = slots[self._paths.fixes.size[slots] > 0]
+        if len(slots):
+            fixes = [self.fixes_of(slot) for slot in slots.tolist()]
+            self._reload(slots, fixes, fences)
+
+    def _sort_in(self, slots: Ints, arrived: Fixes, fences: FenceSet) -> None:
+        """Put fixes among those that are kept."""
+        distinct, first = np.unique(slots, return_index=True)
+        spans = zip(distinct.tolist(), first.tolist(), [*first[1:].tolist(), len(slots)], strict=True)
+        fixes = [Fixes.concat([self.fixes_of(slot), arrived.take(slice(a, z))]).in_order() for slot, a, z in spans]
+        self._marks.restart_ms[distinct] = END_OF_TIME_MS
+        self._reload(distinct, fixes, fences)
+
+    def _reload(self, slots: Ints, fixes: Sequence[Fixes], fences: FenceSet) -> None:
+        """Begin the paths of some slots anew with these fixes."""
+        clear(self._paths, self._known, self._told, slots)
+        self._marks.told_from_ms[slots] = self._marks.kept_from_ms[slots]
+        self._append(np.repeat(slots, [len(each) for each in fixes]), Fixes.concat(fixes), fences)
+
+    def _note_late(self, slots: Ints, ts_ms: Ints) -> None:
+        for slot, at_ms in zip(slots.tolist(), ts_ms.tolist(), strict=True):
+            self.late[slot] = LateSpan(at_ms, at_ms).join(self.late.get(slot))
+
+    def _concerns(self, slot: int, fences: FenceSet, changed: Collection[str]) -> bool:
+        """Whether a slot has fixes near one of some fences or visits at it."""
+        pairs = self._paths.pairs
+        rows = pairs.row[pairs.begin[slot] : pairs.begin[slot] + pairs.size[slot]]
+        near_by = {fences.fence_ids[fence] for fence in np.unique(fences.fence_of_row[rows])}
+        visited = {visit.fence_id for visit in self.published[slot].values() if visit.state != "retracted"}
+        return not near_by.union(visited).isdisjoint(changed)
+
+    def _derive(
+        self, slots: Ints, as_of_ms: Ints, fences: FenceSet, rules: Rules, reason: str, *, patiently: bool
+    ) -> list[Visit]:
+        """Bring the paths of slots up to their fixes and tell what is new of their visits."""
+        arrangement = arrangement_of(fences)
+        context = (arrangement.ground, arrangement.overlaps, rules, patiently, RECENT_FIXES)
+        revisions: list[Visit] = []
+        done = 0
+        while done < len(slots):
+            done, short_of, told, begins, spells = advance(
+                self._paths, self._known, self._told, self._marks, slots, done, as_of_ms, *context
+            )
+            for slot, begin, end in zip(told.tolist(), begins[:-1].tolist(), begins[1:].tolist(), strict=True):
+                revisions += self._tell(slot, spells[begin:end], fences, reason, patiently)
+            short = slots[done : done + 1]
+            if short_of == STEPS:
+                self._paths = with_steps(self._paths, np.append(short, self._about_to_lack_room(slots[done + 1 :])))
+            elif short_of == ENTRIES:
+                self._paths = with_entries(self._paths, short)
+            elif short_of == SPELLS:
+                self._known = with_room(self._known, short, 2 * self._known.room[short] + 1)
+        return revisions
+
+    def _about_to_lack_room(self, slots: Ints) -> Ints:
+        """Those of some slots that have more fixes near fences than room for steps, or may soon."""
+        paths = self._paths
+        return slots[(paths.pairs.size[slots] > 0) & (paths.steps.room[slots] < paths.fixes.size[slots])]
+
+    def _tell(
+        self, slot: int, spells: npt.NDArray[np.void], fences: FenceSet, reason: str, patiently: bool
+    ) -> list[Visit]:
+        """The revisions that spells of a slot's path call for; takes note of what has been told of each."""
+        stays = stays_of(spells, fences)
+        revisions = self._publish(slot, stays, reason, int(self._marks.told_from_ms[slot]), patiently)
+        self._told = with_room(self._told, np.array([slot]), np.array([len(stays)]))
+        at = int(self._told.begin[slot])
+        standing = [visit for visit in self.published[slot].values() if visit.state != "retracted"]
+        for k, (stay, spell) in enumerate(zip(stays, spells, strict=True)):
+            alike = [visit for visit in standing if visit.fence_id == stay.fence_id]
+            visit = alike[0] if len(alike) == 1 else max(alike, key=partial(overlap_ms, stay), default=stay)
+            edges = (getattr(visit, name) or 0 for name in EDGES)
+            fields = (spell["fence"], spell["state"], spell["row"], *edges, stay.fixes, spell["lead_nats"])
+            self._told.spell[at + k] = fields
+        self._told.size[slot] = len(stays)
+        return revisions
+
+    def _publish(self, slot: int, stays: Sequence[Stay], reason: str, from_ms: int, patiently: bool) -> list[Visit]:
+        published = self.published[slot]
+        revisions = revise(
+            self.device_ids[slot], published.values(), stays, reason, from_ms, END_OF_TIME_MS, patiently=patiently
+        )
+        published.update((visit.visit_id, visit) for visit in revisions)
+        return revisions
+
+    def _forget(self, slots: Ints) -> None:
+        """Let go of fixes that are neither recent nor needed."""
+        if self.late:
+            # What memory lets go must be in the store by the time the late span is settled.
+            slots = slots[~np.isin(slots, list(self.late))]
+        forget(self._paths, self._known, self._told, self._marks, slots, RECENT_MS, RECENT_FIXES)
 
 
-def look(track: Track, fences: FenceSet, rules: Rules, as_of_ms: int | None = None, reason: str = "") -> list[Visit]:
-    """Derive a track's visits anew as of a moment; returns the revisions to publish.
-
-    The default is the moment of its newest fix. As long as fixes come, minor corrections wait until a stay has settled;
-    a look at a moment of its own tells everything.
-    """
-    if not len(track.fixes):
-        return []
-    patiently = as_of_ms is None
-    as_of_ms = max(as_of_ms or track.newest_ms, track.newest_ms)
-    found = _surroundings(track, fences).found
-    derived = derive_stays(track.device_id, track.fixes, fences, rules, as_of_ms, found=found)
-    track.looked_ms = as_of_ms
-    revisions = _publish(track, derived.stays, reason, track.kept_from_ms, patiently)
-    _forget(track, derived.keep_from)
-    return revisions
-
-
-def look_at_changed(track: Track, fences: FenceSet, rules: Rules, changed: Collection[str]) -> list[Visit]:
-    """Derive a track anew after fences have changed, when it has to do with one of them; returns the revisions."""
-    if not len(track.fixes):
-        return []
-    found = _surroundings(track, fences).found
-    if len(found.point):
-        track.reached_ms = max(track.reached_ms, int(track.fixes.ts_ms[np.max(found.point)]))
-    in_reach = {fences.fence_ids[fence] for fence in np.unique(fences.fence_of_row[found.row])}
-    visited = {visit.fence_id for visit in track.published.values() if visit.state != "retracted"}
-    if in_reach.union(visited).isdisjoint(changed):
-        return []
-    return look(track, fences, rules, max(track.looked_ms, track.newest_ms), "fence_changed")
-
-
-def rederive(
-    track: Track, stored: Fixes, fences: FenceSet, rules: Rules, as_of_ms: int, *, complete: bool
-) -> list[Visit] | None:
-    """Settle ``track.late`` with the fixes the store holds around it; returns the revisions to publish.
-
-    ``stored`` are the device's fixes from some moment well before the late span on; ``complete`` says that there are
-    none before. Returns None when older fixes could still matter: fetch more.
-    """
-    if track.late is None:
-        return []
-    everything = Fixes.concat([stored, track.fixes]).in_order()
-    if not len(everything):
-        track.late = None
-        return []
-    from_ms = -END_OF_TIME_MS
-    if not complete:
-        before = everything.take(everything.ts_ms < track.late.from_ms)
-        restart = derive_stays(track.device_id, before, fences, rules, track.late.from_ms).keep_from if before else 0
-        if restart == 0:
-            return None
-        from_ms = int(everything.ts_ms[restart])
-        everything = everything.take(slice(restart, None))
-    derived = derive_stays(track.device_id, everything, fences, rules, max(as_of_ms, int(everything.ts_ms[-1])))
-    track.late = None
-    return _publish(track, derived.stays, "late_data", from_ms, patiently=False)
-
-
-def _publish(track: Track, stays: Sequence[Stay], reason: str, from_ms: int, patiently: bool) -> list[Visit]:
-    told = list(track.published.values())
-    revisions = revise(track.device_id, told, stays, reason, from_ms, END_OF_TIME_MS, patiently=patiently)
-    track.published.update((visit.visit_id, visit) for visit in revisions)
-    return revisions
-
-
-def _append(track: Track, arrived: Fixes, fences: FenceSet, found: Near) -> None:
-    """Add fixes, ``found`` what is within their reach."""
-    known = len(track.fixes)
-    if len(found.point):
-        track.reached_ms = max(track.reached_ms, int(arrived.ts_ms[found.point].max()))
-    following = (not known or track.newest_ms < int(arrived.ts_ms[0])) and _ascends(arrived)
-    if following and not known:
-        track.fixes = arrived
-        track.surroundings = Surroundings(weakref.ref(fences), found)
-        return
-    track.fixes = Fixes.concat([track.fixes, arrived])
-    if not following:
-        track.fixes = track.fixes.in_order()
-        track.surroundings = None
-    elif track.surroundings is not None:
-        same = track.surroundings.fences() is fences
-        track.surroundings = track.surroundings.followed_by(found, known) if same else None
-
-
-def _ascends(fixes: Fixes) -> bool:
-    return len(fixes) == 1 or bool((fixes.ts_ms[1:] > fixes.ts_ms[:-1]).all())
-
-
-def _surroundings(track: Track, fences: FenceSet) -> Surroundings:
-    if track.surroundings is None or track.surroundings.fences() is not fences:
-        track.surroundings = Surroundings.of(track.fixes, fences)
-    return track.surroundings
-
-
-def _drop(track: Track, first: int) -> None:
-    """Forget the fixes before the one at ``first``."""
-    track.fixes = track.fixes.take(slice(first, None))
-    if track.surroundings is not None:
-        track.surroundings = track.surroundings.without(first)
-
-
-def _forget(track: Track, keep_from: int) -> None:
-    if track.late is not None:
-        return  # what memory lets go must be in the store by the time the late span is settled
-    fixes = track.fixes
-    recent_from_ms = max(track.newest_ms - RECENT_MS, int(fixes.ts_ms[-RECENT_FIXES:][0]))
-    if track.restart_ms is not None and track.restart_ms <= recent_from_ms:
-        first = int(np.searchsorted(fixes.ts_ms, track.restart_ms))
-        track.kept_from_ms = track.restart_ms
-        _drop(track, first)
-        track.restart_ms = None
-    if track.restart_ms is None and keep_from > 0:
-        track.restart_ms = int(fixes.ts_ms[keep_from])
-
-
-def _forget_quiet(track: Track) -> None:
-    """A device that never came near a fence carries no history: only recent fixes are kept, for late ones to join."""
-    surplus = len(track.fixes) - RECENT_FIXES
-    if track.late is None and surplus > RECENT_FIXES:
-        _drop(track, surplus)
-        track.kept_from_ms = int(track.fixes.ts_ms[0])
-        track.restart_ms = None
+def _order(slots: Ints, fixes: Fixes) -> npt.NDArray[np.intp]:
+    """The order by slot and then as ``Fixes.in_order``."""
+    since_ms = fixes.ts_ms - fixes.ts_ms.min(initial=END_OF_TIME_MS)
+    if len(slots) and since_ms.max() < 1 << 40:
+        key = slots << 40 | since_ms
+        order = np.argsort(key)
+        if (np.diff(key[order]) > 0).all():
+            return order
+    return np.lexsort((fixes.speed_cm_s, fixes.accuracy_dm, fixes.lon_e7, fixes.lat_e7, fixes.ts_ms, slots))

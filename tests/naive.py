@@ -150,7 +150,7 @@ class Evidence:
     @classmethod
     def of(cls, fixes: list[Fix], as_of_ms: int) -> "Evidence":
         """Weighed as of a moment."""
-        errors = [error_m(fix) for fix in fixes]
+        errors = [error_m(fix, fixes[i - 1] if i else None) for i, fix in enumerate(fixes)]
         count = range(len(fixes))
         return cls(
             fixes,
@@ -175,20 +175,22 @@ class Evidence:
         return replace(turned, ts_s=[-t for t in turned.ts_s])
 
 
-def error_m(fix: Fix) -> float:
-    """Step 2."""
+def error_m(fix: Fix, before: Fix | None) -> float:
+    """Step 2; the same radius twice running was not measured: it counts for no more than an unstated one."""
     if fix.accuracy_m is None:
         return 15.0
-    return min(30.0, math.hypot(max(fix.accuracy_m / 1.5, 4.0), 5.0))
+    repeated = before is not None and before.accuracy_m == fix.accuracy_m
+    return min(15.0 if repeated else 30.0, math.hypot(max(fix.accuracy_m / 1.5, 4.0), 5.0))
 
 
 def speeds_mps(fixes: Sequence[Fix], errors: Sequence[float]) -> list[float]:
     """Step 3 for all fixes; around a silence without way, which had moving fixes on both sides, they are slowed."""
-    speeds = [speed_mps(fixes, errors, i) for i in range(len(fixes))]
+    own = [speed_mps(fixes, errors, i) for i in range(len(fixes))]
+    speeds = list(own)
     for i in range(1, len(fixes)):
         gap_s = (fixes[i].ts_ms - fixes[i - 1].ts_ms) / 1000.0
         through = step_m(fixes[i - 1], fixes[i]) / gap_s if gap_s > 300.0 else math.inf
-        if through < WALK_MPS < min(speeds[i - 1], speeds[i]):
+        if through < WALK_MPS < min(own[i - 1], own[i]):
             speeds[i - 1] = speeds[i] = through
     return speeds
 
@@ -328,37 +330,144 @@ def best_score(ts_ms: list[int], scores: list[list[int]], allied: list[list[bool
     return max(path_score(path, ts_ms, scores, allied, paces) for path in product(states, repeat=len(ts_ms)))
 
 
-def best_path(
-    ts_ms: list[int], scores: list[list[int]], allied: list[list[bool]], paces: Sequence[float] = ()
-) -> list[int]:
-    """The best of all paths, by Viterbi over all fixes; ties go to staying, to outside, to the first cell."""
-    states = range(len(allied) + 1)
-    best = [scores[0][state] - (NAT if state else 0) for state in states]
-    came_from: list[list[int]] = []
-    for i in range(1, len(ts_ms)):
-        gap_s = (ts_ms[i] - ts_ms[i - 1]) / 1000.0
-        step = [[transition(gap_s, came, goes, allied, paces) for came in states] for goes in states]
-        came_from.append([max(states, key=lambda came, g=g: (best[came] + step[g][came], came == g)) for g in states])
-        best = [best[came_from[-1][g]] + step[g][came_from[-1][g]] + scores[i][g] for g in states]
-    path = [best.index(max(best))]
-    for back in reversed(came_from):
-        path.append(back[path[-1]])
-    return path[::-1]
+OUTSIDE, FAR = "outside", "far"
 
 
 def likeliest(day: Evidence, cells: list[list[Cell]]) -> list[Place]:
-    """Steps 5 to 8: the place at each fix, () = outside."""
-    paces = {place: pace for near in cells for place, *_, pace in near}
-    places = sorted(paces)
-    scores = []
+    """Steps 5 to 8: the place at each fix, () = outside; the best of all paths, by Viterbi over all fixes.
+
+    A place takes part from the first fix near it on, and until it is no likelier than ``FAR``, any place that does not;
+    before it took part it was as likely as that. Ties go to staying, to outside, to the first place.
+    """
+    best: dict[str | Place, int] = {}
+    came: list[dict[str | Place, str | Place]] = []
+    paces: dict[Place, float] = {}
+    gains: list[dict[Place, int]] = []
     for i, near in enumerate(cells):
+        paces |= {place: pace for place, *_, pace in near}
         priced = [(distance_m, width_m, site_prior(area_m2), pace) for _, distance_m, width_m, area_m2, pace in near]
         out, each, other = emissions(priced, day.error_m[i], day.speed_mps[i], day.weight[i])
         here = {place: score for (place, *_), score in zip(near, each, strict=True)}
-        scores.append([out, *(here[place] if place in here else other(paces[place]) for place in places)])
-    allied = [[not set(a).isdisjoint(b) for b in places] for a in places]
-    path = best_path([fix.ts_ms for fix in day.fixes], scores, allied, [paces[place] for place in places])
-    return [places[state - 1] if state else () for state in path]
+        gains.append({place: score - other(paces[place]) for place, score in here.items()})
+        if i == 0:
+            best = {OUTSIDE: out, FAR: other(1.0) - NAT} | {place: score - NAT for place, score in here.items()}
+            continue
+        gap_s = day.ts_s[i] - day.ts_s[i - 1]
+        active = sorted(place for place in best if place not in (OUTSIDE, FAR))
+        left = {place: best[place] + price(gap_s, paces[place], stays=False) for place in active}
+        ways: dict[str | Place, dict[str | Place, int]] = {
+            OUTSIDE: {OUTSIDE: best[OUTSIDE] + price(gap_s, 1.0, stays=True)} | left,
+            FAR: {
+                FAR: best[FAR] + price(gap_s, 1.0, stays=True),
+                OUTSIDE: best[OUTSIDE] + price(gap_s, 1.0, stays=False),
+            }
+            | {place: score - 2 * NAT for place, score in left.items()},
+        }
+        for place in {*active, *here}:
+            before = place if place in best else FAR
+            ways[place] = {
+                before: best[before] + price(gap_s, paces[place], stays=True),
+                OUTSIDE: best[OUTSIDE] + price(gap_s, paces[place], stays=False),
+            }
+            for other_place, score in left.items():
+                if other_place != place:
+                    apart = set(other_place).isdisjoint(place)
+                    ways[place][other_place] = score - 2 * NAT * apart
+        came.append({state: max(choice, key=choice.__getitem__) for state, choice in ways.items()})
+        worth = {OUTSIDE: out, FAR: other(1.0)} | {place: other(paces[place]) for place in active} | here
+        scores = {state: ways[state][came[-1][state]] + worth[state] for state in ways}
+        best = {
+            state: score
+            for state, score in scores.items()
+            if state in (OUTSIDE, FAR) or state in here or score > scores[FAR]
+        }
+    at = _read_back(best, came)
+    settle_rivals(day, at, gains, paces)
+    return at
+
+
+def price(gap_s: float, pace: float, *, stays: bool) -> int:
+    """Step 8: the score of staying in a state, or of changing it, over a gap."""
+    return transition(gap_s, 1, 1 if stays else 0, [[True]], [pace])
+
+
+def _read_back(best: dict[str | Place, int], came: list[dict[str | Place, str | Place]]) -> list[Place]:
+    """The places of the best path; as long as it was far it was where it came near afterwards."""
+    ends = [OUTSIDE, *sorted(place for place in best if place not in (OUTSIDE, FAR))]
+    state: str | Place = max(ends, key=best.__getitem__)
+    place: Place = () if isinstance(state, str) else state
+    path = [place]
+    for way in reversed(came):
+        state = way[state]
+        if state == OUTSIDE:
+            place = ()
+        elif not isinstance(state, str):
+            place = state
+        path.append(place)
+    return path[::-1]
+
+
+def settle_rivals(day: Evidence, at: list[Place], gains: list[dict[Place, int]], paces: dict[Place, float]) -> None:
+    """The stays that are over go to the rival that explains them clearly better; ``gains`` are those of cells near."""
+    done = -1
+    while (first := next((i for i in range(done + 1, len(at)) if at[i]), None)) is not None:
+        mine = at[first]
+        mates = [first]
+        over = False
+        for i in range(first + 1, len(at)):
+            over = at[i] not in ((), mine)
+            if not (at[i] == mine and mates[-1] == i - 1):
+                over = over or day.fixes[i].ts_ms - day.fixes[mates[-1]].ts_ms > 300_000
+            if over:
+                break
+            if at[i] == mine:
+                mates.append(i)
+        if not over:
+            return
+        after = next((i for i in range(mates[-1] + 1, len(at)) if at[i]), len(at))
+        best = best_rival(day, mine, gains, paces, (done, first, mates[-1], after))
+        for i in mates:
+            at[i] = best
+        done = mates[-1]
+
+
+def best_rival(
+    day: Evidence,
+    mine: Place,
+    gains: list[dict[Place, int]],
+    paces: dict[Place, float],
+    span: tuple[int, int, int, int],
+) -> Place:
+    """The place that explains a whole stay best: the fixes on the way count in full, those at rest like few."""
+    before, first, last, after = span
+    ts_ms, pace = [fix.ts_ms for fix in day.fixes], paces[mine]
+    reach_ms = 120_000 * pace
+    inward_ms = min(reach_ms, (ts_ms[last] - ts_ms[first]) / 2)
+    drives = [i for i in range(before + 1, after) if day.speed_mps[i] > 2.5]
+    came = [ts_ms[i] for i in drives if -reach_ms <= ts_ms[i] - ts_ms[first] < inward_ms]
+    went = [ts_ms[i] for i in drives if -inward_ms < ts_ms[i] - ts_ms[last] <= reach_ms]
+    way, rest = [], []
+    for i in range(before + 1, after):
+        around = ts_ms[first] - 60_000 * pace <= ts_ms[i] <= ts_ms[last] + 60_000 * pace
+        within_reach = ts_ms[first] - reach_ms <= ts_ms[i] <= ts_ms[last] + reach_ms
+        at_kerb = (came and 0 < ts_ms[i] - max(came) <= 20_000 * pace) or (
+            went and 0 < min(went) - ts_ms[i] <= 20_000 * pace
+        )
+        if within_reach and ((around and 0.6 < day.speed_mps[i] < 2.5) or at_kerb):
+            way.append(i)
+        elif first <= i <= last:
+            rest.append(i)
+    share = 3.0 * (1.0 + sum(day.weight[i] for i in rest) / 4.0)
+
+    def worth(place: Place) -> float:
+        return sum(gains[i].get(place, 0) for i in way) + sum(gains[i].get(place, 0) for i in rest) / share
+
+    best, least = mine, worth(mine) + 0.1 * NAT
+    for place in sorted({place for i in range(first, last + 1) for place in gains[i]}):
+        nested = set(place) <= set(mine) or set(mine) <= set(place)
+        if not nested and paces[place] == pace and worth(place) > least:
+            best, least = place, worth(place)
+    return best
 
 
 # 9. Spells
@@ -452,7 +561,24 @@ def crossing_s(day: Evidence, away_m: list[float], width_m: float, i: int, causa
         return max(before_s, now_s - width_m / day.speed_mps[i] - 30.0)
     if causal and gap_s > 300.0 and day.speed_mps[i - 1] <= WALK_MPS and out_m > 2.0 * day.error_m[i - 1]:
         return now_s - 15.0
-    return min(now_s, before_s + out_m / observed_mps(day, out_m, i - 1))
+    driven_mps = observed_mps(day, out_m, i - 1)
+    way_m = 1.3 * out_m if out_m > 100.0 else out_m
+    return min(now_s, before_s + way_m / driven_mps + (20.0 if driven_mps > DRIVE_MPS else 0.0))
+
+
+def balanced_s(crossings: list[tuple[float, float]]) -> float:
+    """The moment in the middle of (moment, what its change point is worth), interpolated between those around it."""
+    most = max(worth for _, worth in crossings)
+    shares = [(moment, math.exp((worth - most) / 0.4)) for moment, worth in crossings]
+    shares = [(moment, share) for moment, share in shares if share >= 1e-4]
+    half = sum(share for _, share in shares) / 2.0
+    middles = [(moment, sum(s for _, s in shares[:k]) + share / 2.0) for k, (moment, share) in enumerate(shares)]
+    after = next((k for k, (_, middle) in enumerate(middles) if middle >= half), len(middles) - 1)
+    moment, middle = middles[after]
+    if after == 0:
+        return moment
+    sooner, passed = middles[after - 1]
+    return sooner + (moment - sooner) * (half - passed) / (middle - passed)
 
 
 def edge(
@@ -464,7 +590,7 @@ def edge(
     points = [i for i in range(last + 1) if (t[first] - t[i] <= 300.0 if i < first else t[i] - t[first] <= inward_s)]
     odds = {i: inside_log_odds(away_m[i], day.error_m[i]) for i in range(last + 1)}
     usual = median(odds[i] for i in range(first, last + 1) if t[i] - t[first] <= 300.0)
-    shift = max(0.0, 0.5 - usual)
+    shift = max(0.0, 0.6 - usual)
     worth: dict[int, float] = {}
     behind = 0.0
     for i in reversed(points):
@@ -478,7 +604,7 @@ def edge(
         if any(t[j] - t[j - 1] > 120.0 for j in outward):
             worth[i] -= 4.0
     best = max(reversed(points), key=lambda i: worth[i])
-    crossed_s = crossing_s(day, away_m, width_m, best, causal)
+    crossed_s = balanced_s([(crossing_s(day, away_m, width_m, i, causal), worth[i]) for i in points])
     earliest = latest = crossed_s
     for i in points:
         if worth[i] < worth[best] - 1.0:

@@ -6,7 +6,7 @@ once.
 
 import math
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -59,16 +59,14 @@ class Ground(NamedTuple):
 
 
 class Overlaps(NamedTuple):
-    """The cells of the overlapping rows near some fixes.
+    """The cells of overlapping rows, by the *groups* of such rows that were met together near a fix.
 
-    ``group`` int32[n] by fix, -1 without such rows, empty where no fix has any; ``shared`` bool by row of the fence
-    set. Group g has the cells ``cell_begins[g]`` to ``cell_begins[g + 1]``. Cell c has the number ``place[c]``: that of
-    its fence, or ``fences + p`` for the fences ``place_fence[place_begins[p]:place_begins[p + 1]]``. Counted among the
-    shared rows of a fix, its members are ``term[member_begins[c]:cut_begins[c]]``, and what is cut out of them
-    ``term[cut_begins[c]:member_begins[c + 1]]``.
+    ``shared`` bool by row of the fence set. Group g has the cells ``cell_begins[g]`` to ``cell_begins[g + 1]``. Cell c
+    is the place ``place[c]``: the number of its fence, or ``fences + p`` for the fences
+    ``place_fence[place_begins[p]:place_begins[p + 1]]``. Counted among the shared rows of a fix, its members are
+    ``term[member_begins[c]:cut_begins[c]]``, and what is cut out of them ``term[cut_begins[c]:member_begins[c + 1]]``.
     """
 
-    group: npt.NDArray[np.int32]
     shared: npt.NDArray[np.bool_]
     cell_begins: npt.NDArray[np.int32]
     place: npt.NDArray[np.int32]
@@ -82,7 +80,8 @@ class Overlaps(NamedTuple):
 class Arrangement:
     """How the rows of a fence set overlap, found by sampling each row once, when it is first needed.
 
-    ``known`` bool[n]: rows that were sampled; ``shared`` bool[n]: those of them that overlap others.
+    ``known`` bool[n]: rows that were sampled; ``shared`` bool[n]: those of them that overlap others. ``overlaps`` knows
+    all groups that ``groups`` has given out.
     """
 
     def __init__(self, fences: FenceSet) -> None:
@@ -93,20 +92,22 @@ class Arrangement:
         self._packed = fences.packed
         self._reserved = {row: devices for row, devices in enumerate(fences.devices) if devices is not None}
         self._parts: dict[int, list[tuple[frozenset[int], int]]] = {}
-        self._cells: dict[tuple[int, ...], list[tuple[Place, list[int], list[int]]]] = {}
-        nothing = np.zeros(0, np.int32)
-        self.no_overlaps = Overlaps(nothing, self.shared, *[nothing] * 7)
+        self._group_of: dict[tuple[int, ...], int] = {}
+        self._places: dict[Place, int] = {}
+        nothing, from_zero = np.zeros(0, np.int32), np.zeros(1, np.int32)
+        self.overlaps = Overlaps(self.shared, from_zero, nothing, from_zero, nothing, nothing, from_zero, nothing)
 
-    def barred(self, device_id: str, rows: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
-        """Those of the rows that are for other devices only."""
+    def barred(self, device_of: Callable[[int], str], found: Near) -> npt.NDArray[np.int64]:
+        """The pairs whose row is for other devices only; ``device_of`` a point tells whose it is."""
         reserved = self._reserved
         if not reserved:
-            return self.no_overlaps.place
-        everyone = (device_id,)
-        return np.array([row for row in set(rows.tolist()) if device_id not in reserved.get(row, everyone)], np.int32)
+            return np.zeros(0, np.int64)
+        pairs = np.flatnonzero(np.isin(found.row, list(reserved)))
+        whose = zip(pairs.tolist(), found.row[pairs].tolist(), found.point[pairs].tolist(), strict=True)
+        return np.array([pair for pair, row, point in whose if device_of(point) not in reserved[row]], np.int64)
 
-    def overlaps(self, found: Near, held: npt.NDArray[np.bool_], fixes: int) -> Overlaps:
-        """The cells of the overlapping rows that hold near each of some fixes."""
+    def groups(self, found: Near, held: npt.NDArray[np.bool_], fixes: int) -> npt.NDArray[np.int32]:
+        """The group of the overlapping rows that hold near each of some fixes; -1 where there are none."""
         for row in np.unique(found.row[held & ~self.known[found.row]]).tolist():
             self.known[row] = True
             self._parts[row] = self._sample(row)
@@ -114,25 +115,42 @@ class Arrangement:
             for together, _ in self._parts[row]:
                 if len(together) > 1:
                     self.shared[list(together)] = True
-        group, first, count = _groups(found.point, found.row, held & self.shared[found.row], fixes)
-        if not len(first):
-            return self.no_overlaps
-        cell_begins, place, member_begins, cut_begins = [0], [], [0], []
+        among = held & self.shared[found.row]
+        alike, first, count = _alike(found.point, found.row, among, fixes)
+        rows = found.row[among]
+        met = [tuple(rows[begin : begin + size].tolist()) for begin, size in zip(first, count, strict=True)]
+        self._learn([each for each in met if each not in self._group_of])
+        numbers = np.array([*map(self._group_of.__getitem__, met), -1], np.int32)
+        group: npt.NDArray[np.int32] = numbers[alike]
+        return group
+
+    def _learn(self, met: Iterable[tuple[int, ...]]) -> None:
+        """Work out the cells of groups of rows."""
+        place: list[int] = []
+        cut_begins: list[int] = []
         term: list[int] = []
-        numbers: dict[Place, int] = {}
-        rows = found.row[held & self.shared[found.row]]
-        for begin, size in zip(first.tolist(), count.tolist(), strict=True):
-            for fences, members, cut in self._cells_of(tuple(rows[begin : begin + size].tolist())):
-                alone = len(fences) == 1
-                place.append(fences[0] if alone else numbers.setdefault(fences, len(self._fence_ids) + len(numbers)))
-                cut_begins.append(len(term) + len(members))
+        place_fence: list[int] = []
+        known = self.overlaps
+        cell_begins, member_begins, place_begins = (
+            [int(begins[-1])] for begins in (known.cell_begins, known.member_begins, known.place_begins)
+        )
+        for rows in met:
+            self._group_of[rows] = len(self._group_of)
+            for fences, members, cut in self._cells_of(rows):
+                if len(fences) > 1 and fences not in self._places:
+                    self._places[fences] = len(self._fence_ids) + len(self._places)
+                    place_fence += fences
+                    place_begins.append(place_begins[-1] + len(fences))
+                place.append(fences[0] if len(fences) == 1 else self._places[fences])
+                cut_begins.append(member_begins[-1] + len(members))
+                member_begins.append(cut_begins[-1] + len(cut))
                 term += members + cut
-                member_begins.append(len(term))
-            cell_begins.append(len(place))
-        place_begins = np.cumsum([0, *map(len, numbers)])
-        place_fence = [fence for fences in numbers for fence in fences]
-        columns = (cell_begins, place, member_begins, cut_begins, term, place_begins, place_fence)
-        return Overlaps(group, self.shared, *(np.array(column, np.int32) for column in columns))
+            cell_begins.append(cell_begins[0] + len(place))
+        more = (cell_begins[1:], place, member_begins[1:], cut_begins, term, place_begins[1:], place_fence)
+        self.overlaps = Overlaps(
+            self.shared,
+            *(np.append(old, np.array(new, np.int32)) for old, new in zip(known[1:], more, strict=True)),
+        )
 
     def _sample(self, row: int) -> list[tuple[frozenset[int], int]]:
         """Sets of rows that hold together within ``row`` at some moment, with the number of samples in each."""
@@ -168,9 +186,6 @@ class Arrangement:
 
     def _cells_of(self, rows: tuple[int, ...]) -> list[tuple[Place, list[int], list[int]]]:
         """The cells of rows that hold at one moment: (place, members, what is cut out), as positions in ``rows``."""
-        known = self._cells.get(rows)
-        if known is not None:
-            return known
         among = frozenset(rows)
         kept: set[frozenset[int]] = set()
         for row in rows:
@@ -184,7 +199,7 @@ class Arrangement:
             kept.update(members for members, count in tally.items() if count >= least)
             if not tally:
                 kept.add(frozenset((row,)))
-        cells = self._cells[rows] = []
+        cells = []
         position = {row: at for at, row in enumerate(rows)}
         for members in sorted(kept, key=sorted):
             touching = frozenset().union(*(other for other in kept if not other.isdisjoint(members)))
@@ -247,31 +262,39 @@ def _box(packed: PackedFences, row: int) -> Box:
 
 
 @nb.njit(cache=True, nogil=True)
-def _groups(point: Any, row: Any, among: Any, fixes: int) -> Any:
-    """Which fixes are near the same rows ``among`` all pairs: their group int32[fixes], -1 without such rows.
+def _alike(point: Any, row: Any, among: Any, fixes: int) -> Any:
+    """Which fixes are near the same rows ``among`` all pairs: a number int32[fixes] for each such set, -1 without rows.
 
-    Also where, among these rows, each group's first occurrence begins, and how many they are.
+    Also where, among these rows, each set's first occurrence begins, and how many they are.
     """
-    group = np.full(fixes, -1, np.int32)
+    number = np.full(fixes, -1, np.int32)
     rows = row[among]
     points = point[among]
     first = np.empty(len(rows), np.int64)
     count = np.empty(len(rows), np.int64)
-    groups = 0
+    slots = 16
+    while slots < 2 * len(rows):
+        slots *= 2
+    set_in = np.full(slots, -1, np.int64)
+    sets = 0
     begin = 0
     while begin < len(rows):
         end = begin + 1
+        digest = np.int64(rows[begin])
         while end < len(rows) and points[end] == points[begin]:
+            digest = digest * 1_000_003 ^ rows[end]
             end += 1
-        at = 0
-        while at < groups:
-            if count[at] == end - begin and np.array_equal(rows[first[at] : first[at] + count[at]], rows[begin:end]):
+        slot = (digest ^ (digest >> 17)) & (slots - 1)
+        while True:
+            at = set_in[slot]
+            if at < 0:
+                at = set_in[slot] = sets
+                first[at], count[at] = begin, end - begin
+                sets += 1
+            same = count[at] == end - begin
+            if same and np.array_equal(rows[first[at] : first[at] + count[at]], rows[begin:end]):
                 break
-            at += 1
-        if at == groups:
-            first[at] = begin
-            count[at] = end - begin
-            groups += 1
-        group[points[begin]] = at
+            slot = (slot + 1) & (slots - 1)
+        number[points[begin]] = at
         begin = end
-    return group, first[:groups], count[:groups]
+    return number, first[:sets], count[:sets]

@@ -1,10 +1,11 @@
-"""The cells within reach of each fix: places of which a device can only be in one.
+"""The cells within reach of a fix: places of which a device can only be in one.
 
 Mostly a cell is a fence. Fences that overlap have cells in common (``arrangement``); cells of fences that merely adjoin
-exclude each other and compete for the same fixes.
+exclude each other and compete for the same fixes. A *place* is the number of a cell: that of its fence, or beyond all
+fences one of ``Overlaps``.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba as nb
 import numpy as np
@@ -12,98 +13,91 @@ import numpy.typing as npt
 
 from geofence.visits.evidence import pace_of, site_prior
 
+Floats = npt.NDArray[np.float64]
 
-class Cells(NamedTuple):
-    """The cells within reach of each of n fixes.
 
-    Fix ``i`` has the entries ``begins[i]`` to ``begins[i + 1]`` (int64[n + 1]) of ``cell`` int32, ``distance_m``,
-    ``width_m``, ``prior`` and ``pace`` float64. Cell c is where the fences
-    ``place_fence[place_begins[c]:place_begins[c + 1]]`` (indices into ``FenceSet.fence_ids``) hold, and no others;
-    cells are numbered in the order of their fences' ids.
-    """
+class NearCells(NamedTuple):
+    """The cells near one fix, by their place in the order of their fences' ids; ``mass`` and ``inside`` are
+    ``evidence.weigh``'s."""
 
-    begins: npt.NDArray[np.int64]
-    cell: npt.NDArray[np.int32]
-    distance_m: npt.NDArray[np.float64]
-    width_m: npt.NDArray[np.float64]
-    prior: npt.NDArray[np.float64]
-    pace: npt.NDArray[np.float64]
-    place_begins: npt.NDArray[np.int64]
-    place_fence: npt.NDArray[np.int32]
+    place: npt.NDArray[np.int32]
+    distance_m: Floats
+    width_m: Floats
+    prior: Floats
+    pace: Floats
+    mass: Floats
+    inside: npt.NDArray[np.int64]
 
 
 @nb.njit(cache=True, nogil=True)
-def cells_near(used, begins, row, distance_m, held, ground, overlaps, rules):  # type: ignore[no-untyped-def]
-    """The ``Cells`` of the ``used`` of some fixes.
+def room_for_cells(most):  # type: ignore[no-untyped-def]
+    """``NearCells`` for as many cells."""
+    floats = np.empty((5, most))
+    place, inside = np.empty(most, np.int32), np.empty(most, np.int64)
+    return NearCells(place, floats[0], floats[1], floats[2], floats[3], floats[4], inside)
 
-    The i-th of them is within reach of ``row[begins[i]:begins[i + 1]]``; only those that are ``held`` count. ``ground``
-    is the fence set, ``overlaps`` the cells that its rows share near these fixes; ``rules`` hold for rows without ones
-    of their own.
+
+@nb.njit(cache=True, nogil=True)
+def cells_near(near, pairs, begin, end, group, ground, overlaps, rules):  # type: ignore[no-untyped-def]
+    """Fill ``near`` with the cells of a fix; how many there are.
+
+    The fix is within reach of ``pairs.row[begin:end]``, of which those count that are held; ``group`` is that of the
+    rows among them that overlap, -1 without such rows. ``rules`` hold for rows without ones of their own.
     """
-    n = len(begins) - 1
-    fences = len(ground.rank)
-    any_shared = len(overlaps.group) > 0
-    size = np.count_nonzero(held)
-    for i in range(n):
-        group = overlaps.group[used[i]] if any_shared else -1
-        if group >= 0:
-            size += overlaps.cell_begins[group + 1] - overlaps.cell_begins[group]
-    place = np.empty(size, np.int32)
-    away_m = np.empty(size)
-    width_m = np.empty(size)
-    prior = np.empty(size)
-    pace = np.empty(size)
-    cell_begins = np.empty(n + 1, np.int64)
-    together = np.empty(32, np.int64)
-    k = 0
-    for i in range(n):
-        cell_begins[i] = k
-        group = overlaps.group[used[i]] if any_shared else -1
-        count = 0
-        for j in range(begins[i], begins[i + 1]):
-            if not held[j]:
-                continue
-            if group >= 0 and overlaps.shared[row[j]]:
-                if count == len(together):
-                    together = np.concatenate((together, np.empty_like(together)))
-                together[count] = j
-                count += 1
-                continue
-            place[k] = ground.fence_of_row[row[j]]
-            away_m[k] = distance_m[j]
-            width_m[k] = ground.width_m[row[j]]
-            prior[k] = _prior(ground, row[j], rules)
-            pace[k] = pace_at(ground, row[j], rules)
-            k += 1
-        if group < 0:
+    count = 0
+    for j in range(begin, end):
+        row = pairs.row[j]
+        if not pairs.held[j] or (group >= 0 and overlaps.shared[row]):
             continue
-        for c in range(overlaps.cell_begins[group], overlaps.cell_begins[group + 1]):
-            place[k] = overlaps.place[c]
-            away_m[k] = -np.inf
-            width_m[k] = np.inf
-            prior[k] = 0.0
-            pace[k] = 1.0
-            for t in range(overlaps.member_begins[c], overlaps.cut_begins[c]):
-                j = together[overlaps.term[t]]
-                away_m[k] = max(away_m[k], distance_m[j])
-                width_m[k] = min(width_m[k], ground.width_m[row[j]])
-                prior[k] = max(prior[k], _prior(ground, row[j], rules))
-                pace[k] = min(pace[k], pace_at(ground, row[j], rules))
-            for t in range(overlaps.cut_begins[c], overlaps.member_begins[c + 1]):
-                away_m[k] = max(away_m[k], -distance_m[together[overlaps.term[t]]])
-            k += 1
-    cell_begins[n] = k
-    distinct = _distinct(place[:k])
-    order = _in_order_of_ids(distinct, ground.rank, overlaps, fences)
-    cell_of = np.empty(len(distinct), np.int32)
-    for c in range(len(order)):
-        cell_of[order[c]] = c
-    cell = np.empty(k, np.int32)
-    for i in range(k):
-        cell[i] = cell_of[np.searchsorted(distinct, place[i])]
-    _sort_each(cell_begins, cell, away_m, width_m, prior, pace)
-    place_begins, place_fence = _fences_of(distinct[order], overlaps, fences)
-    return Cells(cell_begins, cell, away_m[:k], width_m[:k], prior[:k], pace[:k], place_begins, place_fence)
+        near.place[count] = ground.fence_of_row[row]
+        near.distance_m[count] = pairs.distance_m[j]
+        near.width_m[count] = ground.width_m[row]
+        near.prior[count] = _prior(ground, row, rules)
+        near.pace[count] = pace_at(ground, row, rules)
+        count += 1
+    if group >= 0:
+        count = _add_shared(near, count, pairs, begin, end, group, ground, overlaps, rules)
+    for j in range(1, count):
+        k = j
+        while k > 0 and comes_before(near.place[k], near.place[k - 1], ground, overlaps):
+            _swap(near, k, k - 1)
+            k -= 1
+    return count
+
+
+@nb.njit(cache=True, nogil=True)
+def _add_shared(near, count, pairs, begin, end, group, ground, overlaps, rules):  # type: ignore[no-untyped-def]
+    """Add the cells of a group of overlapping rows."""
+    together = np.empty(end - begin, np.int64)
+    shared = 0
+    for j in range(begin, end):
+        if pairs.held[j] and overlaps.shared[pairs.row[j]]:
+            together[shared] = j
+            shared += 1
+    for c in range(overlaps.cell_begins[group], overlaps.cell_begins[group + 1]):
+        away_m, width_m, prior, pace = -np.inf, np.inf, 0.0, 1.0
+        for t in range(overlaps.member_begins[c], overlaps.cut_begins[c]):
+            j = together[overlaps.term[t]]
+            away_m = max(away_m, pairs.distance_m[j])
+            width_m = min(width_m, ground.width_m[pairs.row[j]])
+            prior = max(prior, _prior(ground, pairs.row[j], rules))
+            pace = min(pace, pace_at(ground, pairs.row[j], rules))
+        for t in range(overlaps.cut_begins[c], overlaps.member_begins[c + 1]):
+            away_m = max(away_m, -pairs.distance_m[together[overlaps.term[t]]])
+        near.place[count] = overlaps.place[c]
+        near.distance_m[count], near.width_m[count] = away_m, width_m
+        near.prior[count], near.pace[count] = prior, pace
+        count += 1
+    return count
+
+
+@nb.njit(cache=True, nogil=True)
+def _swap(near, j, k):  # type: ignore[no-untyped-def]
+    near.place[j], near.place[k] = near.place[k], near.place[j]
+    near.distance_m[j], near.distance_m[k] = near.distance_m[k], near.distance_m[j]
+    near.width_m[j], near.width_m[k] = near.width_m[k], near.width_m[j]
+    near.prior[j], near.prior[k] = near.prior[k], near.prior[j]
+    near.pace[j], near.pace[k] = near.pace[k], near.pace[j]
 
 
 @nb.njit(cache=True, nogil=True)
@@ -120,107 +114,50 @@ def pace_at(ground, row, rules):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def allied_cells(place_begins, place_fence):  # type: ignore[no-untyped-def]
-    """bool[c, c]: whether two cells share a fence."""
-    cells = len(place_begins) - 1
-    allied = np.zeros((cells, cells), np.bool_)
-    for a in range(cells):
-        allied[a, a] = True
-        for b in range(a):
-            if place_begins[a + 1] - place_begins[a] == 1 and place_begins[b + 1] - place_begins[b] == 1:
-                continue
-            for k in range(place_begins[b], place_begins[b + 1]):
-                if holds(place_begins, place_fence, a, place_fence[k]):
-                    allied[a, b] = allied[b, a] = True
-    return allied
+def fences_at(place, ground, overlaps):  # type: ignore[no-untyped-def]
+    """First and end of a place's fences in ``overlaps.place_fence``; (-1, 0) where the place is one fence."""
+    fences = len(ground.rank)
+    if place < fences:
+        return -1, 0
+    return overlaps.place_begins[place - fences], overlaps.place_begins[place - fences + 1]
 
 
 @nb.njit(cache=True, nogil=True)
-def holds(place_begins: Any, place_fence: Any, cell: int, fence: int) -> bool:
-    """Whether a fence is occupied by a device in a cell."""
-    for k in range(place_begins[cell], place_begins[cell + 1]):  # noqa: SIM110 - Numba compiles no generators
-        if place_fence[k] == fence:
+def holds(place, fence, ground, overlaps):  # type: ignore[no-untyped-def]
+    """Whether a fence is occupied by a device at a place."""
+    first, end = fences_at(place, ground, overlaps)
+    if first < 0:
+        return place == fence
+    for k in range(first, end):  # noqa: SIM110 - Numba compiles no generators
+        if overlaps.place_fence[k] == fence:
             return True
     return False
 
 
 @nb.njit(cache=True, nogil=True)
-def _distinct(place):  # type: ignore[no-untyped-def]
-    """The numbers that occur, ascending; they are few, and the same one mostly occurs many times in a row."""
-    seen = np.empty(16, np.int32)
-    count = 0
-    for i in range(len(place)):
-        if i > 0 and place[i] == place[i - 1]:
-            continue
-        at = np.searchsorted(seen[:count], place[i])
-        if at < count and seen[at] == place[i]:
-            continue
-        if count == len(seen):
-            seen = np.concatenate((seen, np.empty_like(seen)))
-        for k in range(count, at, -1):
-            seen[k] = seen[k - 1]
-        seen[at] = place[i]
-        count += 1
-    return seen[:count]
+def allied(a, b, ground, overlaps):  # type: ignore[no-untyped-def]
+    """Whether two places share a fence."""
+    first, end = fences_at(b, ground, overlaps)
+    if first < 0:
+        return holds(a, b, ground, overlaps)
+    for k in range(first, end):  # noqa: SIM110 - Numba compiles no generators
+        if holds(a, overlaps.place_fence[k], ground, overlaps):
+            return True
+    return False
 
 
 @nb.njit(cache=True, nogil=True)
-def _place_of(number, overlaps, fences):  # type: ignore[no-untyped-def]
-    """First and end of a place's fences in ``overlaps.place_fence``; (-1, 0) where the number is that of a fence."""
-    if number < fences:
-        return -1, 0
-    return overlaps.place_begins[number - fences], overlaps.place_begins[number - fences + 1]
-
-
-@nb.njit(cache=True, nogil=True)
-def _comes_before(a, b, rank, overlaps, fences):  # type: ignore[no-untyped-def]
-    """Whether the ids of place ``a`` come before those of place ``b``, as lists compare."""
-    a_first, a_end = _place_of(a, overlaps, fences)
-    b_first, b_end = _place_of(b, overlaps, fences)
-    for k in range(min(a_end - a_first, b_end - b_first)):
+def comes_before(a, b, ground, overlaps):  # type: ignore[no-untyped-def]
+    """Whether the fence ids of place ``a`` come before those of place ``b``, as lists compare."""
+    a_first, a_end = fences_at(a, ground, overlaps)
+    b_first, b_end = fences_at(b, ground, overlaps)
+    if a_first < 0 and b_first < 0:
+        return ground.rank[a] < ground.rank[b]
+    a_size = 1 if a_first < 0 else a_end - a_first
+    b_size = 1 if b_first < 0 else b_end - b_first
+    for k in range(min(a_size, b_size)):
         fence_a = a if a_first < 0 else overlaps.place_fence[a_first + k]
         fence_b = b if b_first < 0 else overlaps.place_fence[b_first + k]
         if fence_a != fence_b:
-            return rank[fence_a] < rank[fence_b]
-    return a_end - a_first < b_end - b_first
-
-
-@nb.njit(cache=True, nogil=True)
-def _in_order_of_ids(numbers, rank, overlaps, fences):  # type: ignore[no-untyped-def]
-    order = np.arange(len(numbers))
-    for i in range(1, len(order)):
-        k = i
-        while k > 0 and _comes_before(numbers[order[k]], numbers[order[k - 1]], rank, overlaps, fences):
-            order[k], order[k - 1] = order[k - 1], order[k]
-            k -= 1
-    return order
-
-
-@nb.njit(cache=True, nogil=True)
-def _sort_each(begins, cell, distance_m, width_m, prior, pace):  # type: ignore[no-untyped-def]
-    """Sort the entries of each fix by cell, keeping the order of equal ones; they are few."""
-    for i in range(len(begins) - 1):
-        for j in range(begins[i] + 1, begins[i + 1]):
-            k = j
-            while k > begins[i] and cell[k] < cell[k - 1]:
-                cell[k], cell[k - 1] = cell[k - 1], cell[k]
-                distance_m[k], distance_m[k - 1] = distance_m[k - 1], distance_m[k]
-                width_m[k], width_m[k - 1] = width_m[k - 1], width_m[k]
-                prior[k], prior[k - 1] = prior[k - 1], prior[k]
-                pace[k], pace[k - 1] = pace[k - 1], pace[k]
-                k -= 1
-
-
-@nb.njit(cache=True, nogil=True)
-def _fences_of(numbers, overlaps, fences):  # type: ignore[no-untyped-def]
-    """``place_begins`` and ``place_fence`` of ``Cells`` for places in order."""
-    begins = np.zeros(len(numbers) + 1, np.int64)
-    for c in range(len(numbers)):
-        first, end = _place_of(numbers[c], overlaps, fences)
-        begins[c + 1] = begins[c] + end - first
-    fence = np.empty(begins[-1], np.int32)
-    for c in range(len(numbers)):
-        first, _ = _place_of(numbers[c], overlaps, fences)
-        for k in range(begins[c + 1] - begins[c]):
-            fence[begins[c] + k] = numbers[c] if first < 0 else overlaps.place_fence[first + k]
-    return begins, fence
+            return ground.rank[fence_a] < ground.rank[fence_b]
+    return a_size < b_size

@@ -6,16 +6,29 @@ from typing import Any, Final
 
 import numba as nb
 import numpy as np
+import numpy.typing as npt
 
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.kernel import Near
 from geofence.rules import Rules
+from geofence.visits.arrangement import arrangement_of
 from geofence.visits.chain import FORGETTING
 from geofence.visits.edges import SEARCH_S
 from geofence.visits.log import Stay, StayState
-from geofence.visits.path import path_of, situation_of
-from geofence.visits.spells import CLOSED, CONFIRMED, MARGIN_MS, OPEN, SPELL, UNTOLD, spells_of, tell
+from geofence.visits.path import path_at, whole_path
+from geofence.visits.spells import (
+    CLOSED,
+    CONFIRMED,
+    MARGIN_MS,
+    OPEN,
+    SPELL,
+    UNTOLD,
+    ends_ms,
+    spells_of,
+    stay_on,
+    tell,
+)
 
 CONFIDENCE_NATS: Final = 2.0
 
@@ -52,50 +65,97 @@ def derive_stays(
     ``as_of_ms`` is evidence. ``ended`` says that no more fixes will come: then the last stay is judged by what there
     is. ``found`` are the rows within ``REACH_M`` of each fix, where they are known already.
     """
-    situation = situation_of(device_id, fixes, fences, rules, as_of_ms, found)
-    spells, keep_from = _derive(situation, rules, as_of_ms, ended)
-    stays = [_stay(spell, fences) for spell in spells.tolist() if spell[_STATE] != UNTOLD]
+    arrangement = arrangement_of(fences)
+    tables = whole_path(device_id, fixes, fences, rules, as_of_ms, found)
+    spells, keep_from = _derive(tables, 0, arrangement.ground, arrangement.overlaps, rules, as_of_ms, ended)
+    stays = stays_of(spells, fences)
     stays.sort(key=lambda stay: (stay.arrived_ms, stay.fence_id))
     return Derivation(stays, keep_from)
 
 
 @nb.njit(cache=True, nogil=True)
-def _derive(situation, rules, as_of_ms, ended):  # type: ignore[no-untyped-def]
+def _derive(tables, slot, ground, overlaps, rules, as_of_ms, ended):  # type: ignore[no-untyped-def]
     """The spells (``spells.SPELL``), told, and the restart point as an index of a fix."""
-    path = path_of(situation, rules, as_of_ms)
-    spells = spells_of(path, situation.ground, rules)
-    count = len(spells)
-    for k in range(count):
-        fence = spells[k].fence
-        before = spells[k - 1].last if k > 0 and spells[k - 1].fence == fence else -1
-        after = spells[k + 1].first if k + 1 < count and spells[k + 1].fence == fence else len(path.used)
-        tell(path, situation.ground, spells[k], before, after, rules, as_of_ms, ended)
-    return spells, _keep_from(path, spells)
+    path = path_at(tables, slot)
+    spells = told_spells(path, np.empty(0, SPELL), ground, overlaps, rules, as_of_ms, ended)
+    return spells, keep_from(path, spells)
 
 
 @nb.njit(cache=True, nogil=True)
-def _keep_from(path, spells):  # type: ignore[no-untyped-def]
-    """The latest restart point before every spell that can still change; the index of a fix."""
+def told_spells(path, known, ground, overlaps, rules, as_of_ms, ended):  # type: ignore[no-untyped-def]
+    """The spells (``spells.SPELL``) of a path, told. What cannot have changed is taken from those ``known`` before."""
+    spells = spells_of(path, ground, overlaps, rules)
+    count = len(spells)
+    for k in range(count):
+        fence = spells[k].fence
+        earlier = _known_as(known, spells[k])
+        if earlier >= 0 and known[earlier].final and known[earlier].last == spells[k].last:
+            spells[k] = known[earlier]
+            continue
+        if earlier >= 0 and _goes_on(path, ground, known[earlier], spells[k], as_of_ms):
+            last = spells[k].last
+            spells[k] = known[earlier]
+            stay_on(path, ground, spells[k], last)
+            continue
+        before = spells[k - 1].last if k > 0 and spells[k - 1].fence == fence else -1
+        after = spells[k + 1].first if k + 1 < count and spells[k + 1].fence == fence else len(path.used)
+        tell(path, ground, overlaps, spells[k], before, after, rules, as_of_ms, ended)
+    return spells
+
+
+@nb.njit(cache=True, nogil=True)
+def _known_as(known, spell):  # type: ignore[no-untyped-def]
+    """Which of the known spells begins where a spell does; -1 where none."""
+    for k in range(len(known)):
+        if known[k].fence == spell.fence and known[k].period == spell.period and known[k].first == spell.first:
+            return k
+    return -1
+
+
+@nb.njit(cache=True, nogil=True)
+def _goes_on(path, ground, known, spell, as_of_ms):  # type: ignore[no-untyped-def]
+    """Whether a spell is a confirmed stay that just lasts: all that is told of it was settled before."""
+    lasts = spell.last == len(path.used) - 1 and ends_ms(ground, spell.period) > as_of_ms
+    return lasts and known.state == CONFIRMED and known.last_ms - known.arrived_ms > SETTLED_AFTER_MS
+
+
+@nb.njit(cache=True, nogil=True)
+def keep_from(path, spells):  # type: ignore[no-untyped-def]
+    """The latest restart point before every spell that can still change; the index of a fix, 0 where there is none.
+
+    It lies in a run of fixes far from everything whose weights sum to ``FORGETTING`` behind it. The last weight is
+    provisional and does not count.
+    """
     n = len(path.used)
     oldest = n
     for spell in spells:
         if not spell.final:
             oldest = min(oldest, spell.first)
-    for k in range(len(path.span_first), -1, -1):
-        start = path.span_first[k] if k < len(path.span_first) else _tail_restart(path)
-        if start < 0 or start > oldest:
+    forgotten, tried = 0.0, False
+    for start in range(oldest - 1, 0, -1):
+        if path.cells[start] > 0:
+            forgotten, tried = 0.0, False
             continue
-        following = n - 1
-        for spell in spells:
-            if spell.first >= start:
-                following = min(following, spell.first)
-        # Two fixes beyond the margin: a silence ends at one, and its speed and weight need the other.
-        keep = min(start, np.searchsorted(path.ts_ms, path.ts_ms[following] - MARGIN_MS) - 2)
-        if keep <= 0:
-            return 0
-        if _restarts(path, spells, start, keep):
-            return path.used[keep]
+        if forgotten >= FORGETTING and not tried:
+            keep, tried = _kept_before(path, spells, start), True
+            if keep == 0 or _restarts(path, spells, start, keep):
+                return path.used[keep] if keep > 0 else 0
+        if start < n - 1:
+            forgotten += path.weight[start]
     return 0
+
+
+@nb.njit(cache=True, nogil=True)
+def _kept_before(path, spells, start):  # type: ignore[no-untyped-def]
+    """From where on fixes are needed when the chain starts anew at ``start``.
+
+    Three fixes beyond the margin: a silence ends at one, its speed and weight need another, whose error a third.
+    """
+    following = len(path.used) - 1
+    for spell in spells:
+        if spell.first >= start:
+            following = min(following, spell.first)
+    return max(0, min(start, np.searchsorted(path.ts_ms, path.ts_ms[following] - MARGIN_MS) - 3))
 
 
 @nb.njit(cache=True, nogil=True)
@@ -105,24 +165,12 @@ def _restarts(path, spells, start, keep):  # type: ignore[no-untyped-def]
         over = spell.state == UNTOLD or (spell.state == CLOSED and spell.departed_ms <= path.ts_ms[keep])
         if spell.first < start and not over:
             return False
-    return path.cells.begins[start] == path.cells.begins[keep] and not np.any(path.label[keep:start] != 0)
+    return not np.any(path.cells[keep:start] > 0) and not np.any(path.label[keep:start] != 0)
 
 
-@nb.njit(cache=True, nogil=True)
-def _tail_restart(path):  # type: ignore[no-untyped-def]
-    """Where the chain would start anew for fixes still to come, or -1; the last weight is provisional and does not
-    count."""
-    begins = path.cells.begins
-    last = len(path.used) - 1
-    start = last
-    forgotten = 0.0
-    while start > 0 and begins[last + 1] == begins[start]:
-        if forgotten >= FORGETTING:
-            return start
-        start -= 1
-        if start + 1 < last:
-            forgotten += path.weight[start + 1]
-    return -1
+def stays_of(spells: npt.NDArray[np.void], fences: FenceSet) -> list[Stay]:
+    """Spells (``spells.SPELL``) as stays, in their order; those that are not told are left out."""
+    return [_stay(spell, fences) for spell in spells.tolist() if spell[_STATE] != UNTOLD]
 
 
 def _stay(spell: tuple[Any, ...], fences: FenceSet) -> Stay:

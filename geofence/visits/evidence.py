@@ -4,7 +4,6 @@ import math
 from typing import Final
 
 import numba as nb
-import numpy as np
 
 from geofence.fixes import UNSTATED
 from geofence.geodesy import metres_per_degree, wrap_degrees
@@ -17,6 +16,9 @@ SCORE_SCALE: Final = float(1 << 20)
 
 MISTAKE: Final = 0.01
 """One fix in a hundred is simply wrong."""
+
+LOG_MISTAKE: Final = math.log(MISTAKE)
+LOG_ALONE: Final = math.log(1.0 + MISTAKE)
 
 TAIL: Final = 0.2
 TAIL_SPREAD: Final = 3.0
@@ -60,58 +62,71 @@ def step_m(lat, lon, i, j):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def measure(ts_ms, lat, lon, accuracy_dm, speed_cm_s, as_of_ms, unstated_m, max_error_m, correlation_s, walk_mps):  # type: ignore[no-untyped-def]
-    """Per used fix: error (m), speed (m/s), weight 0..1, and the weight with gaps cut at a minute (for edges).
-
-    The weight grows with the silence around a fix: errors are correlated, so sixty fixes in a minute are not sixty
-    witnesses. The gap after the last fix is the gap before it, or the silence so far where that is longer.
-    """
-    n = len(ts_ms)
-    error_m = np.empty(n)
-    speed_mps = np.empty(n)
-    weight = np.empty(n)
-    edge_weight = np.empty(n)
-    for i in range(n):
-        if accuracy_dm[i] == UNSTATED:
-            error_m[i] = unstated_m
-        else:
-            radius_m = max(accuracy_dm[i] / 10.0 / ACCURACY_SIGMAS, LEAST_RADIUS_M)
-            error_m[i] = min(max_error_m, math.hypot(radius_m, BIAS_M))
-    proven_before_mps = 0.0
-    for i in range(n):
-        before_s = (ts_ms[i] - ts_ms[i - 1]) / 1000.0 if i > 0 else -1.0
-        after_s = (ts_ms[i + 1] - ts_ms[i]) / 1000.0 if i + 1 < n else -1.0
-        stated = speed_cm_s[i] != UNSTATED and speed_cm_s[i] > 0
-        next_stated = i + 1 == n or (speed_cm_s[i + 1] != UNSTATED and speed_cm_s[i + 1] > 0)
-        proven_after_mps = 0.0
-        if 0.0 < after_s <= PROVEN_WITHIN_S and not (stated and next_stated):
-            proven_after_mps = (step_m(lat, lon, i, i + 1) - error_m[i] - error_m[i + 1]) / after_s
-        speed_mps[i] = speed_cm_s[i] / 100.0 if stated else max(0.0, proven_before_mps, proven_after_mps)
-        proven_before_mps = proven_after_mps
-        if i + 1 == n:
-            after_s = max(before_s, (as_of_ms - ts_ms[i]) / 1000.0)
-        if i == 0:
-            before_s = after_s
-        weight[i] = 1.0 - math.exp(-(before_s + after_s) / 2.0 / correlation_s)
-        edge_weight[i] = weight[i]
-        if before_s > 60.0 or after_s > 60.0:
-            edge_weight[i] = 1.0 - math.exp(-(min(before_s, 60.0) + min(after_s, 60.0)) / 2.0 / correlation_s)
-    _rest_in_silences(ts_ms, lat, lon, speed_mps, walk_mps)
-    return error_m, speed_mps, weight, edge_weight
+def error_of(accuracy_dm, repeated, unstated_m, max_error_m):  # type: ignore[no-untyped-def]
+    """How far off a fix is taken to be, metres; ``repeated`` where the fix before states the same radius."""
+    if accuracy_dm == UNSTATED:
+        return unstated_m
+    radius_m = max(accuracy_dm / 10.0 / ACCURACY_SIGMAS, LEAST_RADIUS_M)
+    error_m = min(max_error_m, math.hypot(radius_m, BIAS_M))
+    # A radius stated twice running to the decimal is a class of fixes, or a setting: 65 m may be off by ten.
+    return min(error_m, unstated_m) if repeated else error_m
 
 
 @nb.njit(cache=True, nogil=True)
-def _rest_in_silences(ts_ms, lat, lon, speed_mps, walk_mps):  # type: ignore[no-untyped-def]
+def measure(steps, stated_cm_s, first, as_of_ms, rules):  # type: ignore[no-untyped-def]
+    """Set speed (m/s), weight 0..1, and the weight with gaps cut at a minute (for edges) of the steps from ``first``.
+
+    ``stated_cm_s`` are the speeds of the fixes that the steps are. The weight grows with the silence around a fix:
+    errors are correlated, so sixty fixes in a minute are not sixty witnesses. The gap after the last fix is the gap
+    before it, or the silence so far where that is longer.
+    """
+    ts_ms = steps.ts_ms
+    n = len(ts_ms)
+    for i in range(first, n):
+        stated = stated_cm_s[steps.fix[i]]
+        if stated != UNSTATED and stated > 0:
+            steps.own_mps[i] = stated / 100.0
+        else:
+            steps.own_mps[i] = max(0.0, _proven_mps(steps, i - 1), _proven_mps(steps, i))
+        before_s = (ts_ms[i] - ts_ms[i - 1]) / 1000.0 if i > 0 else -1.0
+        after_s = ((ts_ms[i + 1] if i + 1 < n else as_of_ms) - ts_ms[i]) / 1000.0
+        if i + 1 == n:
+            after_s = max(before_s, after_s)
+        if i == 0:
+            before_s = after_s
+        steps.weight[i] = 1.0 - math.exp(-(before_s + after_s) / 2.0 / rules.correlation_s)
+        steps.edge_weight[i] = steps.weight[i]
+        if before_s > 60.0 or after_s > 60.0:
+            cut_s = min(before_s, 60.0) + min(after_s, 60.0)
+            steps.edge_weight[i] = 1.0 - math.exp(-cut_s / 2.0 / rules.correlation_s)
+    _rest_in_silences(steps, first, rules.walk_mps)
+
+
+@nb.njit(cache=True, nogil=True)
+def _proven_mps(steps, i):  # type: ignore[no-untyped-def]
+    """The speed that the way from step ``i`` to the next one proves."""
+    if i < 0 or i + 1 == len(steps.ts_ms):
+        return 0.0
+    gap_s = (steps.ts_ms[i + 1] - steps.ts_ms[i]) / 1000.0
+    if not 0.0 < gap_s <= PROVEN_WITHIN_S:
+        return 0.0
+    return (step_m(steps.lat, steps.lon, i, i + 1) - steps.error_m[i] - steps.error_m[i + 1]) / gap_s
+
+
+@nb.njit(cache=True, nogil=True)
+def _rest_in_silences(steps, first, walk_mps):  # type: ignore[no-untyped-def]
     """Slow the moving fixes around a long silence in which the device hardly got on: it stood between them.
 
     Where one of the two is slow itself, it rested there.
     """
-    for i in range(len(ts_ms) - 1):
-        gap_s = (ts_ms[i + 1] - ts_ms[i]) / 1000.0
-        if gap_s > LONG_SILENCE_S and speed_mps[i] > walk_mps and speed_mps[i + 1] > walk_mps:
-            through_mps = step_m(lat, lon, i, i + 1) / gap_s
+    for i in range(first, len(steps.ts_ms)):
+        steps.speed_mps[i] = steps.own_mps[i]
+    for i in range(max(0, first - 1), len(steps.ts_ms) - 1):
+        gap_s = (steps.ts_ms[i + 1] - steps.ts_ms[i]) / 1000.0
+        if gap_s > LONG_SILENCE_S and steps.own_mps[i] > walk_mps and steps.own_mps[i + 1] > walk_mps:
+            through_mps = step_m(steps.lat, steps.lon, i, i + 1) / gap_s
             if through_mps < walk_mps:
-                speed_mps[i] = speed_mps[i + 1] = through_mps
+                steps.speed_mps[i] = steps.speed_mps[i + 1] = through_mps
 
 
 @nb.njit(cache=True, nogil=True)
@@ -136,44 +151,36 @@ def score(nats: float) -> int:
 
 
 @nb.njit(cache=True, nogil=True)
-def weigh(begins, distance_m, width_m, prior, pace, error_m, speed_mps, weight, walk_mps, drive_mps):  # type: ignore[no-untyped-def]
-    """Scores of each fix for being outside, in each cell within reach, and in any other cell.
+def weigh(near, count, error_m, speed_mps, weight, rules):  # type: ignore[no-untyped-def]
+    """Scores of a fix for being outside and in any cell that it is not near; those for the ``count`` cells near it go
+    into ``near.inside``.
 
-    Fix ``i`` has the cells ``begins[i]`` to ``begins[i + 1]``. Cells compete: their masses sum to 1 at most. A place
-    with a large ``prior`` draws a device that is slow; one of a quick ``pace`` takes fixes soon after each other for
-    more witnesses, in what they say for it against outside. Returns int64 ``outside[n]``, ``inside[k]``,
-    ``elsewhere[n]``.
+    Cells compete: their masses sum to 1 at most. A place with a large prior draws a device that is slow; one of a quick
+    pace takes fixes soon after each other for more witnesses, in what they say for it against outside.
     """
-    n = len(error_m)
-    outside = np.empty(n, np.int64)
-    elsewhere = np.empty(n, np.int64)
-    inside = np.empty(len(distance_m), np.int64)
-    masses = np.empty(len(distance_m))
-    alone_outside, mistaken = math.log(1.0 + MISTAKE), math.log(MISTAKE)
-    for i in range(n):
-        elsewhere[i] = score(weight[i] * mistaken)
-        if begins[i] == begins[i + 1]:
-            outside[i] = score(weight[i] * alone_outside)
-            continue
-        total = 0.0
-        for k in range(begins[i], begins[i + 1]):
-            masses[k] = mass(distance_m[k], width_m[k], error_m[i]) if distance_m[k] <= REACH_M else 0.0
-            total += masses[k]
-        scale = 1.0 / total if total > 1.0 else 1.0
-        out = max(0.0, 1.0 - total)
-        still = min(1.0, max(0.0, (drive_mps - speed_mps[i]) / (drive_mps - walk_mps)))
-        norm = out
-        for k in range(begins[i], begins[i + 1]):
-            masses[k] *= scale * (prior[k] if still == 1.0 else prior[k] ** still)
-            norm += masses[k]
-        for k in range(begins[i], begins[i + 1]):
-            inside[k] = score(weight[i] * math.log(masses[k] / norm + MISTAKE))
-        outside[i] = score(weight[i] * math.log(out / norm + MISTAKE))
-        for k in range(begins[i], begins[i + 1]):
-            if pace[k] < 1.0:
-                against = math.log((masses[k] / norm + MISTAKE) / (out / norm + MISTAKE))
-                inside[k] = outside[i] + score(at_pace(weight[i], pace[k]) * against)
-    return outside, inside, elsewhere
+    elsewhere = score(weight * LOG_MISTAKE)
+    if count == 0:
+        return score(weight * LOG_ALONE), elsewhere
+    masses = near.mass
+    total = 0.0
+    for k in range(count):
+        masses[k] = mass(near.distance_m[k], near.width_m[k], error_m) if near.distance_m[k] <= REACH_M else 0.0
+        total += masses[k]
+    scale = 1.0 / total if total > 1.0 else 1.0
+    out = max(0.0, 1.0 - total)
+    still = min(1.0, max(0.0, (rules.drive_mps - speed_mps) / (rules.drive_mps - rules.walk_mps)))
+    norm = out
+    for k in range(count):
+        masses[k] *= scale * (near.prior[k] if still == 1.0 else near.prior[k] ** still)
+        norm += masses[k]
+    outside = score(weight * math.log(out / norm + MISTAKE))
+    for k in range(count):
+        if near.pace[k] == 1.0:
+            near.inside[k] = score(weight * math.log(masses[k] / norm + MISTAKE))
+        else:
+            against = math.log((masses[k] / norm + MISTAKE) / (out / norm + MISTAKE))
+            near.inside[k] = outside + score(at_pace(weight, near.pace[k]) * against)
+    return outside, elsewhere
 
 
 @nb.njit(cache=True, nogil=True)

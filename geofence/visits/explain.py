@@ -12,6 +12,7 @@ import numpy.typing as npt
 from geofence.fences import FenceSet
 from geofence.fixes import DEGREE_E7, UNSTATED, Fixes
 from geofence.rules import Rules
+from geofence.visits.arrangement import arrangement_of
 from geofence.visits.cells import holds
 from geofence.visits.cleaning import VERDICTS
 from geofence.visits.edges import SEARCH_S
@@ -107,8 +108,9 @@ def _around(evidence: Evidence, visit: Visit) -> _Seen:
     error_m = path.error_m[low:high]
     judged = np.where(away_m < 0.0, INSIDE, OUTSIDE)
     judged[(np.abs(away_m) < error_m) & (away_m <= REACH_M)] = UNDECIDED
-    cells = path.cells
-    here = [c for c in range(len(cells.place_begins) - 1) if holds(cells.place_begins, cells.place_fence, c, fence)]
+    arrangement = arrangement_of(fences)
+    labels = np.unique(path.label[low:high])
+    here = [n for n in labels if n > 0 and holds(n - 1, fence, arrangement.ground, arrangement.overlaps)]
     used = path.used[low:high] - first
     count = last - first
     position = np.full(count, -1)
@@ -118,7 +120,7 @@ def _around(evidence: Evidence, visit: Visit) -> _Seen:
     distance_m = np.full(count, np.inf)
     distance_m[used] = np.where(away_m <= REACH_M, away_m, np.inf)
     at_fence = np.zeros(count, np.bool_)
-    at_fence[used] = np.isin(path.label[low:high] - 1, here)
+    at_fence[used] = np.isin(path.label[low:high], here)
     return _Seen(first, fixes.ts_ms[first:last], position, verdict, distance_m, at_fence)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import numba as nb
 import numpy as np
 
-from geofence.visits.cells import holds, pace_at
+from geofence.visits.cells import fences_at, holds, pace_at
 from geofence.visits.edges import OBSERVED_S, SEARCH_S, edge
 from geofence.visits.evidence import LEISURELY_S, PROVEN_WITHIN_S, SCORE_SCALE, at_pace, step_m
 from geofence.visits.path import distance_to_row, distances_to
@@ -69,9 +69,9 @@ its fixes are explained by the fence than by any single other place.
 
 
 @nb.njit(cache=True, nogil=True)
-def spells_of(path, ground, rules):  # type: ignore[no-untyped-def]
+def spells_of(path, ground, overlaps, rules):  # type: ignore[no-untyped-def]
     """The spells of each fence, in order; short absences nearby are bridged. Only their first four fields are set."""
-    runs = _runs(path)
+    runs = _runs(path, ground, overlaps)
     spells = np.zeros(16, SPELL)
     count = 0
     done = np.zeros(len(runs), np.bool_)
@@ -104,9 +104,9 @@ def spells_of(path, ground, rules):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _runs(path):  # type: ignore[no-untyped-def]
+def _runs(path, ground, overlaps):  # type: ignore[no-untyped-def]
     """Longest stretches of the path at a fence: (fence, first, last) int64[:, 3], in order of their beginning."""
-    label, places = path.label, path.cells
+    label = path.label
     runs = np.empty((16, 3), np.int64)
     count = 0
     first = 0
@@ -115,9 +115,9 @@ def _runs(path):  # type: ignore[no-untyped-def]
         while last + 1 < len(label) and label[last + 1] == label[first]:
             last += 1
         if label[first] > 0:
-            cell = label[first] - 1
-            for k in range(places.place_begins[cell], places.place_begins[cell + 1]):
-                fence = places.place_fence[k]
+            begin, end = fences_at(label[first] - 1, ground, overlaps)
+            for k in range(begin, end):
+                fence = overlaps.place_fence[k] if begin >= 0 else label[first] - 1
                 r = count - 1
                 while r >= 0 and not (runs[r, 0] == fence and runs[r, 2] == first - 1):
                     r -= 1
@@ -137,7 +137,7 @@ def _runs(path):  # type: ignore[no-untyped-def]
 def _span_of(ground, period):  # type: ignore[no-untyped-def]
     """From when (inclusive) to when (exclusive) a period lasts, epoch ms."""
     first_row = ground.period_row[ground.period_row_begins[period]]
-    return ground.valid_from_ms[first_row], ground.valid_to_ms[_last_row(ground, period)]
+    return ground.valid_from_ms[first_row], ends_ms(ground, period)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -226,11 +226,11 @@ def _edge_of(path, ground, spell, before, after, rules, arrival):  # type: ignor
 
 
 @nb.njit(cache=True, nogil=True)
-def tell(path, ground, spell, before, after, rules, as_of_ms, ended):  # type: ignore[no-untyped-def]
+def tell(path, ground, overlaps, spell, before, after, rules, as_of_ms, ended):  # type: ignore[no-untyped-def]
     """Settle how a spell is told, between the spells of its fence that end at ``before`` and begin at ``after``."""
     ts_ms = path.ts_ms
     n = len(ts_ms)
-    _, to_ms = _span_of(ground, spell.period)
+    to_ms = ends_ms(ground, spell.period)
     _tell_arrival(path, ground, spell, before, after, rules)
     arrived_ms = spell.arrived_ms
     last_ms = ts_ms[spell.last]
@@ -257,7 +257,7 @@ def tell(path, ground, spell, before, after, rules, as_of_ms, ended):  # type: i
         stayed = on_site_ms >= min_on_site_s * 1000.0
         likely = on_site_ms >= min_on_site_s * 500.0 or (on_site_ms >= TRUSTED_S * 1000.0 and slow_last)
         waited = ended or as_of_ms - arrived_ms >= min_on_site_s * 1000.0
-        margin_nats = _margin_nats(path, spell)
+        margin_nats = _margin_nats(path, ground, overlaps, spell)
         slow = np.any(path.speed_mps[spell.first : spell.last + 1] <= SLOW_MPS)
         if (stayed or (present and likely and waited)) and (margin_nats >= CONFIRM_NATS or ended):
             spell.state = CONFIRMED
@@ -265,7 +265,20 @@ def tell(path, ground, spell, before, after, rules, as_of_ms, ended):  # type: i
             spell.state = OPEN
         spell.arrived_latest_ms = max(arrived_ms, min(spell.arrived_latest_ms, max(last_ms, arrived_ms)))
     if spell.state != UNTOLD:
-        spell.lead_nats = _lead_nats(path, spell)
+        spell.lead_nats = _lead_nats(path, ground, overlaps, spell)
+
+
+@nb.njit(cache=True, nogil=True)
+def stay_on(path, ground, spell, last):  # type: ignore[no-untyped-def]
+    """Let a told spell last until the step ``last``."""
+    spell.last, spell.last_ms = last, path.ts_ms[last]
+    spell.row = _row_at(ground, spell.period, spell.last_ms)
+
+
+@nb.njit(cache=True, nogil=True)
+def ends_ms(ground, period):  # type: ignore[no-untyped-def]
+    """When a period ends, epoch ms."""
+    return ground.valid_to_ms[_last_row(ground, period)]
 
 
 @nb.njit(cache=True, nogil=True)
@@ -329,7 +342,7 @@ def _tell_arrival(path, ground, spell, before, after, rules):  # type: ignore[no
 def _tell_departure(path, ground, spell, before, after, rules, expired):  # type: ignore[no-untyped-def]
     """A departure is never before the arrival, and where their intervals meet they share what is between them."""
     arrived = spell.arrived_ms
-    _, to_ms = _span_of(ground, spell.period)
+    to_ms = ends_ms(ground, spell.period)
     if expired and _at_fence_to_its_end(path, ground, spell, to_ms):
         spell.reason = FENCE_CHANGED
         departed = earliest = latest = to_ms
@@ -367,54 +380,51 @@ def _touched(path, ground, spell):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _margin_nats(path, spell):  # type: ignore[no-untyped-def]
+def _margin_nats(path, ground, overlaps, spell):  # type: ignore[no-untyped-def]
     """How far, at best, the paths ending at the spell's fence led those that do not, at a fix of the spell."""
-    here = _cells_at(path.cells, spell.fence)
     best = -np.inf
-    offset = 0
-    for span in range(len(path.span_first)):
-        start, end = path.span_first[span], path.span_end[span]
-        for i in range(max(start, spell.first), min(end, spell.last + 1)):
-            scores = path.scores[offset + i - start]
-            inner = np.iinfo(np.int64).min
-            outer = scores[0]
-            for c in range(len(here)):
-                if here[c]:
-                    inner = max(inner, scores[c + 1])
-                else:
-                    outer = max(outer, scores[c + 1])
+    for i in range(spell.first, spell.last + 1):
+        inner = np.iinfo(np.int64).min
+        outer = max(path.out_score[i], path.far_score[i])
+        for k in range(path.row_begin[i], path.row_end[i]):
+            if holds(path.place[k], spell.fence, ground, overlaps):
+                inner = max(inner, path.score[k])
+            else:
+                outer = max(outer, path.score[k])
+        if inner > np.iinfo(np.int64).min:
             best = max(best, (inner - outer) / SCORE_SCALE)
-        offset += end - start
     return best
 
 
 @nb.njit(cache=True, nogil=True)
-def _lead_nats(path, spell):  # type: ignore[no-untyped-def]
+def _lead_nats(path, ground, overlaps, spell):  # type: ignore[no-untyped-def]
     """How much better the fixes of a spell are explained by its fence than by any single other place."""
-    cells = path.cells
-    here = _cells_at(cells, spell.fence)
-    gains = np.zeros(len(here), np.int64)
+    places = np.empty(8, np.int32)
+    gains = np.empty(8, np.int64)
+    count = 0
     outside = 0
     elsewhere = 0
     for i in range(spell.first, spell.last + 1):
         outside += path.outside[i]
         elsewhere += path.elsewhere[i]
-        for k in range(cells.begins[i], cells.begins[i + 1]):
-            gains[cells.cell[k]] += path.inside[k] - path.elsewhere[i]
+        for k in range(path.row_begin[i], path.row_end[i]):
+            if not path.near[k]:
+                continue
+            c = 0
+            while c < count and places[c] != path.place[k]:
+                c += 1
+            if c == len(places):
+                places = np.concatenate((places, np.empty_like(places)))
+                gains = np.concatenate((gains, np.empty_like(gains)))
+            if c == count:
+                places[c], gains[c] = path.place[k], 0
+                count += 1
+            gains[c] += path.inside[k] - path.elsewhere[i]
     rival = outside
     best = np.iinfo(np.int64).min
-    for c in range(len(here)):
-        if here[c]:
+    for c in range(count):
+        if holds(places[c], spell.fence, ground, overlaps):
             best = max(best, gains[c] + elsewhere)
         else:
             rival = max(rival, gains[c] + elsewhere)
     return (best - rival) / SCORE_SCALE
-
-
-@nb.njit(cache=True, nogil=True)
-def _cells_at(cells, fence):  # type: ignore[no-untyped-def]
-    """bool[c]: the cells in which a fence is occupied."""
-    here = np.empty(len(cells.place_begins) - 1, np.bool_)
-    for c in range(len(here)):
-        here[c] = holds(cells.place_begins, cells.place_fence, c, fence)
-    return here

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import numpy as np
+import numpy.typing as npt
 import structlog
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.asyncclient import AsyncClient
@@ -17,7 +18,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from geofence.fences import FenceBook, FenceSet
 from geofence.rule_book import RuleBook
 from geofence.rules import Rules
-from geofence.tracks import Track, look, look_at_changed, rederive
+from geofence.tracks import Tracks
 from schemas.clock import Clock
 from schemas.fence import FenceError, FenceRecord
 from schemas.settings import Settings
@@ -40,10 +41,14 @@ RETRY_S: Final = 1.0
 SILENT_AFTER_MS: Final = 15_000
 """A device that has not been heard of for this long is looked at again, until silence has said all it can say. What
 counts is when pings came in, not what time they tell: a backlog on its way in several parts is no silence."""
+AT_A_TIME: Final = 256
+"""So many devices are looked at before frames may come between."""
 SETTLED_AFTER_CORRELATIONS: Final = 14.0
 """After so many times ``Rules.correlation_s`` of silence the last fix counts as much as it ever will."""
 
 _SERVICE_ERRORS: Final = (ClickHouseError, KafkaError, OSError, LogUnavailable)
+
+Slots = npt.NDArray[np.int64]
 
 log = structlog.get_logger()
 
@@ -79,7 +84,7 @@ class Tracker:
         self._book = FenceBook()
         self._swap_fences()
         self._partitions: dict[int, PartitionTracks] = {}
-        self._board = LiveBoard(clock.now_ms())
+        self._board = LiveBoard()
         self._folded: list[EventT[Any]] = []
         # Held from a change of state until what follows from it is published: a checkpoint never covers a change that
         # nobody was told of.
@@ -159,10 +164,11 @@ class Tracker:
         frame = cast(Frame, event.value)
         decoded = decode_pings([value or b"" for value in frame.values], frame.timestamps_ms)
         async with self._changing:
-            partition = self._partitions.setdefault(frame.partition, PartitionTracks())
+            now_ms = self._clock.now_ms()
+            partition = self._partitions.setdefault(frame.partition, PartitionTracks(now_ms))
             with fold_seconds.time():
-                revisions = partition.fold(decoded.pings, frame.last_offset, self._fences, self._rules)
-            self._board.see(decoded.pings, self._clock.now_ms())
+                revisions = partition.fold(decoded.pings, frame.last_offset, self._fences, self._rules, now_ms)
+            self._board.see(decoded.pings)
             await self._publish(revisions)
             self._folded.append(event)
         log.debug("frame folded", partition=frame.partition, first=frame.first_offset, last=frame.last_offset)
@@ -222,7 +228,7 @@ class Tracker:
         self._forget_partitions()
 
     def _forget_partitions(self) -> None:
-        self._board = LiveBoard(self._clock.now_ms())
+        self._board = LiveBoard()
         self._partitions = {}
         self._folded = []
 
@@ -233,7 +239,7 @@ class Tracker:
     async def _take_over(self) -> None:
         self._forget_partitions()
         assigned = {each.partition for each in self.app.consumer.assignment() if each.topic == PINGS.name}
-        partitions = {number: PartitionTracks() for number in assigned}
+        partitions = {number: PartitionTracks(self._clock.now_ms()) for number in assigned}
         told_from = dict.fromkeys(assigned, 0)
         for key, value in self._segments.data.items():
             number = partition_of_key(key)
@@ -278,39 +284,46 @@ class Tracker:
         changed = set(self._changed_fences)
         self._swap_fences()
         log.info("fences changed", fences=len(changed), rows=len(self._fences))
-        for track, partition in self._all_tracks():
-            async with self._changing:
-                if partition.tracks.get(track.device_id) is track:
-                    await self._revised(partition, track, look_at_changed(track, self._fences, self._rules, changed))
-            await asyncio.sleep(0)
+        for number, partition in list(self._partitions.items()):
+            slots = np.arange(len(partition.tracks))
+            await self._revise(
+                number, slots, lambda tracks, some: tracks.look_at_changed(some, self._fences, self._rules, changed)
+            )
 
     # Time
 
     async def _tick(self) -> None:
         await asyncio.sleep(TICK_S)
         now_ms = self._clock.now_ms()
-        for track, partition in self._all_tracks():
-            if track.quiet or track.looked_ms - track.newest_ms > self._settled_after_ms:
-                continue
-            if now_ms - max(track.newest_ms, self._board.heard_ms(track.device_id)) < SILENT_AFTER_MS:
-                continue
-            async with self._changing:
-                if partition.tracks.get(track.device_id) is track:
-                    await self._revised(partition, track, look(track, self._fences, self._rules, now_ms))
+        for number, partition in list(self._partitions.items()):
+            silent = partition.silent(now_ms, SILENT_AFTER_MS, self._settled_after_ms)
+            await self._revise(
+                number, silent, lambda tracks, some: tracks.look(some, self._fences, self._rules, now_ms)
+            )
         await self._tell_live()
         await self._checkpoint_when_due()
 
-    async def _revised(self, partition: PartitionTracks, track: Track, revisions: list[Visit]) -> None:
-        if revisions:
-            partition.touch(track.device_id)
-            await self._publish(revisions)
+    async def _revise(self, number: int, slots: Slots, look: Callable[[Tracks, Slots], list[Visit]]) -> None:
+        """Look at slots of a partition, some at a time so that frames can come between, and publish what is new."""
+        partition = self._partitions[number]
+        for first in range(0, len(slots), AT_A_TIME):
+            async with self._changing:
+                if self._partitions.get(number) is not partition:
+                    return
+                revisions = look(partition.tracks, slots[first : first + AT_A_TIME])
+                if revisions:
+                    told = {partition.tracks.slots[visit.device_id] for visit in revisions}
+                    partition.touch(np.array(sorted(told)))
+                    await self._publish(revisions)
+            await asyncio.sleep(0)
 
-    def _all_tracks(self) -> list[tuple[Track, PartitionTracks]]:
-        return [(track, partition) for partition in self._partitions.values() for track in partition.tracks.values()]
+    def _tracks_of(self, device_id: str) -> Tracks | None:
+        """The tracks that a device is among."""
+        among = (each.tracks for each in self._partitions.values() if device_id in each.tracks.slots)
+        return next(among, None)
 
     async def _tell_live(self) -> None:
-        tracks = {id_: track for partition in self._partitions.values() for id_, track in partition.tracks.items()}
-        states = self._board.take_due(tracks, self._clock.now_ms())
+        states = self._board.take_due(self._tracks_of, self._clock.now_ms())
         await self._append(LIVE, [(state.device_id, encode(state)) for state in states])
 
     # Late fixes
@@ -321,35 +334,34 @@ class Tracker:
         try:
             while True:
                 await asyncio.sleep(TICK_S)
-                waiting = [(number, partition) for number, partition in self._partitions.items() if partition.late]
-                late_waiting.set(sum(len(partition.late) for _, partition in waiting))
+                waiting = [(number, each) for number, each in self._partitions.items() if each.late_offset]
+                late_waiting.set(sum(len(partition.late_offset) for _, partition in waiting))
                 if not waiting:
                     continue
                 offsets = await recorded.offsets()
                 for number, partition in waiting:
-                    for device_id, offset in list(partition.late.items()):
+                    for slot, offset in list(partition.late_offset.items()):
                         if offsets.get(number, 0) > offset:
-                            await self._settle_device(number, partition, device_id, recorded)
+                            await self._settle_device(number, partition, slot, recorded)
         finally:
             await recorded.close()
 
-    async def _settle_device(
-        self, number: int, partition: PartitionTracks, device_id: str, recorded: RecordedPings
-    ) -> None:
-        track, asked_offset = partition.tracks[device_id], partition.late[device_id]
+    async def _settle_device(self, number: int, partition: PartitionTracks, slot: int, recorded: RecordedPings) -> None:
+        tracks, asked_offset = partition.tracks, partition.late_offset[slot]
+        device_id = tracks.device_ids[slot]
         oldest_ms = await recorded.oldest_ms(device_id)
         reach_ms = FIRST_REACH_MS
-        while track.late is not None:
-            from_ms = max(track.late.from_ms - reach_ms, oldest_ms)
+        while (late := tracks.late.get(slot)) is not None:
+            from_ms = max(late.from_ms - reach_ms, oldest_ms)
             stored = await recorded.fixes_since(device_id, from_ms)
             async with self._changing:
-                if self._partitions.get(number) is not partition or partition.late[device_id] != asked_offset:
+                if self._partitions.get(number) is not partition or partition.late_offset[slot] != asked_offset:
                     return  # another's by now, or more arrived meanwhile and the recorder must come that far first
                 now_ms, complete = self._clock.now_ms(), from_ms == oldest_ms
-                revisions = rederive(track, stored, self._fences, self._rules, now_ms, complete=complete)
+                revisions = tracks.rederive(slot, stored, self._fences, self._rules, now_ms, complete=complete)
                 if revisions is not None:
-                    partition.late.pop(device_id, None)
-                    partition.touch(device_id)
+                    partition.late_offset.pop(slot, None)
+                    partition.touch(np.array([slot]))
                     await self._publish(revisions)
             reach_ms *= REACH_FACTOR
 

@@ -1,10 +1,11 @@
 """The live board: the newest ping of each device, told at most once a second."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from geofence.fixes import Fixes
 from geofence.geodesy import haversine_m
-from geofence.tracks import Track
+from geofence.tracks import Tracks
 from schemas.live import DeviceState, LiveState
 from schemas.ping import Ping
 from schemas.times import Instant
@@ -13,56 +14,44 @@ MOVING_FROM_MPS: Final = 1.5
 
 
 class LiveBoard:
-    """Newest pings by device, which of them have not been told yet, and when each device was last heard of.
+    """Newest pings by device, and which of them have not been told yet."""
 
-    ``since_ms`` is when this board began to listen.
-    """
-
-    def __init__(self, since_ms: int) -> None:
-        self._since_ms = since_ms
+    def __init__(self) -> None:
         self._newest: dict[str, Ping] = {}
-        self._heard_ms: dict[str, int] = {}
         self._due: set[str] = set()
 
-    def see(self, pings: Iterable[Ping], now_ms: int) -> None:
+    def see(self, pings: Iterable[Ping]) -> None:
         """Take pings in any order; only a newer one counts."""
-        newest, heard_ms = self._newest, self._heard_ms
+        newest, due = self._newest, self._due
         for ping in pings:
-            heard_ms[ping.device_id] = now_ms
             known = newest.get(ping.device_id)
             if known is None or ping.ts_ms > known.ts_ms:
                 newest[ping.device_id] = ping
-                self._due.add(ping.device_id)
-
-    def heard_ms(self, device_id: str) -> int:
-        """When pings of a device last came in, of whatever event time."""
-        return self._heard_ms.get(device_id, self._since_ms)
+                due.add(ping.device_id)
 
     def touch(self, device_id: str) -> None:
         """Something else about the device changed: tell it again."""
         if device_id in self._newest:
             self._due.add(device_id)
 
-    def take_due(self, tracks: dict[str, Track], now_ms: Instant) -> list[LiveState]:
-        """The states to tell now."""
+    def take_due(self, tracks_of: Callable[[str], Tracks | None], now_ms: Instant) -> list[LiveState]:
+        """The states to tell now; ``tracks_of`` a device are those that it is among."""
         due, self._due = self._due, set()
-        return [
-            live_state(self._newest[device_id], tracks.get(device_id), now_ms)
-            for device_id in due
-            if device_id in self._newest
-        ]
+        return [live_state(self._newest[device_id], tracks_of(device_id), now_ms) for device_id in due]
 
 
-def live_state(ping: Ping, track: Track | None, now_ms: Instant) -> LiveState:
+def live_state(ping: Ping, tracks: Tracks | None, now_ms: Instant) -> LiveState:
     """What the newest ping and the visit log say about a device."""
-    present = track.present if track is not None else []
+    slot = None if tracks is None else tracks.slots.get(ping.device_id)
+    present = [] if tracks is None or slot is None else tracks.present(slot)
     state: DeviceState
     if any(visit.state == "confirmed" for visit in present):
         state = "on_site"
     elif ping.speed_mps is not None:
         state = "moving" if ping.speed_mps >= MOVING_FROM_MPS else "stopped"
     else:
-        state = "moving" if track is not None and _shown_speed_mps(track) >= MOVING_FROM_MPS else "stopped"
+        shown_mps = 0.0 if tracks is None or slot is None else _shown_speed_mps(tracks.fixes_of(slot))
+        state = "moving" if shown_mps >= MOVING_FROM_MPS else "stopped"
     return LiveState(
         device_id=ping.device_id,
         ts_ms=Instant(ping.ts_ms),
@@ -78,9 +67,8 @@ def live_state(ping: Ping, track: Track | None, now_ms: Instant) -> LiveState:
     )
 
 
-def _shown_speed_mps(track: Track) -> float:
+def _shown_speed_mps(fixes: Fixes) -> float:
     """What the last two fixes show, for phones that state no speed."""
-    fixes = track.fixes
     if len(fixes) < 2:
         return 0.0
     gap_s = (int(fixes.ts_ms[-1]) - int(fixes.ts_ms[-2])) / 1000

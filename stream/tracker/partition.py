@@ -1,21 +1,19 @@
 """The devices of one Kafka partition: their tracks, what changed since the last checkpoint, what awaits the store."""
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
-from geofence.kernel import Near, near
 from geofence.rules import Rules
-from geofence.tracks import Track, advance, look
-from geofence.visits.evidence import REACH_M
+from geofence.tracks import Tracks
 from schemas.fence import FenceVersion
 from schemas.ping import Ping
 from schemas.visit import Visit
-from stream.tracker.segments import SEGMENTS_PER_PARTITION, pack, segment_of, unpack
+from stream.tracker.segments import pack, segment_of, unpack
 
 _CENTRE: Final = {"type": "Point", "coordinates": [9.0, 47.0]}
 _CORNERS: Final = ((8.999, 46.999), (9.001, 46.999), (9.001, 47.001), (8.999, 47.001), (8.999, 46.999))
@@ -25,86 +23,90 @@ _SQUARE: Final = {"type": "Polygon", "coordinates": [[list(corner) for corner in
 class PartitionTracks:
     """State of one partition.
 
-    ``late`` maps a device to the offset up to which the recorder must have come. Below ``catch_up_offset`` frames are
-    only gathered: a tracker that died may have told what they say, and to tell it again frame by frame would reopen
+    ``late_offset`` maps a slot to the offset up to which the recorder must have come. Below ``catch_up_offset`` frames
+    are only gathered: a tracker that died may have told what they say, and to tell it again frame by frame would reopen
     what is closed.
     """
 
-    def __init__(self) -> None:
-        self.tracks: dict[str, Track] = {}
-        self.late: dict[str, int] = {}
+    def __init__(self, since_ms: int = 0) -> None:
+        self.tracks = Tracks()
+        self.late_offset: dict[int, int] = {}
         self.catch_up_offset = 0
-        self._gathered: set[str] = set()
-        self._in_segment: list[set[str]] = [set() for _ in range(SEGMENTS_PER_PARTITION)]
+        self._since_ms = since_ms
+        self._gathered: set[int] = set()
+        self._segment = np.zeros(0, np.int64)
+        self._heard_ms = np.zeros(0, np.int64)
         self._dirty: set[int] = set()
 
     def restore(self, value: bytes) -> None:
         """Take over the devices of a checkpointed segment."""
         for track, late_offset in unpack(value):
-            self._adopt(track)
+            slot = self.tracks.adopt(track)
             if track.late is not None:
-                self.late[track.device_id] = late_offset
+                self.late_offset[slot] = late_offset
+        self._meet()
 
     def learn(self, visit: Visit) -> None:
         """Take note of a revision that was told after the checkpoint."""
-        track = self.tracks.get(visit.device_id) or self._adopt(Track(visit.device_id))
-        known = track.published.get(visit.visit_id)
+        slot = self.tracks.slot_of(visit.device_id)
+        self._meet()
+        published = self.tracks.published[slot]
+        known = published.get(visit.visit_id)
         if known is None or known.revision < visit.revision:
-            track.published[visit.visit_id] = visit
-            self.touch(visit.device_id)
+            published[visit.visit_id] = visit
+            self.touch(np.array([slot]))
 
-    def fold(self, pings: list[Ping], last_offset: int, fences: FenceSet, rules: Rules) -> list[Visit]:
-        """Fold a frame's pings into the tracks of their devices; returns the revisions to publish, device by device."""
+    def fold(
+        self, pings: Sequence[Ping], last_offset: int, fences: FenceSet, rules: Rules, now_ms: int = 0
+    ) -> list[Visit]:
+        """Fold a frame's pings into the tracks of their devices; returns the revisions to publish.
+
+        ``now_ms`` is when they came in.
+        """
         caught_up = last_offset + 1 >= self.catch_up_offset
-        revisions: list[Visit] = []
-        devices: list[str] = []
-        for device_id, fixes, found in _by_device(pings, fences):
-            devices.append(device_id)
-            track = self.tracks.get(device_id) or self._adopt(Track(device_id))
-            revisions += advance(track, fixes, fences, rules, found, looking=caught_up)
-            if track.late is not None:
-                self.late[device_id] = last_offset
-            self.touch(device_id)
+        slots = self.tracks.slots_of([ping.device_id for ping in pings])
+        self._meet()
+        revisions = self.tracks.fold(slots, Fixes.of_pings(pings), fences, rules, looking=caught_up)
+        touched = np.unique(slots)
+        self._heard_ms[touched] = now_ms
+        self.touch(touched)
+        for slot in self.tracks.late.keys() & set(touched.tolist()) if self.tracks.late else ():
+            self.late_offset[slot] = last_offset
         if not caught_up:
-            self._gathered.update(devices)
+            self._gathered.update(touched.tolist())
         elif self._gathered:
-            for device_id in self._gathered:
-                revisions += look(self.tracks[device_id], fences, rules)
+            revisions += self.tracks.look(np.array(sorted(self._gathered)), fences, rules)
             self._gathered.clear()
         return revisions
 
-    def touch(self, device_id: str) -> None:
-        """Mark a device as changed since the last checkpoint."""
-        self._dirty.add(segment_of(device_id))
+    def silent(self, now_ms: int, after_ms: int, settled_after_ms: float) -> npt.NDArray[np.int64]:
+        """Slots not heard of for ``after_ms`` whose silence has not yet said all it can: ``settled_after_ms``."""
+        slots = self.tracks.watched()
+        newest_ms = self.tracks.newest_ms(slots)
+        heard_ms = np.maximum(newest_ms, self._heard_ms[slots])
+        unsettled = self.tracks.looked_ms(slots) - newest_ms <= settled_after_ms
+        silent: npt.NDArray[np.int64] = slots[unsettled & (now_ms - heard_ms >= after_ms)]
+        return silent
+
+    def touch(self, slots: npt.NDArray[np.int64]) -> None:
+        """Mark devices as changed since the last checkpoint."""
+        self._dirty.update(self._segment[slots].tolist())
 
     def take_dirty(self) -> Iterator[tuple[int, bytes]]:
         """The segments that changed since the last call, packed."""
         dirty, self._dirty = self._dirty, set()
         for segment in sorted(dirty):
-            devices = sorted(self._in_segment[segment])
-            yield segment, pack((self.tracks[device_id], self.late.get(device_id, 0)) for device_id in devices)
+            slots = np.flatnonzero(self._segment[: len(self.tracks)] == segment).tolist()
+            yield segment, pack((self.tracks.track(slot), self.late_offset.get(slot, 0)) for slot in slots)
 
-    def _adopt(self, track: Track) -> Track:
-        self.tracks[track.device_id] = track
-        self._in_segment[segment_of(track.device_id)].add(track.device_id)
-        return track
-
-
-def _by_device(pings: list[Ping], fences: FenceSet) -> Iterator[tuple[str, Fixes, Near]]:
-    """The fixes of each device and the rows within reach of them; one look-up for all."""
-    pings_of: defaultdict[str, list[Ping]] = defaultdict(list)
-    for ping in pings:
-        pings_of[ping.device_id].append(ping)
-    fixes = Fixes.of_pings([ping for one in pings_of.values() for ping in one])
-    found = near(fences.packed, fixes.lat, fixes.lon, REACH_M)
-    ends = np.cumsum([len(one) for one in pings_of.values()])
-    found_ends = np.searchsorted(found.point, ends)
-    first = found_first = 0
-    for device_id, end, found_end in zip(pings_of, ends.tolist(), found_ends.tolist(), strict=True):
-        span = slice(found_first, found_end)
-        near_device = Near(found.point[span] - np.int32(first), found.row[span], found.distance_m[span])
-        yield device_id, fixes.take(slice(first, end)), near_device
-        first, found_first = end, found_end
+    def _meet(self) -> None:
+        """Make room for devices that are new."""
+        known = len(self._segment)
+        if known == len(self.tracks):
+            return
+        new = self.tracks.device_ids[known:]
+        self._segment = np.append(self._segment, [segment_of(device_id) for device_id in new])
+        self._heard_ms = np.append(self._heard_ms, np.full(len(new), self._since_ms))
 
 
 def warm_up(rules: Rules) -> None:

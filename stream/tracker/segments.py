@@ -25,7 +25,6 @@ class PackedTrack(msgspec.Struct, array_like=True):
     published: list[Visit]
     late: tuple[int, int] | None
     restart_ms: int | None
-    reached_ms: int
     looked_ms: int
     late_offset: int
 
@@ -88,7 +87,6 @@ def pack(tracks: Iterable[tuple[Track, int]]) -> bytes:
                 list(track.published.values()),
                 (track.late.from_ms, track.late.to_ms) if track.late else None,
                 track.restart_ms,
-                track.reached_ms,
                 track.looked_ms,
                 late_offset,
             )
@@ -109,7 +107,6 @@ def unpack(value: bytes) -> list[tuple[Track, int]]:
                 {visit.visit_id: visit for visit in packed.published},
                 LateSpan(*packed.late) if packed.late else None,
                 packed.restart_ms,
-                packed.reached_ms,
                 packed.looked_ms,
             ),
             packed.late_offset,

@@ -13,10 +13,10 @@ from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.rule_book import RuleBook, RulesError, read_rules
 from geofence.rules import PLACE_RULES, RANGES, Rules
-from geofence.tracks import Track, advance
 from geofence.visits import Stay, derive_stays
 from geofence.visits.chain import FORGETTING, LEAST_SWITCH_S
 from geofence.visits.evidence import MISTAKE, REACH_M
+from tests.geofence.one_track import OneTrack, advance
 from tests.geofence.visits.days import drive, fixes_of, square, stay_at
 
 VISITS_PAGE = Path(__file__).parents[2] / "docs" / "visits.md"
@@ -232,7 +232,7 @@ def test_who_may_still_come_back_is_not_forgotten(size):
         ]
     )
     book = read_rules(b"[kind.site]\nbridge_s = 14400\nbridge_m = 250")
-    fences, track, closed = book.applied_to(YARD), Track("d"), 0
+    fences, track, closed = book.applied_to(YARD), OneTrack(), 0
     for first in range(0, len(fixes), size):
         told = advance(track, fixes.take(slice(first, first + size)), fences, book.rules)
         closed += sum(visit.state == "closed" for visit in told)

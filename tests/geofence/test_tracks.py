@@ -3,20 +3,18 @@
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
-from geofence.kernel import near
 from geofence.rules import Rules
-from geofence.tracks import RECENT_FIXES, Track, advance, look, look_at_changed, rederive
-from geofence.visits import derive_stays
-from geofence.visits.evidence import REACH_M
+from geofence.tracks import RECENT_FIXES, Tracks
+from geofence.visits import derive_stays, visit_of
 from geofence.visits.log import MINOR_MS
 from schemas.fence import FenceVersion
 from schemas.visit import Visit
+from tests.geofence.one_track import OneTrack, advance, look, look_at_changed, rederive
 
 START_MS = 1_772_434_800_000
 METRES = 1 / 111_195
@@ -69,29 +67,26 @@ def facts(visit: Visit) -> tuple:
     )
 
 
-def log_of(track: Track) -> list[tuple]:
+def log_of(track: OneTrack) -> list[tuple]:
     return sorted(map(facts, (visit for visit in track.published.values() if visit.state != "retracted")), key=repr)
 
 
-def told_log(track: Track) -> list[tuple]:
+def told_log(track: OneTrack) -> list[tuple]:
     """The log of a track that was asked for it, so that no minor correction is waiting."""
-    if not track.quiet:
-        look(track, FENCES, RULES, track.newest_ms)
+    look(track, FENCES, RULES, track.newest_ms)
     return log_of(track)
 
 
 def log_of_everything(fixes: Fixes, as_of_ms: int) -> list[tuple]:
-    whole = Track("van")
-    whole.fixes, whole.reached_ms = fixes, int(fixes.ts_ms[-1])
-    look(whole, FENCES, RULES, as_of_ms)
-    return log_of(whole)
+    stays = derive_stays("van", fixes, FENCES, RULES, as_of_ms).stays
+    return sorted((facts(visit_of("van", stay)) for stay in stays), key=repr)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 20))
 @settings(max_examples=15, deadline=None)
 def test_minor_corrections_wait_until_a_stay_has_settled(seed, size):
     fixes = day(seed)
-    track = Track("van")
+    track = OneTrack()
     for first in range(0, len(fixes), size):
         advance(track, fixes.take(slice(first, first + size)), FENCES, RULES)
         newest_ms = track.newest_ms
@@ -109,7 +104,7 @@ def test_minor_corrections_wait_until_a_stay_has_settled(seed, size):
 @settings(max_examples=15, deadline=None)
 def test_frames_of_any_size_end_in_the_same_log(seed, sizes):
     fixes = day(seed)
-    track, first = Track("van"), 0
+    track, first = OneTrack(), 0
     for turn in range(len(fixes)):
         frame = fixes.take(slice(first, first + sizes[turn % len(sizes)]))
         first += sizes[turn % len(sizes)]
@@ -124,7 +119,7 @@ def test_frames_of_any_size_end_in_the_same_log(seed, sizes):
 def test_looking_while_nothing_arrives_changes_nothing_that_comes_later(seed, size):
     fixes = day(seed)
     next_year_ms = START_MS + 365 * 86_400_000
-    track = Track("van")
+    track = OneTrack()
     for first in range(0, len(fixes), size):
         advance(track, fixes.take(slice(first, first + size)), FENCES, RULES)
         look(track, FENCES, RULES, next_year_ms)
@@ -138,7 +133,7 @@ def test_any_order_and_repeats_end_in_the_same_log(seed, random, size):
     fixes = day(seed)
     rows = list(range(len(fixes))) * 2
     random.shuffle(rows)
-    track, seen = Track("van"), []
+    track, seen = OneTrack(), []
     for first in range(0, len(rows), size):
         frame = fixes.take(np.array(rows[first : first + size]))
         seen.append(frame)
@@ -155,7 +150,7 @@ def test_a_days_old_backlog_settles_from_the_part_of_the_store_around_it(seed, c
     yesterday, today = day(seed), day(seed + 1)
     today = Fixes(today.ts_ms + 86_400_000, today.lat_e7, today.lon_e7, today.accuracy_dm, today.speed_cm_s)
     missing = np.random.default_rng(cut_seed).random(len(yesterday)) < 0.3
-    track = Track("van")
+    track = OneTrack()
     advance(track, yesterday.take(~missing), FENCES, RULES)
     for first in range(0, len(today), 20):
         advance(track, today.take(slice(first, first + 20)), FENCES, RULES)
@@ -168,24 +163,49 @@ def test_a_days_old_backlog_settles_from_the_part_of_the_store_around_it(seed, c
 
 @given(st.integers(0, 10_000), st.lists(st.integers(1, 60), min_size=1, max_size=12), st.booleans())
 @settings(max_examples=15, deadline=None)
-def test_remembered_surroundings_are_those_of_the_fixes_in_memory(seed, sizes, shuffled):
+def test_what_is_near_is_looked_up_again_when_fences_change(seed, sizes, shuffled):
     fixes, random = day(seed), np.random.default_rng(seed)
-    another = FenceSet.of([circle("bakery", 0), circle("bar", 700)])
-    track, first, turn = Track("van"), 0, 0
+    others = [circle("bridge", 4_000), circle("bar", 700), circle("barn", 1_580), circle("bank", 1_500)]
+    another = FenceSet.of([*others, circle("bakery", 0)])
+    track, first, turn, fences = OneTrack(), 0, 0, FENCES
     while first < len(fixes):
-        size = sizes[turn % len(sizes)]
-        rows = np.arange(first, min(first + size, len(fixes)))
-        fences = another if random.random() < 0.1 else FENCES
+        rows = np.arange(first, min(first + sizes[turn % len(sizes)], len(fixes)))
+        fences = (another if fences is FENCES else FENCES) if random.random() < 0.1 else fences
         advance(track, fixes.take(random.permutation(rows) if shuffled else rows), fences, RULES)
-        look(track, fences, RULES)
-        expected = near(fences.packed, track.fixes.lat, track.fixes.lon, REACH_M)
-        for remembered, column in zip(track.surroundings.found, expected, strict=True):
-            np.testing.assert_array_equal(remembered, column)
-        first, turn = first + size, turn + 1
+        first, turn = first + len(rows), turn + 1
+    look_at_changed(track, FENCES, RULES, FENCES.fence_ids)
+    told = [visit for visit in told_log(track) if visit[0] != "bar"]
+    assert told == log_of_everything(fixes, int(fixes.ts_ms[-1]))
+
+
+@given(st.integers(0, 10_000), st.integers(1, 400))
+@settings(max_examples=25, deadline=None)
+def test_devices_in_the_same_frames_are_told_as_each_alone(seed, size):
+    """Some of them send what they have in disorder, twice, or hours late but within memory."""
+    random = np.random.default_rng(seed)
+    days = [day(seed + k, stops=4) for k in range(6)]
+    tracks = Tracks()
+    slots = np.repeat([tracks.slot_of(f"van-{k}") for k in range(6)], [len(each) for each in days])
+    everything = Fixes.concat(days)
+    when = everything.ts_ms + random.integers(0, 240_000, len(slots)) * (slots % 2)
+    order = np.argsort(when, kind="stable")
+    order = np.sort(np.concatenate([np.arange(len(order)), random.integers(0, len(order), len(order) // 20)])).astype(
+        int
+    )
+    order = np.argsort(when, kind="stable")[order]
+    for first in range(0, len(order), size):
+        rows = order[first : first + size]
+        tracks.fold(slots[rows], everything.take(rows), FENCES, RULES)
+    for slot, fixes in enumerate(days):
+        assert slot not in tracks.late
+        newest_ms = int(fixes.ts_ms[-1])
+        tracks.look(np.array([slot]), FENCES, RULES, newest_ms)
+        logged = [visit for visit in tracks.published[slot].values() if visit.state != "retracted"]
+        assert sorted(map(facts, logged), key=repr) == log_of_everything(fixes, newest_ms)
 
 
 def test_memory_is_bounded_for_a_device_that_drives_on_and_on():
-    track = Track("van")
+    track = OneTrack()
     ts_ms = START_MS + 1000 * np.arange(20_000)
     north_m = 8_000 + 3_000 * np.sin(np.arange(20_000) / 200)
     fixes = Fixes.of_columns(
@@ -199,7 +219,7 @@ def test_memory_is_bounded_for_a_device_that_drives_on_and_on():
 
 def test_every_revision_is_one_higher_and_keeps_its_visit():
     fixes = day(7)
-    track, newest = Track("van"), {}
+    track, newest = OneTrack(), {}
     for first in range(0, len(fixes), 3):
         for visit in advance(track, fixes.take(slice(first, first + 3)), FENCES, RULES):
             assert visit.revision == newest.get(visit.visit_id, 0) + 1
@@ -207,11 +227,26 @@ def test_every_revision_is_one_higher_and_keeps_its_visit():
     assert newest
 
 
-def test_a_device_that_stays_far_publishes_nothing_and_derives_nothing(monkeypatch):
-    monkeypatch.setattr("geofence.tracks.derive_stays", lambda *_: pytest.fail("derived a device that is far away"))
-    track = Track("van")
+def test_a_device_that_stays_far_publishes_nothing_and_has_no_path():
+    track = OneTrack()
     fixes = Fixes.of_columns([START_MS, START_MS + 1], [10.0, 10.0], [10.0, 10.1], [5.0, 5.0], [1.0, 1.0])
     assert advance(track, fixes, FENCES, RULES) == []
+    assert track.tracks.watched().tolist() == []
+
+
+def test_a_device_that_has_left_for_good_is_not_watched_any_more():
+    track = OneTrack()
+    north_m = np.concatenate([np.linspace(-3_000, 0, 30), np.zeros(60), np.linspace(0, 9_000, 90), np.full(10, 9_000)])
+    ts_ms = START_MS + 10_000 * np.arange(len(north_m))
+    random = np.random.default_rng(5)
+    lat = 47.0 + (north_m + random.normal(0, 3, len(north_m))) * METRES
+    fixes = Fixes.of_columns(ts_ms, lat, np.full(len(lat), 9.0), np.full(len(lat), 6.0), np.full(len(lat), np.nan))
+    watched = []
+    for row in range(len(fixes)):
+        advance(track, fixes.take(slice(row, row + 1)), FENCES, RULES)
+        watched.append(track.slot in track.tracks.watched())
+    assert [watched[10], watched[60], watched[-1]] == [False, True, False]
+    assert [visit.state for visit in track.published.values()] == ["closed"]
 
 
 def test_a_fence_drawn_around_a_parked_device_opens_a_visit_at_once():
@@ -223,7 +258,7 @@ def test_a_fence_drawn_around_a_parked_device_opens_a_visit_at_once():
         np.full(40, 6.0),
         np.zeros(40),
     )
-    track = Track("van")
+    track = OneTrack()
     assert advance(track, parked, FENCES, RULES) == []
     more = FenceSet.of([circle("bakery", 0), circle("yard", 8_000)])
     opened = look_at_changed(track, more, RULES, {"yard"})

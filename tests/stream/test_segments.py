@@ -33,7 +33,7 @@ VISIT = Visit(
 
 def test_a_track_survives_packing_to_the_last_field():
     fixes = Fixes.of_columns([1, 2], [47.0, 47.1], [-9.0, 9.0], [5.0, np.nan], [np.nan, 3.0])
-    track = Track("van-1", fixes, 17, {"v1": VISIT}, LateSpan(3, 9), restart_ms=4, reached_ms=8, looked_ms=11)
+    track = Track("van-1", fixes, 17, {"v1": VISIT}, LateSpan(3, 9), restart_ms=4, looked_ms=11)
     [(restored, late_offset)] = unpack(pack([(track, 42)]))
     assert late_offset == 42
     for name in Fixes.__dataclass_fields__:

@@ -6,11 +6,11 @@ from typer.testing import CliRunner
 from geofence.fences import FenceSet
 from geofence.rule_book import RuleBook
 from geofence.rules import Rules
-from geofence.tracks import Track, advance, look
 from infra.cli import build
 from infra.errors import CommandError
 from schemas.settings import load_settings
 from stream.tracker.app import settled_after_ms
+from tests.geofence.one_track import OneTrack, advance, look
 from tests.geofence.visits.days import drive, fixes_of, square, stay_at
 
 FENCES = FenceSet.of([("yard", square(0, 0, 60)), ("zone", square(0, 0, 900, kind="zone"))])
@@ -30,7 +30,7 @@ FENCES = FenceSet.of([("yard", square(0, 0, 60)), ("zone", square(0, 0, 900, kin
 def test_once_silence_has_settled_looking_again_tells_nothing_new(book, leaves):
     fences = book.applied_to(FENCES)
     rows = [*drive(0, 200, 10, (-2000, 40), (-12, 0)), *stay_at(220, 700, 30, 0, 0)]
-    track = Track("van")
+    track = OneTrack()
     advance(track, fixes_of(rows + drive(710, 790, 40, (300, 0), (700, 0)) * leaves), fences, book.rules)
     settled_ms = track.newest_ms + settled_after_ms(fences, book.rules)
     look(track, fences, book.rules, int(settled_ms) + 1)

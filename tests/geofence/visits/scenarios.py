@@ -9,10 +9,10 @@ import numpy as np
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.rules import Rules
-from geofence.tracks import Track, advance, rederive
 from geofence.visits import Stay, derive_stays
 from schemas.fence import FenceVersion
 from schemas.visit import Visit
+from tests.geofence.one_track import OneTrack, advance, rederive
 from tests.geofence.visits.days import START_MS, degrees
 
 RULES = Rules()
@@ -124,7 +124,7 @@ class Live:
 
     def __init__(self, fences: FenceSet) -> None:
         self.fences = fences
-        self.track = Track("van")
+        self.track = OneTrack()
         self.stored = Fixes.empty()
         self.revisions: list[Visit] = []
 

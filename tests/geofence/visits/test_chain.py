@@ -3,9 +3,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence.visits.chain import best_path, segments
+from geofence.fences import FenceSet
+from geofence.rules import Rules
+from geofence.stretches import empty_table
+from geofence.visits.arrangement import arrangement_of
+from geofence.visits.cells import room_for_cells
+from geofence.visits.chain import take_step, trace_back
 from geofence.visits.evidence import mass, weigh
+from geofence.visits.tables import EntryTable, StepTable
 from tests import naive
+from tests.geofence.visits.days import square
 
 
 @given(st.floats(-300, 300), st.floats(1, 500), st.floats(4, 30))
@@ -20,15 +27,13 @@ cells = st.lists(st.tuples(st.floats(-60, 249), st.floats(5, 200), st.floats(1, 
 @settings(deadline=None)
 @given(st.lists(st.tuples(cells, st.floats(6, 30), st.floats(0, 10), st.floats(0, 1)), min_size=1, max_size=5))
 def test_emissions_equal_the_oracle(fixes):
-    begins = np.cumsum([0, *(len(near) for near, *_ in fixes)])
-    flat = np.array([cell for near, *_ in fixes for cell in near]).reshape(-1, 4)
-    columns = [np.array([fix[i] for fix in fixes], float) for i in (1, 2, 3)]
-    outside, inside, elsewhere = weigh(begins, *(flat[:, i].copy() for i in range(4)), *columns, 1.5, 4.0)
-    for i, (near, *rest) in enumerate(fixes):
+    for near, *rest in fixes:
+        room = room_for_cells(len(near))
+        for k, cell in enumerate(near):
+            room.distance_m[k], room.width_m[k], room.prior[k], room.pace[k] = cell
+        outside, elsewhere = weigh(room, len(near), *rest, Rules())
         out, each, other = naive.emissions(near, *rest)
-        assert [outside[i], *inside[begins[i] : begins[i + 1]], elsewhere[i]] == pytest.approx(
-            [out, *each, other(1.0)], abs=2
-        )
+        assert [outside, *room.inside, elsewhere] == pytest.approx([out, *each, other(1.0)], abs=2)
 
 
 @st.composite
@@ -40,40 +45,63 @@ def chains(draw):
             st.lists(st.integers(-5 * naive.NAT, 0), min_size=states + 1, max_size=states + 1), min_size=n, max_size=n
         )
     )
-    pairs = draw(st.lists(st.booleans(), min_size=9, max_size=9))
-    allied = [[a == b or pairs[min(a, b) * 3 + max(a, b)] for b in range(states)] for a in range(states)]
-    return np.cumsum(gaps), scores, allied, draw(st.lists(paces, min_size=states, max_size=states))
+    return np.cumsum(gaps), scores, draw(st.lists(paces, min_size=states, max_size=states)), draw(st.booleans())
+
+
+PLACES = arrangement_of(
+    FenceSet.of([(f"fence-{k}", square(300 * k, 0, 40)) for k in range(3)] + [("zone", square(0, 0, 300))])
+)
+"""Three places of one fence, and by ``met`` a fourth: fence 0 within the zone."""
+
+
+def met_within_the_zone() -> int:
+    PLACES.overlaps = PLACES.overlaps._replace(
+        place_begins=np.array([0, 2], np.int32), place_fence=np.array([0, 3], np.int32)
+    )
+    return 4
 
 
 @settings(deadline=None, max_examples=200)
 @given(chains())
 def test_the_path_is_the_best_of_all_paths(chain):
-    ts_ms, scores, allied, pace = chain
-    n, states = len(ts_ms), len(allied)
-    label = np.zeros(n, np.int32)
-    totals = best_path(
-        ts_ms.astype(np.int64),
-        np.arange(n + 1) * states,
-        np.tile(np.arange(states, dtype=np.int32), n),
-        np.tile(pace, n),
-        np.ones(n),
-        np.array([row[0] for row in scores]),
-        np.array([score for row in scores for score in row[1:]]),
-        np.zeros(n, np.int64),
-        0,
-        n,
-        np.array(allied),
-        900.0,
-        label,
-    )
+    """Every place is near every fix, so that each of them takes part from the beginning to the end."""
+    ts_ms, scores, pace, nested = chain
+    n, states = len(ts_ms), len(pace)
+    places = [0, 1, 2]
+    if nested and states > 1:
+        places[1] = met_within_the_zone()
+    order = sorted(range(states), key=lambda k: (0, 3) if places[k] == 4 else (places[k],))
+    members = [(0, 3) if places[k] == 4 else (places[k],) for k in range(states)]
+    allied = [[not set(a).isdisjoint(b) for b in members] for a in members]
+    steps, entries = steps_of(n), entries_of(n * states)
+    steps.ts_ms[:] = ts_ms
+    steps.weight[:] = 1.0
+    for i in range(n):
+        steps.outside[i], steps.elsewhere[i] = scores[i][0], -100 * naive.NAT
+        near = room_for_cells(states)
+        for k, of in enumerate(order):
+            near.place[k], near.pace[k], near.inside[k] = places[of], pace[of], scores[i][of + 1]
+        take_step(steps, entries, i, near, states, PLACES.ground, PLACES.overlaps, 900.0)
+    trace_back(steps, entries, 0)
+    row = slice(steps.row_begin[-1], steps.row_end[-1])
+    path = tuple(places.index(label - 1) + 1 if label else 0 for label in steps.best.tolist())
     best = naive.best_score(ts_ms.tolist(), scores, allied, pace)
-    assert totals[-1].max() == best
-    assert naive.path_score(tuple(label.tolist()), ts_ms.tolist(), scores, allied, pace) == best
+    assert max(steps.out_score[-1], entries.score[row].max()) == best
+    assert naive.path_score(path, ts_ms.tolist(), scores, allied, pace) == best
 
 
-def test_far_fixes_belong_to_no_chain():
-    near = np.zeros(200, np.int64)
-    near[[50, 52, 150]] = 1
-    begins = np.concatenate([[0], np.cumsum(near)])
-    first, end = segments(begins, np.full(200, 0.5))
-    assert list(zip(first.tolist(), end.tolist(), strict=True)) == [(46, 57), (146, 155)]
+def steps_of(n: int) -> StepTable:
+    return empty_table(StepTable)._replace(
+        **{name: np.zeros(n, column.dtype) for name, column in columns_of(StepTable).items()}
+    )
+
+
+def entries_of(n: int) -> EntryTable:
+    return empty_table(EntryTable)._replace(
+        **{name: np.zeros(n, column.dtype) for name, column in columns_of(EntryTable).items()}
+    )
+
+
+def columns_of(kind) -> dict[str, np.ndarray]:
+    table = empty_table(kind)
+    return {name: getattr(table, name) for name in kind._fields[4:]}

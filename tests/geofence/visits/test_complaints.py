@@ -12,10 +12,10 @@ import pytest
 
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
-from geofence.tracks import look_at_changed
 from schemas.fence import FenceVersion
 from schemas.ping import PingError, check_ping, read_ping
 from schemas.times import format_instant
+from tests.geofence.one_track import look_at_changed
 from tests.geofence.visits.days import START_MS, degrees, square
 from tests.geofence.visits.scenarios import RULES, Live, Outing, box, changes, circle, logged
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from geofence import tracks
 from geofence.fixes import Fixes
-from geofence.visits import Derivation, cleaning, derive_stays, path
+from geofence.visits import Derivation, derive_stays, path
+from tests import naive
 from tests.geofence.visits import test_complaints as complaints
 from tests.geofence.visits import test_derivation as derivation
 from tests.geofence.visits import test_oracle as oracle
@@ -44,12 +45,7 @@ def assert_caught(check: Callable[..., None], *drawn: st.SearchStrategy[Any], wi
 
 
 def test_late_fixes_that_are_not_sorted_in_are_caught(monkeypatch: Patch) -> None:
-    def appended(track: tracks.Track, arrived: Fixes, *_: object) -> None:
-        track.fixes = Fixes.concat([track.fixes, arrived])
-        track.reached_ms = int(track.fixes.ts_ms.max())
-        track.surroundings = None
-
-    monkeypatch.setattr(tracks, "_append", appended)
+    monkeypatch.setattr(tracks.Tracks, "_sort_in", lambda self, *arrived: self._append(*arrived))
     assert_caught(properties.check_live_equals_batch_while_a_backlog_drains, seeds, st.floats(0.2, 0.8), st.just(40))
 
 
@@ -63,11 +59,16 @@ def test_copies_of_which_the_first_to_come_counts_are_caught(monkeypatch: Patch)
 
 
 def test_memory_let_go_too_early_is_caught(monkeypatch: Patch) -> None:
-    def hasty(*arguments: Any, **more: Any) -> Derivation:
-        return dataclasses.replace(derive_stays(*arguments, **more), keep_from=len(arguments[1]) - 1)
+    def hasty(paths: Any, known: Any, told: Any, marks: Any, slots: Any, *recent: int) -> None:
+        marks.restart_ms[slots] = [
+            int(paths.fixes.ts_ms[paths.fixes.begin[s] + paths.fixes.size[s] - 1]) for s in slots
+        ]
+        forget(paths, known, told, marks, slots, *recent)
 
+    forget = tracks.forget
     properties.remember_little(monkeypatch)
-    monkeypatch.setattr(tracks, "derive_stays", hasty)
+    monkeypatch.setattr(tracks, "RECENT_FIXES", 5)
+    monkeypatch.setattr(tracks, "forget", hasty)
     assert_caught(properties.check_live_equals_batch_while_a_backlog_drains, seeds, st.just(0.0), st.just(20))
 
 
@@ -95,11 +96,17 @@ def test_times_cut_to_the_minute_are_caught(monkeypatch: Patch) -> None:
     assert_caught(shifted, days(), st.integers(-(10**9), 10**9))
 
 
-@pytest.mark.parametrize("verdict", [cleaning.REPEATED, cleaning.DOUBLED, cleaning.INVALID, cleaning.INACCURATE])
-def test_a_reason_not_to_use_a_fix_that_is_forgotten_is_caught(monkeypatch: Patch, verdict: int) -> None:
-    def lenient(*arguments: Any) -> np.ndarray:
-        verdicts = cleaning.judge(*arguments)
-        return np.where(verdicts == verdict, np.uint8(cleaning.USED), verdicts)
-
-    monkeypatch.setattr(path, "judge", lenient)
+@pytest.mark.parametrize("fault", ["repeated", "doubled", "nowhere", "inaccurate"])
+def test_a_reason_not_to_use_a_fix_that_is_forgotten_is_caught(monkeypatch: Patch, fault: str) -> None:
+    """The oracle forgets it, so that it is the engine that differs."""
+    clean = naive.clean
+    forgiving = {
+        "repeated": lambda fix, k: dataclasses.replace(fix, lat_e7=fix.lat_e7 + k % 2),
+        "doubled": lambda fix, k: dataclasses.replace(fix, ts_ms=fix.ts_ms + 600 * k),
+        "nowhere": lambda fix, k: dataclasses.replace(fix, lat_e7=fix.lat_e7 or 1),
+        "inaccurate": lambda fix, k: dataclasses.replace(fix, accuracy_m=min(fix.accuracy_m or 15.0, 250.0)),
+    }[fault]
+    monkeypatch.setattr(
+        naive, "clean", lambda fixes, as_of_ms: clean([forgiving(fix, k) for k, fix in enumerate(fixes)], as_of_ms)
+    )
     assert_caught(lambda day: oracle.compare(day.fences, day.fixes, day.as_of_ms), oracle.harder_days(), within=100)

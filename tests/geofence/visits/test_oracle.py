@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from geofence.kernel import near
 from geofence.rules import Rules
 from geofence.visits import derive_stays
 from geofence.visits.arrangement import arrangement_of
+from geofence.visits.cells import fences_at
 from geofence.visits.path import read_path
 from geofence.visits.spells import spells_of
 from tests import naive
@@ -151,13 +151,17 @@ def compare(fences: FenceSet, fixes: Fixes, as_of_ms: int) -> None:
     path = read_path("d", fixes, fences, RULES, as_of_ms)
     town = Town(fences)
     at, told = naive.derive(plain(fixes), town.listed(), town.cells_at, town.away_m, town.drawn_around, as_of_ms)
-    begins, ids = path.cells.place_begins, fences.fence_ids
-    places = [()] + [
-        tuple(sorted(ids[fence] for fence in path.cells.place_fence[begin:end])) for begin, end in pairwise(begins)
-    ]
-    assert [places[label] for label in path.label.tolist()] == at
+    ids = fences.fence_ids
+    ground, overlaps = town.arrangement.ground, town.arrangement.overlaps
 
-    spans = spells_of(path, arrangement_of(fences).ground, RULES)
+    def place_of(label: int) -> naive.Place:
+        begin, end = fences_at(label - 1, ground, overlaps)
+        occupied = [label - 1] if begin < 0 else overlaps.place_fence[begin:end].tolist()
+        return tuple(sorted(ids[fence] for fence in occupied)) if label else ()
+
+    assert [place_of(label) for label in path.label.tolist()] == at
+
+    spans = spells_of(path, ground, overlaps, RULES)
     engine_spells = sorted(
         (ids[fence], first, last) for fence, first, last in spans[["fence", "first", "last"]].tolist()
     )

@@ -13,10 +13,9 @@ from geofence import tracks
 from geofence.fences import FenceSet
 from geofence.fixes import UNSTATED, Fixes
 from geofence.geodesy import metres_per_degree, wrap_degrees
-from geofence.tracks import Track, advance, rederive
 from geofence.visits import Stay, derive_stays
 from schemas.fence import FenceVersion
-from stream.tracker.segments import pack, unpack
+from tests.geofence.one_track import OneTrack, advance, rederive
 from tests.geofence.test_tracks import FENCES, day, log_of_everything, told_log
 from tests.geofence.visits.days import LAT, LON, X_M, Y_M, Day, days, square
 from tests.geofence.visits.scenarios import RULES, Outing, logged
@@ -30,14 +29,14 @@ SAME_PLACE_M = 10.0
 def check_live_equals_batch_after_every_frame(seed: int, frames: Iterable[list[int]]) -> None:
     """``frames`` are rows of the day, in any order, any of them several times. A checkpoint is taken between frames."""
     fixes = day(seed, stops=3)
-    track, stored = Track("van"), Fixes.empty()
+    track, stored = OneTrack(), Fixes.empty()
     for rows in frames:
         frame = fixes.take(np.array(rows, np.intp) % len(fixes))
         stored = Fixes.concat([stored, frame]).in_order()
         advance(track, frame, FENCES, RULES)
         if track.late is not None:
             assert rederive(track, stored, FENCES, RULES, track.newest_ms, complete=True) is not None
-        [(track, _)] = unpack(pack([(track, 0)]))
+        track = track.checkpointed()
         assert told_log(track) == log_of_everything(stored, int(stored.ts_ms[-1]))
 
 
