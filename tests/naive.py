@@ -452,7 +452,24 @@ def crossing_s(day: Evidence, away_m: list[float], width_m: float, i: int, causa
         return max(before_s, now_s - width_m / day.speed_mps[i] - 30.0)
     if causal and gap_s > 300.0 and day.speed_mps[i - 1] <= WALK_MPS and out_m > 2.0 * day.error_m[i - 1]:
         return now_s - 15.0
-    return min(now_s, before_s + out_m / observed_mps(day, out_m, i - 1))
+    driven_mps = observed_mps(day, out_m, i - 1)
+    way_m = 1.3 * out_m if out_m > 100.0 else out_m
+    return min(now_s, before_s + way_m / driven_mps + (20.0 if driven_mps > DRIVE_MPS else 0.0))
+
+
+def balanced_s(crossings: list[tuple[float, float]]) -> float:
+    """The moment in the middle of (moment, what its change point is worth), interpolated between those around it."""
+    most = max(worth for _, worth in crossings)
+    shares = [(moment, math.exp((worth - most) / 0.4)) for moment, worth in crossings]
+    shares = [(moment, share) for moment, share in shares if share >= 1e-4]
+    half = sum(share for _, share in shares) / 2.0
+    middles = [(moment, sum(s for _, s in shares[:k]) + share / 2.0) for k, (moment, share) in enumerate(shares)]
+    after = next((k for k, (_, middle) in enumerate(middles) if middle >= half), len(middles) - 1)
+    moment, middle = middles[after]
+    if after == 0:
+        return moment
+    sooner, passed = middles[after - 1]
+    return sooner + (moment - sooner) * (half - passed) / (middle - passed)
 
 
 def edge(
@@ -464,7 +481,7 @@ def edge(
     points = [i for i in range(last + 1) if (t[first] - t[i] <= 300.0 if i < first else t[i] - t[first] <= inward_s)]
     odds = {i: inside_log_odds(away_m[i], day.error_m[i]) for i in range(last + 1)}
     usual = median(odds[i] for i in range(first, last + 1) if t[i] - t[first] <= 300.0)
-    shift = max(0.0, 0.5 - usual)
+    shift = max(0.0, 0.6 - usual)
     worth: dict[int, float] = {}
     behind = 0.0
     for i in reversed(points):
@@ -478,7 +495,7 @@ def edge(
         if any(t[j] - t[j - 1] > 120.0 for j in outward):
             worth[i] -= 4.0
     best = max(reversed(points), key=lambda i: worth[i])
-    crossed_s = crossing_s(day, away_m, width_m, best, causal)
+    crossed_s = balanced_s([(crossing_s(day, away_m, width_m, i, causal), worth[i]) for i in points])
     earliest = latest = crossed_s
     for i in points:
         if worth[i] < worth[best] - 1.0:

@@ -31,10 +31,23 @@ UNKNOWN_AFTER_S: Final = 43_200.0
 
 TUNNEL_S: Final = 30.0
 JUST_BEFORE_S: Final = 15.0
+PARKING_S: Final = 20.0
+"""Between driving and being inside one parks and walks."""
+
+DETOUR: Final = 1.3
+"""A road is so much longer than the straight line."""
+
+NEARBY_M: Final = 100.0
+"""Up to here one goes straight."""
+
 WITHIN_NATS: Final = 1.0
+BALANCE_NATS: Final = 0.4
+"""A change point that is worse by this much counts for 1/e of the best."""
+
+NEGLIGIBLE: Final = 1e-4
 WALKING_MPS: Final = 1.3
 INTERVAL_SIGMAS: Final = 2.0
-USUAL_LOG_ODDS: Final = 0.5
+USUAL_LOG_ODDS: Final = 0.6
 
 
 @nb.njit(cache=True, nogil=True)
@@ -94,7 +107,38 @@ def _crossing_s(t_s, lat, lon, distance_m, error_m, speed_mps, width_m, walk_mps
         return max(t_s[o], t_s[i] - width_m / speed_mps[i] - TUNNEL_S)
     if causal and gap_s > LONG_SILENCE_S and speed_mps[o] <= walk_mps and out_m > 2.0 * error_m[o]:
         return t_s[i] - JUST_BEFORE_S
-    return min(t_s[i], t_s[o] + out_m / _observed_mps(t_s, lat, lon, speed_mps, out_m, o))
+    observed_mps = _observed_mps(t_s, lat, lon, speed_mps, out_m, o)
+    way_m = out_m * DETOUR if out_m > NEARBY_M else out_m
+    parking_s = PARKING_S if observed_mps > drive_mps else 0.0
+    return min(t_s[i], t_s[o] + way_m / observed_mps + parking_s)
+
+
+@nb.njit(cache=True, nogil=True)
+def _balanced_s(  # type: ignore[no-untyped-def]
+    t_s, lat, lon, distance_m, error_m, speed_mps, width_m, walk_mps, drive_mps, causal, sums, low
+):
+    """The crossing that has as much of the change points before it as behind it; between two, in proportion.
+
+    Where fixes hardly tell the kerb from the door, the best change point is as good as drawn from many.
+    """
+    share = np.exp((sums - np.max(sums)) / BALANCE_NATS)
+    share[share < NEGLIGIBLE] = 0.0
+    half = 0.5 * np.sum(share)
+    sooner_s = 0.0
+    sooner = -1.0
+    passed = 0.0
+    for k in range(len(share)):
+        if share[k] == 0.0:
+            continue
+        crossed_s = _crossing_s(
+            t_s, lat, lon, distance_m, error_m, speed_mps, width_m, walk_mps, drive_mps, causal, low + k
+        )
+        middle = passed + 0.5 * share[k]
+        if middle >= half:
+            return crossed_s if sooner < 0.0 else sooner_s + (crossed_s - sooner_s) * (half - sooner) / (middle - sooner)
+        sooner_s, sooner = crossed_s, middle
+        passed += share[k]
+    return sooner_s
 
 
 @nb.njit(cache=True, nogil=True)
@@ -119,8 +163,8 @@ def edge(  # type: ignore[no-untyped-def]
 ):
     """The arrival at a stay that the path puts at the fixes ``first`` to ``last``; all times in seconds.
 
-    The change point with the largest sum of inside log-odds behind it, looked for in the five minutes around
-    ``first`` (at most half the stay inward). ``causal`` is True for arrivals, False where time runs backwards.
+    Every change point in the five minutes around ``first`` (at most half the stay inward) counts by the sum of inside
+    log-odds behind it. ``causal`` is True for arrivals, False where time runs backwards.
     Returns (edge, earliest, latest).
     """
     inward_s = min(SEARCH_S, (t_s[last] - t_s[first]) / 2.0)
@@ -147,7 +191,9 @@ def edge(  # type: ignore[no-untyped-def]
     for i in range(high, low - 1, -1):
         if sums[i - low] > sums[best - low]:
             best = i
-    crossed_s = _crossing_s(t_s, lat, lon, distance_m, error_m, speed_mps, width_m, walk_mps, drive_mps, causal, best)
+    crossed_s = _balanced_s(
+        t_s, lat, lon, distance_m, error_m, speed_mps, width_m, walk_mps, drive_mps, causal, sums, low
+    )
     earliest_s = crossed_s
     latest_s = crossed_s
     for i in range(low, high + 1):

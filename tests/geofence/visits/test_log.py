@@ -70,11 +70,9 @@ def test_a_visit_keeps_its_id_from_opened_to_closed():
         applied(log, revisions)
         published += revisions
     assert len(log) == 1
-    assert [visit.state for visit in published if visit.reason in ("arrived", "departed")] == [
-        "open",
-        "confirmed",
-        "closed",
-    ]
+    states = [visit.state for visit in published if visit.reason in ("arrived", "departed")]
+    assert list(dict.fromkeys(states)) == ["open", "confirmed", "closed"]
+    assert states == sorted(states, key=["open", "confirmed", "closed"].index)
 
 
 def test_running_figures_of_an_open_visit_publish_nothing():
