@@ -150,7 +150,7 @@ class Evidence:
     @classmethod
     def of(cls, fixes: list[Fix], as_of_ms: int) -> "Evidence":
         """Weighed as of a moment."""
-        errors = [error_m(fix) for fix in fixes]
+        errors = [error_m(fix, fixes[i - 1] if i else None) for i, fix in enumerate(fixes)]
         count = range(len(fixes))
         return cls(
             fixes,
@@ -175,11 +175,12 @@ class Evidence:
         return replace(turned, ts_s=[-t for t in turned.ts_s])
 
 
-def error_m(fix: Fix) -> float:
-    """Step 2."""
+def error_m(fix: Fix, before: Fix | None) -> float:
+    """Step 2; the same radius twice running was not measured: it counts for no more than an unstated one."""
     if fix.accuracy_m is None:
         return 15.0
-    return min(30.0, math.hypot(max(fix.accuracy_m / 1.5, 4.0), 5.0))
+    repeated = before is not None and before.accuracy_m == fix.accuracy_m
+    return min(15.0 if repeated else 30.0, math.hypot(max(fix.accuracy_m / 1.5, 4.0), 5.0))
 
 
 def speeds_mps(fixes: Sequence[Fix], errors: Sequence[float]) -> list[float]:

@@ -89,8 +89,8 @@ def _keep_from(path, spells):  # type: ignore[no-untyped-def]
         for spell in spells:
             if spell.first >= start:
                 following = min(following, spell.first)
-        # Two fixes beyond the margin: a silence ends at one, and its speed and weight need the other.
-        keep = min(start, np.searchsorted(path.ts_ms, path.ts_ms[following] - MARGIN_MS) - 2)
+        # Three fixes beyond the margin: a silence ends at one, its speed and weight need the next, whose error the third.
+        keep = min(start, np.searchsorted(path.ts_ms, path.ts_ms[following] - MARGIN_MS) - 3)
         if keep <= 0:
             return 0
         if _restarts(path, spells, start, keep):

@@ -77,6 +77,9 @@ def measure(ts_ms, lat, lon, accuracy_dm, speed_cm_s, as_of_ms, unstated_m, max_
         else:
             radius_m = max(accuracy_dm[i] / 10.0 / ACCURACY_SIGMAS, LEAST_RADIUS_M)
             error_m[i] = min(max_error_m, math.hypot(radius_m, BIAS_M))
+            # A radius stated twice running to the decimal is a class of fixes, or a setting: 65 m may be off by ten.
+            if i > 0 and accuracy_dm[i] == accuracy_dm[i - 1]:
+                error_m[i] = min(error_m[i], unstated_m)
     proven_before_mps = 0.0
     for i in range(n):
         before_s = (ts_ms[i] - ts_ms[i - 1]) / 1000.0 if i > 0 else -1.0
