@@ -351,15 +351,85 @@ def likeliest(day: Evidence, cells: list[list[Cell]]) -> list[Place]:
     """Steps 5 to 8: the place at each fix, () = outside."""
     paces = {place: pace for near in cells for place, *_, pace in near}
     places = sorted(paces)
-    scores = []
+    scores, others = [], []
     for i, near in enumerate(cells):
         priced = [(distance_m, width_m, site_prior(area_m2), pace) for _, distance_m, width_m, area_m2, pace in near]
         out, each, other = emissions(priced, day.error_m[i], day.speed_mps[i], day.weight[i])
         here = {place: score for (place, *_), score in zip(near, each, strict=True)}
         scores.append([out, *(here[place] if place in here else other(paces[place]) for place in places)])
+        others.append([0, *(other(paces[place]) for place in places)])
     allied = [[not set(a).isdisjoint(b) for b in places] for a in places]
     path = best_path([fix.ts_ms for fix in day.fixes], scores, allied, [paces[place] for place in places])
-    return [places[state - 1] if state else () for state in path]
+    at = [places[state - 1] if state else () for state in path]
+    gains = [
+        {place: own[k] - other[k] for k, place in enumerate(places, 1) if any(place == near for near, *_ in cells[i])}
+        for i, (own, other) in enumerate(zip(scores, others, strict=True))
+    ]
+    settle_rivals(day, at, gains, paces)
+    return at
+
+
+def settle_rivals(day: Evidence, at: list[Place], gains: list[dict[Place, int]], paces: dict[Place, float]) -> None:
+    """The stays that are over go to the rival that explains them clearly better; ``gains`` are those of cells near."""
+    done = -1
+    while (first := next((i for i in range(done + 1, len(at)) if at[i]), None)) is not None:
+        mine = at[first]
+        mates = [first]
+        over = False
+        for i in range(first + 1, len(at)):
+            over = at[i] not in ((), mine)
+            if not (at[i] == mine and mates[-1] == i - 1):
+                over = over or day.fixes[i].ts_ms - day.fixes[mates[-1]].ts_ms > 300_000
+            if over:
+                break
+            if at[i] == mine:
+                mates.append(i)
+        if not over:
+            return
+        after = next((i for i in range(mates[-1] + 1, len(at)) if at[i]), len(at))
+        best = best_rival(day, mine, gains, paces, (done, first, mates[-1], after))
+        for i in mates:
+            at[i] = best
+        done = mates[-1]
+
+
+def best_rival(
+    day: Evidence,
+    mine: Place,
+    gains: list[dict[Place, int]],
+    paces: dict[Place, float],
+    span: tuple[int, int, int, int],
+) -> Place:
+    """The place that explains a whole stay best: the fixes on the way count in full, those at rest like few."""
+    before, first, last, after = span
+    ts_ms, pace = [fix.ts_ms for fix in day.fixes], paces[mine]
+    reach_ms = 120_000 * pace
+    inward_ms = min(reach_ms, (ts_ms[last] - ts_ms[first]) / 2)
+    drives = [i for i in range(before + 1, after) if day.speed_mps[i] > 2.5]
+    came = [ts_ms[i] for i in drives if -reach_ms <= ts_ms[i] - ts_ms[first] < inward_ms]
+    went = [ts_ms[i] for i in drives if -inward_ms < ts_ms[i] - ts_ms[last] <= reach_ms]
+    way, rest = [], []
+    for i in range(before + 1, after):
+        around = ts_ms[first] - 60_000 * pace <= ts_ms[i] <= ts_ms[last] + 60_000 * pace
+        within_reach = ts_ms[first] - reach_ms <= ts_ms[i] <= ts_ms[last] + reach_ms
+        at_kerb = (came and 0 < ts_ms[i] - max(came) <= 20_000 * pace) or (
+            went and 0 < min(went) - ts_ms[i] <= 20_000 * pace
+        )
+        if within_reach and ((around and 0.6 < day.speed_mps[i] < 2.5) or at_kerb):
+            way.append(i)
+        elif first <= i <= last:
+            rest.append(i)
+    share = 3.0 * (1.0 + sum(day.weight[i] for i in rest) / 4.0)
+
+    def worth(place: Place) -> float:
+        return sum(gains[i].get(place, 0) for i in way) + sum(gains[i].get(place, 0) for i in rest) / share
+
+    best, least = mine, worth(mine) + 0.1 * NAT
+    for place in sorted({place for i in range(first, last + 1) for place in gains[i]}):
+        nested = set(place) <= set(mine) or set(mine) <= set(place)
+        if not nested and paces[place] == pace and worth(place) > least:
+            best, least = place, worth(place)
+    return best
 
 
 # 9. Spells

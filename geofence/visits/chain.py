@@ -129,9 +129,9 @@ def best_path(  # type: ignore[no-untyped-def]
                 back[i - first, c] = came
         now[0] += outside[i]
         for c in range(1, cells + 1):
-            now[c] += _elsewhere(i, own_pace[c], weight, outside, elsewhere)
+            now[c] += score_elsewhere(i, own_pace[c], weight, outside, elsewhere)
         for k in range(begins[i], begins[i + 1]):
-            now[cell[k] + 1] += inside[k] - _elsewhere(i, pace[k], weight, outside, elsewhere)
+            now[cell[k] + 1] += inside[k] - score_elsewhere(i, pace[k], weight, outside, elsewhere)
     state = np.argmax(scores[end - 1 - first])
     for i in range(end - 1, first - 1, -1):
         if state > 0:
@@ -150,7 +150,7 @@ def _prices(gap_s: float, stay_scale_s: float, pace: float) -> tuple[int, int]:
 
 
 @nb.njit(cache=True, nogil=True)
-def _elsewhere(i, pace, weight, outside, elsewhere):  # type: ignore[no-untyped-def]
+def score_elsewhere(i, pace, weight, outside, elsewhere):  # type: ignore[no-untyped-def]
     """The score of fix ``i`` for a cell that it is not near."""
     if pace == 1.0 or weight[i] == 0.0:
         return elsewhere[i]

@@ -89,7 +89,7 @@ def _keep_from(path, spells):  # type: ignore[no-untyped-def]
         for spell in spells:
             if spell.first >= start:
                 following = min(following, spell.first)
-        # Three fixes beyond the margin: a silence ends at one, its speed and weight need the next, whose error the third.
+        # Three fixes beyond the margin: a silence ends at one, its speed and weight need another, whose error a third.
         keep = min(start, np.searchsorted(path.ts_ms, path.ts_ms[following] - MARGIN_MS) - 3)
         if keep <= 0:
             return 0

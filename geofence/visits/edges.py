@@ -135,7 +135,9 @@ def _balanced_s(  # type: ignore[no-untyped-def]
         )
         middle = passed + 0.5 * share[k]
         if middle >= half:
-            return crossed_s if sooner < 0.0 else sooner_s + (crossed_s - sooner_s) * (half - sooner) / (middle - sooner)
+            if sooner < 0.0:
+                return crossed_s
+            return sooner_s + (crossed_s - sooner_s) * (half - sooner) / (middle - sooner)
         sooner_s, sooner = crossed_s, middle
         passed += share[k]
     return sooner_s

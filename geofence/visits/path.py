@@ -15,6 +15,7 @@ from geofence.visits.cells import Cells, allied_cells, cells_near
 from geofence.visits.chain import best_path, segments
 from geofence.visits.cleaning import USED, judge
 from geofence.visits.evidence import REACH_M, measure, weigh
+from geofence.visits.rivals import settle_rivals
 
 FAR_M: Final = 1e6
 """The distance to a fence out of reach."""
@@ -189,6 +190,7 @@ def path_of(situation, rules, as_of_ms):  # type: ignore[no-untyped-def]
             label,
         )
         done += end - first
+    settle_rivals(ts_ms, speed_mps, weight, cells, outside, inside, elsewhere, label)
     return Path(
         verdict,
         used,
