@@ -17,7 +17,7 @@ class Rules(NamedTuple):
     """A fix that states a larger accuracy radius says nothing and is not used."""
 
     unstated_error_m: float = 15.0
-    """How far off a fix without an accuracy is taken to be."""
+    """How far off a fix without an accuracy is taken to be, and at most one that states the same as the fix before."""
 
     max_error_m: float = 30.0
     """A fix is taken to be off by this at most: radii of 65 and 165 m are often pessimistic."""
