@@ -74,6 +74,7 @@ class Broker:
         self._log_path = state_dir.resolve() / "logs" / "broker.log"
         self._console_path = state_dir.resolve() / "logs" / "broker.out"
         self._port = port
+        self._controller_port = ports.reserve_free(_HOST)
         self._on_download = on_download
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -94,7 +95,7 @@ class Broker:
 
     def start(self) -> None:
         """Spawn the broker without waiting for it. The very first start fetches the jars and formats the storage."""
-        self._port = self._port or ports.free_port(_HOST)
+        self._port = self._port or ports.reserve_free(_HOST)
         self._dir.mkdir(parents=True, exist_ok=True)
         java = self._java(jars.classpath(self._on_download))
         properties = self._write_properties()
@@ -147,7 +148,7 @@ class Broker:
         ]
 
     def _write_properties(self) -> Path:
-        controller = f"{_HOST}:{ports.free_port(_HOST)}"
+        controller = f"{_HOST}:{self._controller_port}"
         settings = _SETTINGS | {
             "listeners": f"CLIENT://{self.address},CONTROLLER://{controller}",
             "advertised.listeners": f"CLIENT://{self.address}",

@@ -44,7 +44,7 @@ class Store:
 
     def start(self) -> None:
         """Spawn the store without waiting for it."""
-        self._port = self._port or ports.free_port(_HOST)
+        self._port = self._port or ports.reserve_free(_HOST)
         command = [sys.executable, "-m", "infra.embedded.store_server", "--data", str(self._dir)]
         command += ["--port", str(self._port), "--database", self._database]
         self._process = processes.spawn(command, self._log_path)
