@@ -11,7 +11,7 @@ from infra.errors import CommandError
 
 
 class Child(ABC):
-    """A process of this one, its output appended to ``console``. It can be started again after it ended."""
+    """A child process, its output appended to ``console``; it can be started again after it ended."""
 
     def __init__(self, console: Path, environment: Mapping[str, str] | None = None) -> None:
         self._console = console
@@ -20,7 +20,7 @@ class Child(ABC):
 
     @abstractmethod
     def _command(self) -> Sequence[str]:
-        """What to run; whatever it needs is prepared here."""
+        """Prepare what it needs; what to run."""
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
