@@ -31,22 +31,28 @@ DEADLINE_S: Final = 240.0
 
 
 class Meter:
-    """Counts pings and the CPU time they took, from the first pings handled until all that are expected."""
+    """Counts pings and the CPU time they took, from ``begin`` or the first ones handled until all that are expected."""
 
     def __init__(self, expected: int) -> None:
         self._expected = expected
         self._first = 0
         self._seen = 0
+        self._begun = False
         self._started_s = 0.0
         self._ended_s = 0.0
         self._full = asyncio.Event()
 
+    def begin(self) -> None:
+        """Start the clock: all pings from here on count."""
+        self._begun, self._started_s = True, time.process_time()
+
     def add(self, pings: int) -> None:
-        """So many more were handled; the first ones start the clock and do not count."""
+        """So many more were handled; where the clock was not started the first ones do that, and do not count."""
         if not pings or self._full.is_set():
             return
-        if not self._seen:
-            self._first, self._started_s = pings, time.process_time()
+        if not self._begun:
+            self._first = pings
+            self.begin()
         self._seen += pings
         if self._seen >= self._expected:
             self._ended_s = time.process_time()
@@ -132,6 +138,7 @@ async def raw_aiokafka(settings: Settings, meter: Meter) -> dict[str, float]:
         PINGS.name, bootstrap_servers=settings.kafka, group_id="raw-aiokafka", auto_offset_reset="earliest"
     )
     await consumer.start()
+    meter.begin()  # it may be handed all pings at once
 
     async def read() -> None:
         while True:

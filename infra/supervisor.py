@@ -1,15 +1,15 @@
 """Keeps a few child processes running: starts them, sees them die, starts them again, stops them in order."""
 
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from infra.embedded import processes
+from infra.embedded.child import Child
 from infra.errors import CommandError
 
 log = structlog.get_logger()
@@ -20,43 +20,15 @@ STEADY_AFTER_S: Final = 30.0
 _LOOK_EVERY_S: Final = 0.1
 
 
-class Child(Protocol):
-    """What can be kept running: an embedded broker, a store, a command."""
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        """The running or ended process of the latest start."""
-
-    def start(self) -> None:
-        """Spawn it, without waiting until it is ready."""
-
-    def stop(self, deadline_s: float) -> None:
-        """End it cleanly, by force after ``deadline_s``."""
-
-
-class Command:
+class Command(Child):
     """A command as a child; its output goes to ``log_path``."""
 
     def __init__(self, argv: Sequence[str], log_path: Path, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__(log_path, environment)
         self._argv = argv
-        self._log_path = log_path
-        self._environment = environment
-        self._process: subprocess.Popen[bytes] | None = None
 
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        """The child of the latest start."""
-        if self._process is None:
-            raise RuntimeError(f"{self._argv[0]} was not started")
-        return self._process
-
-    def start(self) -> None:
-        """Spawn it."""
-        self._process = processes.spawn(self._argv, self._log_path, self._environment)
-
-    def stop(self, deadline_s: float) -> None:
-        """End it."""
-        processes.stop(self.process, deadline_s)
+    def _command(self) -> Sequence[str]:
+        return self._argv
 
 
 @dataclass

