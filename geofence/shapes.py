@@ -52,7 +52,10 @@ class Shape:
         if not self.radius_m:
             return self.box
         west, south, east, north = self.box
-        lat_margin = self.radius_m / min(metres_per_degree(south)[1], metres_per_degree(north)[1])
+        lat_margin = self.radius_m / metres_per_degree(0.0)[1]
+        # A degree is shortest where the box comes closest to the equator; there its sides are furthest away.
+        nearest_equator = max(0.0, south - lat_margin, -(north + lat_margin))
+        lat_margin = self.radius_m / metres_per_degree(nearest_equator)[1]
         south, north = south - lat_margin, north + lat_margin
         lon_degree_m = metres_per_degree(min(90.0, max(abs(south), abs(north))))[0]
         lon_margin = min(180.0, self.radius_m / lon_degree_m) if lon_degree_m > 0.0 else 180.0
