@@ -14,16 +14,24 @@ ECCENTRICITY_SQUARED: Final = 6.694_379_990_14e-3
 MEAN_RADIUS_M: Final = 6_371_008.8
 """Radius of the sphere that haversine distances are taken on (IUGG mean radius)."""
 
+_SINE: Final = tuple((-1) ** k / math.factorial(2 * k + 1) for k in range(10, -1, -1))
+"""Taylor's series of sin(x) / x in x², highest power first: exact to rounding within a quarter turn."""
 
-@nb.njit(cache=True, nogil=True)
+
+@nb.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 def metres_per_degree(lat: float) -> tuple[float, float]:
     """How long a degree of longitude and a degree of latitude are at ``lat`` degrees, metres.
 
     From the radii of curvature in the prime vertical and in the meridian; a degree of longitude is 0 at the poles.
+    Free of calls and branches, so that a loop over it becomes vector code.
     """
-    sin_lat = math.sin(math.radians(lat))
-    cos_lat = math.sqrt(max(0.0, 1.0 - sin_lat * sin_lat))
-    squeeze = 1.0 - ECCENTRICITY_SQUARED * sin_lat * sin_lat
+    from_pole = math.radians(90.0 - abs(lat))
+    square = from_pole * from_pole
+    ratio = _SINE[0]
+    for coefficient in _SINE[1:]:
+        ratio = ratio * square + coefficient
+    cos_lat = from_pole * ratio
+    squeeze = 1.0 - ECCENTRICITY_SQUARED * (1.0 - cos_lat * cos_lat)
     vertical_m = EQUATOR_RADIUS_M / math.sqrt(squeeze)
     meridian_m = vertical_m * (1.0 - ECCENTRICITY_SQUARED) / squeeze
     return math.radians(vertical_m * cos_lat), math.radians(meridian_m)
