@@ -12,6 +12,7 @@ import numpy.typing as npt
 from benchmarks.accuracy_sets import LabelledSet, Trace
 from geofence.geodesy import metres_per_degree
 from geofence.kernel import near
+from geofence.outlines import box_of
 from simulator.score import Case, LoggedStay
 from simulator.truth import Span
 
@@ -99,8 +100,9 @@ def _draw(
     figure = Figure(figsize=(15, 6))
     place, times = figure.subplots(1, 2, width_ratios=(1, 1.6))
     figure.subplots_adjust(left=0.05, right=0.99, wspace=0.18)
-    metric = np.array(metres_per_degree(float(trace.fences.packed.center[row, 1])))
-    at_m = (np.column_stack([fixes.lon, fixes.lat]) - trace.fences.packed.center[row]) * metric
+    center = _center(trace, row)
+    metric = np.array(metres_per_degree(float(center[1])))
+    at_m = (np.column_stack([fixes.lon, fixes.lat]) - center) * metric
     side_m = SEEN_M + float(trace.fences.width_m[row])
     _outline(place, trace, row, side_m, metric)
     seen = np.abs(at_m).max(axis=1) <= side_m
@@ -146,11 +148,17 @@ def distances_m(trace: Trace, row: int, lat: Floats, lon: Floats) -> Floats:
     return away_m
 
 
+def _center(trace: Trace, row: int) -> Floats:
+    """Longitude and latitude."""
+    west, south, east, north = box_of(trace.fences.packed.outlines, row)
+    return np.array(((west + east) / 2.0, (south + north) / 2.0))
+
+
 def _outline(place: Any, trace: Trace, row: int, side_m: float, metric: Floats) -> None:
     """Every fence around ``row`` as the line where its signed distance is 0: any shape, as the kernel sees it."""
     steps_m = np.linspace(-side_m, side_m, GRID)
     x_m, y_m = np.meshgrid(steps_m, steps_m)
-    lon, lat = (np.stack([x_m.ravel(), y_m.ravel()]) / metric[:, None]) + trace.fences.packed.center[row][:, None]
+    lon, lat = (np.stack([x_m.ravel(), y_m.ravel()]) / metric[:, None]) + _center(trace, row)[:, None]
     found = near(trace.fences.packed, lat, lon, OUTLINE_M)
     for each in np.unique(found.row):
         away_m = np.full(GRID * GRID, OUTLINE_M)

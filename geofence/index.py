@@ -4,9 +4,11 @@ Boxes are (west, south, east, north) in degrees with the middle longitude within
 the antimeridian lies beyond ±180.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
+import numba as nb
 import numpy as np
 import numpy.typing as npt
 from rtree.index import Index
@@ -109,3 +111,96 @@ def _hilbert_keys(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
         x, y = np.where(upper, x, y), np.where(upper, y, x)
         side //= 2
     return keys
+
+
+class Searched(NamedTuple):
+    """What ``search`` writes: ``row`` int32. ``entries`` int32[2, all entries] and ``hits`` bool are scratch."""
+
+    row: npt.NDArray[np.int32]
+    entries: npt.NDArray[np.int32]
+    hits: npt.NDArray[np.bool_]
+
+
+@nb.njit(cache=True, nogil=True)
+def room_to_search(tree: PackedTree, points: int) -> Searched:
+    """Memory for searches around ``points`` at a time: 1, or 0 where nothing is searched."""
+    entries = np.empty((2, points * (len(tree.west) + NODE_SIZE)), np.int32)
+    return Searched(np.empty(points * 3 * len(tree.row), np.int32), entries, np.empty(NODE_SIZE, np.bool_))
+
+
+@nb.njit(cache=True, nogil=True)
+def search(
+    tree: PackedTree, lat: float, lon: float, x_m: float, y_m: float, margin_m: float, searched: Searched
+) -> int:
+    """Rows whose boxes are within ``margin_m`` of a point, ascending, into ``searched``; how many there are.
+
+    ``x_m`` and ``y_m`` are the metres in a degree there.
+    """
+    rows = searched.row
+    west, east = _extent(tree)
+    end = 0
+    for turn in (0.0, 360.0, -360.0):
+        x = lon + turn
+        if (west - x) * x_m > margin_m or (x - east) * x_m > margin_m:
+            continue
+        for k in range(_search_once(tree, x, lat, x_m, y_m, margin_m, searched.entries, searched.hits)):
+            rows[end] = tree.row[searched.entries[0, k]]
+            end += 1
+    rows[:end].sort()
+    count = 0
+    for k in range(end):  # what goes around the globe was found from both sides
+        if k == 0 or rows[k] != rows[count - 1]:
+            rows[count] = rows[k]
+            count += 1
+    return count
+
+
+@nb.njit(cache=True, nogil=True)
+def _extent(tree: PackedTree) -> tuple[float, float]:
+    """West and east of everything; nothing is found in between when there are no fences."""
+    root = tree.level_start[-1]
+    if len(tree.row) == 0:
+        return math.inf, -math.inf
+    return float(np.min(tree.west[root:])), float(np.max(tree.east[root:]))
+
+
+@nb.njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "contract"})
+def _search_once(
+    tree: PackedTree,
+    lon: float,
+    lat: float,
+    x_m: float,
+    y_m: float,
+    margin_m: float,
+    entries: npt.NDArray[np.int32],
+    hits: npt.NDArray[np.bool_],
+) -> int:
+    """Leaf entries whose boxes lie within ``margin_m`` of a point into ``entries[0]``; how many there are.
+
+    Level by level: the hits of one level are the nodes of the next. ``entries`` int32[2, all entries] and ``hits``
+    bool[NODE_SIZE] are scratch. The test of a node's boxes is a loop of its own so that it becomes vector code.
+    """
+    x, y = np.float32(lon), np.float32(lat)
+    scale_x, scale_y = np.float32(x_m), np.float32(y_m)
+    limit_sq = np.float32(margin_m * margin_m)
+    zero = np.float32(0.0)
+    west, south, east, north = tree.west, tree.south, tree.east, tree.north
+    levels = len(tree.level_start)
+    here, count = levels % 2, 1
+    entries[here, 0] = 0
+    for level in range(levels - 1, -1, -1):
+        start = tree.level_start[level]
+        found = 0
+        for k in range(count):
+            first = start + entries[here, k] * NODE_SIZE
+            node_west, node_south = west[first : first + NODE_SIZE], south[first : first + NODE_SIZE]
+            node_east, node_north = east[first : first + NODE_SIZE], north[first : first + NODE_SIZE]
+            for j in range(NODE_SIZE):
+                gap_x = max(zero, max(node_west[j] - x, x - node_east[j])) * scale_x
+                gap_y = max(zero, max(node_south[j] - y, y - node_north[j])) * scale_y
+                hits[j] = gap_x * gap_x + gap_y * gap_y <= limit_sq
+            for j in range(NODE_SIZE):
+                entries[1 - here, found] = first - start + j
+                found += hits[j]
+        here, count = 1 - here, found
+    return count

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from geofence.fences import FenceSet
-from geofence.fixes import DEGREE_E7
 from geofence.geodesy import metres_per_degree
-from geofence.kernel import Near, PackedFences, near
+from geofence.kernel import Near, near
+from geofence.outlines import box_of
 
 SAMPLES_A_SIDE: Final = 24
 COARSE_SAMPLES_A_SIDE: Final = 6
@@ -154,7 +154,7 @@ class Arrangement:
 
     def _sample(self, row: int) -> list[tuple[frozenset[int], int]]:
         """Sets of rows that hold together within ``row`` at some moment, with the number of samples in each."""
-        box = _box(self._packed, row)
+        box = box_of(self._packed.outlines, row)
         neighbours = self._rows_around(box)
         if neighbours == 1:
             return [(frozenset((row,)), 1)]
@@ -245,19 +245,6 @@ def _ground(fences: FenceSet) -> Ground:
         period_begins=np.searchsorted(fence[starts], np.arange(count + 1)),
         period_row_begins=np.append(np.flatnonzero(starts), len(rows)),
         period_row=rows,
-    )
-
-
-def _box(packed: PackedFences, row: int) -> Box:
-    blocks = packed.block_box[packed.row_blocks[row] : packed.row_blocks[row + 1]] / DEGREE_E7
-    lon, lat = packed.center[row]
-    lon_m, lat_m = metres_per_degree(lat)
-    wide, high = packed.radius_m[row] / max(lon_m, 1.0), packed.radius_m[row] / lat_m
-    return (
-        lon + blocks[:, 0].min() - wide,
-        lat + blocks[:, 1].min() - high,
-        lon + blocks[:, 2].max() + wide,
-        lat + blocks[:, 3].max() + high,
     )
 
 

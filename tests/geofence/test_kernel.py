@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from geofence.fences import FenceSet, read_feature
 from geofence.geodesy import metres_per_degree, wrap_degrees
-from geofence.kernel import near, pack
+from geofence.grid import GRID_REACH_M
+from geofence.kernel import Near, near, pack
 from geofence.shapes import shape_of
 from tests.strategies import DrawnFence, drawn_fences
 
@@ -52,6 +53,95 @@ def test_many_fences_equal_each_alone(drawn, offsets):
         for point, _, distance in zip(*near(pack([shape]), lat, lon, 250.0), strict=True)
     ]
     assert sorted(alone) == list(zip(*(column.tolist() for column in found), strict=True))
+
+
+def within(found: Near, margin_m: float) -> list[list[float]]:
+    return [column[found.distance_m <= margin_m].tolist() for column in found]
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(drawn_fences(), min_size=1, max_size=20), offsets, st.sampled_from([0.0, 1.0, 30.0, GRID_REACH_M]))
+def test_grid_and_tree_find_the_same(drawn, offsets, margin_m):
+    fences = pack([shape_of(fence.geometry, fence.radius_m) for fence in drawn])
+    for fence in drawn:
+        lat, lon = points_around(fence, offsets)
+        beyond = near(fences, lat, lon, GRID_REACH_M + 100.0)  # the tree's
+        assert within(near(fences, lat, lon, margin_m), margin_m) == within(beyond, margin_m)
+
+
+def mixed_town(rng: np.random.Generator, lon: float, lat: float, count: int) -> list[DrawnFence]:
+    """Polygons with and without holes, multipolygons, corridors and circles over each other, 10 m to 300 km large."""
+    metric = metres_per_degree(lat)
+
+    def star(middle: np.ndarray, size_m: float, scale: float = 1.0) -> list[list[float]]:
+        angles = np.linspace(0.0, 2.0 * np.pi, len(radii), endpoint=False)
+        ring = middle + scale * size_m * radii[:, None] * np.column_stack([np.cos(angles), np.sin(angles)])
+        return (np.vstack([ring, ring[:1]]) / metric + (lon, lat)).tolist()
+
+    fences = []
+    for i in range(count):
+        size_m = float(rng.choice([10.0, 40.0, 150.0, 1e3, 3e4, 3e5], p=[0.3, 0.3, 0.2, 0.1, 0.05, 0.05]))
+        middle = rng.uniform(-1_500.0, 1_500.0, 2) + rng.uniform(-0.9, 0.9, 2) * (size_m if size_m > 1e3 else 0.0)
+        radii = rng.uniform(0.3, 1.0, int(rng.integers(3, 120)))
+        walk = middle + np.cumsum(rng.normal(0.0, size_m, (int(rng.integers(2, 40)), 2)), axis=0)
+        path = (walk / metric + (lon, lat)).tolist()
+        ringed = [star(middle, size_m), star(middle, size_m, 0.6)[::-1]]
+        beside = [star(middle + np.array((2.5 * size_m, 0.0)), size_m)]
+        kind, coordinates, polygons, paths = (
+            ("Polygon", ringed, [ringed], []),
+            ("MultiPolygon", [ringed, beside], [ringed, beside], []),
+            ("LineString", path, [], [path]),
+            ("Point", path[0], [], [path[:1]]),
+        )[i % 4]
+        geometry = {"type": kind, "coordinates": wrapped(coordinates)}
+        fences.append(DrawnFence(geometry, size_m / 2.0 if paths else None, polygons, paths, (lon, lat), size_m))
+    return fences
+
+
+def wrapped(coordinates: list) -> list:
+    """GeoJSON coordinates with longitudes within ±180."""
+    if isinstance(coordinates[0], list):
+        return [wrapped(each) for each in coordinates]
+    return [wrap_degrees(coordinates[0]), coordinates[1]]
+
+
+@pytest.mark.parametrize("lat", [0.0, -33.9, 47.1, 70.0])
+@pytest.mark.parametrize("lon", [9.5, 179.995, -180.0])
+def test_large_and_small_over_each_other_equal_shapely(lon, lat):
+    rng = np.random.default_rng(5)
+    town = mixed_town(rng, lon, lat, 60)
+    fences = pack([shape_of(fence.geometry, fence.radius_m) for fence in town])
+    here = rng.uniform(-2_000.0, 2_000.0, (40, 2)) / metres_per_degree(lat) + (lon, lat)
+    lats, lons = here[:, 1], np.array([wrap_degrees(x) for x in here[:, 0]])
+    expected = {(i, row): fence.distance_m(lats[i], lons[i]) for i in range(40) for row, fence in enumerate(town)}
+    for margin_m in (0.0, 20.0, GRID_REACH_M, 5_000.0):
+        found = near(fences, lats, lons, margin_m)
+        pairs = list(zip(found.point.tolist(), found.row.tolist(), strict=True))
+        assert pairs == sorted(pairs)
+        certain = {pair for pair, distance in expected.items() if abs(distance - margin_m) > 0.05}
+        assert set(pairs) & certain == {pair for pair in certain if expected[pair] <= margin_m}
+        assert found.distance_m == pytest.approx([expected[pair] for pair in pairs], abs=TOLERANCE_M, rel=1e-6)
+
+
+def test_a_large_circle_is_found_from_the_side_of_the_equator():
+    circle = {"type": "Point", "coordinates": [9.5, 60.0]}
+    fences = pack([shape_of(circle, 1_000_000.0)])
+    edge = 60.0 - 1_000_000.0 / metres_per_degree(51.0)[1]
+    found = near(fences, np.array([edge + 0.001, edge - 0.001]), np.array([9.5, 9.5]), GRID_REACH_M)
+    assert found.distance_m == pytest.approx([-111.0, 111.0], abs=30.0)
+
+
+def test_around_the_globe_and_over_a_pole():
+    belt = {"type": "Polygon", "coordinates": [[[-180, -1], [180, -1], [180, 1], [-180, 1], [-180, -1]]]}
+    cap = {"type": "Point", "coordinates": [0.0, 89.999]}
+    fences = pack([shape_of(belt, None), shape_of(cap, 200.0)])
+    lon = np.array([-180.0, -90.0, 0.0, 179.9999, 180.0])
+    assert near(fences, np.zeros(5), lon, GRID_REACH_M).row.tolist() == [0] * 5
+    for lat in (89.9985, 89.9999, 90.0):
+        gridded, searched = (
+            near(fences, np.full(5, lat), lon, margin) for margin in (GRID_REACH_M, GRID_REACH_M + 1.0)
+        )
+        assert within(gridded, GRID_REACH_M) == within(searched, GRID_REACH_M)
 
 
 def test_no_fences_and_no_points():
