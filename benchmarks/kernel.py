@@ -2,12 +2,15 @@
 
 Polygons of 16 corners lie strewn at the same density whatever their number; four points in ten have a fence within the
 margin. Kernel and Shapely answer the same question, every fence within the margin and its signed distance; rtree finds
-boxes only. Times are CPU seconds of the thread, the best of several rounds taken in turn.
+boxes only. Real sets, where they are at hand, are measured with points in and around their fences; one plane holds
+those that Shapely measures, too. Times are CPU seconds of the thread, the best of several rounds taken in turn.
 """
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -16,7 +19,8 @@ import shapely
 from rtree.index import Index
 
 from geofence.geodesy import metres_per_degree
-from geofence.kernel import Near, PackedFences, near, pack_arrays
+from geofence.kernel import Near, PackedFences, near, pack, pack_arrays
+from geofence.shapes import shape_of
 
 MARGIN_M: Final = 250.0
 CORNERS: Final = 16
@@ -24,32 +28,60 @@ SPACING_M: Final = 750.0
 FRAME_POINTS: Final = 2_000
 ANCHORED_FENCES: Final = 20_000
 FENCE_COUNTS: Final = {"1k": 1_000, "20k": ANCHORED_FENCES, "100k": 100_000, "1m": 1_000_000}
-ROUNDS: Final = 3
+ROUNDS: Final = 5
 WEST, SOUTH = 9.0, 47.0
+FOLDER: Final = Path("../shared/data/fences")
+REAL_SETS: Final = {
+    "tracts": ("nyc-census-tracts.json", True),
+    "buildings": ("liechtenstein_buildings.geojson", True),
+    "urban_areas": ("urban-areas.geojson", False),
+}
+"""Name -> file, and whether one plane holds it."""
 
 Floats = npt.NDArray[np.float64]
+Way = tuple[Callable[[], object], int]
+"""Work, and the points it is done for."""
 
 
 def run(quick: bool) -> dict[str, dict[str, float]]:
     """Measure; ``quick`` takes fewer points."""
-    points = 40_000 if quick else 400_000
+    points = 200_000 if quick else 1_000_000
     rng = np.random.default_rng(20)
     figures: dict[str, float] = {}
+    anchors: dict[str, float] = {}
+    ratios: dict[str, float] = {}
+    near(packed(strewn_rings(rng, 1)), np.zeros(1), np.zeros(1), MARGIN_M)  # compiles
     for name, count in FENCE_COUNTS.items():
         rings = strewn_rings(rng, count)
+        started_s = time.thread_time()
         fences = packed(rings)
+        pack_s = time.thread_time() - started_s
         lat, lon = strewn_points(rng, count, points)
-        near(fences, lat[:1], lon[:1], MARGIN_M)  # compiles
+        ways: dict[str, Way] = {"onsite": (partial(in_frames, fences, lat, lon), points)}
         if count == ANCHORED_FENCES:
-            seconds = beside_anchors(rings, fences, lat, lon)
-            figures["points_per_s"] = points / seconds["onsite"]
-            figures["bytes_per_fence"] = bytes_of(fences) / count
-            figures[f"ns_per_point_{name}_fences"] = seconds["onsite"] / points * 1e9
-        else:
-            onsite_s = min(cpu_s(partial(in_frames, fences, lat, lon)) for _ in range(ROUNDS))
-            figures[f"ns_per_point_{name}_fences"] = onsite_s / points * 1e9
-    anchors = {f"{anchor}_points_per_s": points / seconds[anchor] for anchor in ("shapely", "rtree")}
-    ratios = {f"onsite_vs_{anchor}": seconds[anchor] / seconds["onsite"] for anchor in ("shapely", "rtree")}
+            few = points // 5  # anchors are slow
+            metric = np.array(metres_per_degree(SOUTH))
+            polygons = shapely.polygons((rings - (WEST, SOUTH)) * metric)
+            located = (np.column_stack([lon, lat])[:few] - (WEST, SOUTH)) * metric
+            ways["shapely"] = (in_shapely(polygons, located), few)
+            ways["rtree"] = (in_rtree(rings, lat[:few], lon[:few]), few)
+        seconds = seconds_a_point(ways)
+        if count == ANCHORED_FENCES:
+            figures["points_per_s"] = 1.0 / seconds["onsite"]
+            anchors |= {f"{anchor}_points_per_s": 1.0 / seconds[anchor] for anchor in ("shapely", "rtree")}
+            ratios |= {f"onsite_vs_{anchor}": seconds[anchor] / seconds["onsite"] for anchor in ("shapely", "rtree")}
+        figures[f"ns_per_point_{name}_fences"] = seconds["onsite"] * 1e9
+        figures[f"bytes_per_fence_{name}_fences"] = bytes_of(fences) / count
+        figures[f"pack_{name}_fences_s"] = pack_s
+    for name, (file, planar) in REAL_SETS.items():
+        if not (FOLDER / file).exists():
+            continue
+        fences, ways = real_set(FOLDER / file, planar, points // 20)
+        seconds = seconds_a_point(ways)
+        figures[f"ns_per_point_{name}"] = seconds["onsite"] * 1e9
+        figures[f"bytes_per_fence_{name}"] = bytes_of(fences) / len(fences.outlines.row)
+        if planar:
+            ratios[f"onsite_vs_shapely_{name}"] = seconds["shapely"] / seconds["onsite"]
     return {"figures": figures, "anchors": anchors, "ratios": ratios}
 
 
@@ -86,49 +118,73 @@ def packed(rings: Floats) -> PackedFences:
     )
 
 
+def real_set(file: Path, planar: bool, points: int) -> tuple[PackedFences, dict[str, Way]]:
+    """The fences of a GeoJSON file, and the ways to look up points in and around their boxes."""
+    geometries = [feature["geometry"] for feature in json.loads(file.read_bytes())["features"]]
+    fences = pack([shape_of(geometry, None) for geometry in geometries])
+    polygons = shapely.from_geojson([json.dumps(geometry) for geometry in geometries])
+    rng = np.random.default_rng(20)
+    boxes = shapely.bounds(polygons)[rng.integers(0, len(polygons), points)]
+    places = boxes[:, :2] + rng.uniform(-0.2, 1.2, (points, 2)) * (boxes[:, 2:] - boxes[:, :2])
+    ways: dict[str, Way] = {"onsite": (partial(in_frames, fences, places[:, 1].copy(), places[:, 0].copy()), points)}
+    if planar:
+        origin = places.mean(axis=0)
+        metric = np.array(metres_per_degree(float(origin[1])))
+        located = (places - origin) * metric
+        ways["shapely"] = (in_shapely(shapely.transform(polygons, lambda at: (at - origin) * metric), located), points)
+    return fences, ways
+
+
 def bytes_of(fences: PackedFences) -> int:
     """Memory of the arrays."""
-    return sum(array.nbytes for array in (*fences.tree, *fences[1:]))
-
-
-def beside_anchors(rings: Floats, fences: PackedFences, lat: Floats, lon: Floats) -> dict[str, float]:
-    """CPU seconds of Onsite and each anchor over the same points, taken in turn."""
-    metric = np.array(metres_per_degree(SOUTH))
-    polygons = shapely.polygons((rings - (WEST, SOUTH)) * metric)
-    shapely.prepare(polygons)
-    boundaries = shapely.boundary(polygons)
-    tree = shapely.STRtree(polygons)
-    boxes = np.hstack([rings.min(axis=1), rings.max(axis=1)])
-    index = Index((i, tuple(box), None) for i, box in enumerate(boxes))
-
-    def in_shapely() -> None:
-        located = shapely.points(np.column_stack([lon - WEST, lat - SOUTH]) * metric)
-        for start in range(0, len(lat), FRAME_POINTS):
-            frame = located[start : start + FRAME_POINTS]
-            point, row = tree.query(frame, predicate="dwithin", distance=MARGIN_M)
-            distance_m = shapely.distance(frame[point], boundaries[row])
-            np.where(shapely.contains(polygons[row], frame[point]), -distance_m, distance_m)
-
-    def in_rtree() -> None:
-        lows, highs = (np.column_stack([lon, lat]) + side * MARGIN_M / metric for side in (-1.0, 1.0))
-        for start in range(0, len(lat), FRAME_POINTS):
-            index.intersection_v(  # type: ignore[no-untyped-call]
-                lows[start : start + FRAME_POINTS], highs[start : start + FRAME_POINTS]
-            )
-
-    ways: dict[str, Callable[[], object]] = {
-        "onsite": partial(in_frames, fences, lat, lon),
-        "shapely": in_shapely,
-        "rtree": in_rtree,
-    }
-    rounds = [{name: cpu_s(way) for name, way in ways.items()} for _ in range(ROUNDS)]
-    return {name: min(taken[name] for taken in rounds) for name in ways}
+    return sum(array.nbytes for part in fences for array in part)
 
 
 def in_frames(fences: PackedFences, lat: Floats, lon: Floats) -> list[Near]:
     """The kernel over the points, a frame at a time as the tracker does."""
-    starts = range(0, len(lat), FRAME_POINTS)
-    return [near(fences, lat[at : at + FRAME_POINTS], lon[at : at + FRAME_POINTS], MARGIN_M) for at in starts]
+    return [near(fences, lat[frame], lon[frame], MARGIN_M) for frame in frames(len(lat))]
+
+
+def in_shapely(polygons: npt.NDArray[np.object_], located: Floats) -> Callable[[], object]:
+    """The same job in metres on a plane: prepared polygons and their boundaries, the tree's own test of distance."""
+    shapely.prepare(polygons)
+    boundaries = shapely.boundary(polygons)
+    tree = shapely.STRtree(polygons)
+
+    def work() -> None:
+        points = shapely.points(located)
+        for frame in frames(len(points)):
+            here = points[frame]
+            point, row = tree.query(here, predicate="dwithin", distance=MARGIN_M)
+            distance_m = shapely.distance(here[point], boundaries[row])
+            np.where(shapely.contains(polygons[row], here[point]), -distance_m, distance_m)
+
+    return work
+
+
+def in_rtree(rings: Floats, lat: Floats, lon: Floats) -> Callable[[], object]:
+    """The boxes around each point, no more."""
+    boxes = np.hstack([rings.min(axis=1), rings.max(axis=1)])
+    index = Index((i, tuple(box), None) for i, box in enumerate(boxes))
+    margin = MARGIN_M / np.array(metres_per_degree(SOUTH))
+
+    def work() -> None:
+        at = np.column_stack([lon, lat])
+        for frame in frames(len(at)):
+            index.intersection_v(at[frame] - margin, at[frame] + margin)  # type: ignore[no-untyped-call]
+
+    return work
+
+
+def frames(points: int) -> Iterator[slice]:
+    """Runs of points, as they come from the broker."""
+    return (slice(begin, begin + FRAME_POINTS) for begin in range(0, points, FRAME_POINTS))
+
+
+def seconds_a_point(ways: Mapping[str, Way]) -> dict[str, float]:
+    """CPU seconds of each way, taken in turn, the best round."""
+    rounds = [{name: cpu_s(work) / points for name, (work, points) in ways.items()} for _ in range(ROUNDS)]
+    return {name: min(taken[name] for taken in rounds) for name in ways}
 
 
 def cpu_s(work: Callable[[], object]) -> float:
