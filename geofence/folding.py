@@ -9,7 +9,7 @@ import numpy.typing as npt
 from geofence.visits.chain import FORGETTING
 from geofence.visits.derivation import SETTLED_AFTER_MS, keep_from, told_spells
 from geofence.visits.log import MINOR_MS
-from geofence.visits.path import extend, path_at
+from geofence.visits.path import extend
 from geofence.visits.spells import CLOSED, MARGIN_MS, SPELL, UNTOLD
 from geofence.visits.tables import Ints, drop_entries, drop_fixes, drop_pairs, drop_steps
 
@@ -68,12 +68,16 @@ class SpellTable(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """Moments of each slot, epoch ms: see ``Track``. ``told_from_ms`` is the beginning of what its path can tell."""
+    """Moments of each slot, epoch ms: see ``Track``. ``told_from_ms`` is the beginning of what its path can tell.
+
+    ``noted`` is 1 where ``ToldTable`` has what has been told, 0 where only the visit log knows.
+    """
 
     kept_from_ms: Ints
     restart_ms: Ints
     looked_ms: Ints
     told_from_ms: Ints
+    noted: Ints
 
 
 FOLLOWING: Final = 0
@@ -120,9 +124,10 @@ def standing_of(kept, kept_from_ms, slots, ts_ms, lat_e7, lon_e7, accuracy_dm, s
 
 
 @nb.njit(cache=True, nogil=True)
-def clear(paths, known, told, slots):  # type: ignore[no-untyped-def]
+def clear(paths, known, told, marks, slots):  # type: ignore[no-untyped-def]
     """Forget the fixes of slots."""
     for slot in slots:
+        marks.noted[slot] = 0
         paths.fixes.size[slot] = paths.pairs.size[slot] = 0
         _leave_path(paths, known, told, slot)
         paths.first[slot] = paths.judged[slot] = 0
@@ -152,23 +157,27 @@ def advance(paths, known, told, marks, slots, done, as_of_ms, ground, overlaps, 
         slot = slots[k]
         marks.looked_ms[slot] = as_of_ms[k]
         if paths.steps.size[slot] == 0 and not _comes_near(paths, slot):
+            if marks.noted[slot] == 0:
+                news[count] = slot
+                count += 1
+                begins[count] = begins[count - 1]
             k += 1
             continue
         if paths.steps.room[slot] < paths.fixes.size[slot]:
             short_of = STEPS
             break
-        if not extend(paths, slot, ground, overlaps, rules, as_of_ms[k]):
+        enough, path = extend(paths, slot, ground, overlaps, rules, as_of_ms[k])
+        if not enough:
             short_of = ENTRIES
             break
-        path = path_at(paths, slot)
-        before = known.spell[known.begin[slot] : known.begin[slot] + known.size[slot]]
+        before = known.spell[known.begin[slot] : known.begin[slot] + (known.size[slot] if patiently else 0)]
         derived = told_spells(path, before, ground, overlaps, rules, as_of_ms[k], False)
         if len(derived) > known.room[slot]:
             short_of = SPELLS
             break
         known.spell[known.begin[slot] : known.begin[slot] + len(derived)] = derived
         known.size[slot] = len(derived)
-        if _is_news(derived, told, slot, patiently):
+        if marks.noted[slot] == 0 or _is_news(derived, told, slot, patiently):
             end = begins[count]
             for spell in derived:
                 if spell.state != UNTOLD:
@@ -352,4 +361,4 @@ def _drop(paths, known, told, marks, slot, count):  # type: ignore[no-untyped-de
     paths.previous[slot] = max(-1, paths.previous[slot] - count)
     paths.fresh[slot] = max(0, paths.fresh[slot] - step_count)
     paths.settled[slot] = max(0, paths.settled[slot] - step_count)
-    known.size[slot] = told.size[slot] = 0
+    known.size[slot] = told.size[slot] = marks.noted[slot] = 0

@@ -171,6 +171,16 @@ class Tracks:
             self._outdated[slot] = True
         return slot
 
+    def learn(self, visit: Visit) -> int | None:
+        """Take note of a revision that others have told; the slot of its device where it was news."""
+        slot = self.slot_of(visit.device_id)
+        known = self.published[slot].get(visit.visit_id)
+        if known is not None and known.revision >= visit.revision:
+            return None
+        self.published[slot][visit.visit_id] = visit
+        self._marks.noted[slot] = 0
+        return slot
+
     def fold(self, slots: Ints, arrived: Fixes, fences: FenceSet, rules: Rules, *, looking: bool = True) -> list[Visit]:
         """Fold fixes in, one slot a fix; returns the revisions to publish, none when not ``looking``.
 
@@ -252,7 +262,7 @@ class Tracks:
             everything = everything.take(slice(restart, None))
         derived = derive_stays(device_id, everything, fences, rules, max(as_of_ms, int(everything.ts_ms[-1])))
         del self.late[slot]
-        self._told.size[slot] = 0
+        self._marks.noted[slot] = 0
         return self._publish(slot, derived.stays, "late_data", from_ms, patiently=False)
 
     def _make_room(self, slots: int) -> None:
@@ -261,7 +271,7 @@ class Tracks:
         self._known = with_slots(self._known, slots)
         self._told = with_slots(self._told, slots)
         more = slots - len(self._outdated)
-        unset = (-END_OF_TIME_MS, END_OF_TIME_MS, -END_OF_TIME_MS, -END_OF_TIME_MS)
+        unset = (-END_OF_TIME_MS, END_OF_TIME_MS, -END_OF_TIME_MS, -END_OF_TIME_MS, 1)
         self._marks = Marks(
             *(np.append(each, np.full(more, value)) for each, value in zip(self._marks, unset, strict=True))
         )
@@ -293,7 +303,7 @@ class Tracks:
 
     def _reload(self, slots: Ints, fixes: Sequence[Fixes], fences: FenceSet) -> None:
         """Begin the paths of some slots anew with these fixes."""
-        clear(self._paths, self._known, self._told, slots)
+        clear(self._paths, self._known, self._told, self._marks, slots)
         self._marks.told_from_ms[slots] = self._marks.kept_from_ms[slots]
         self._append(np.repeat(slots, [len(each) for each in fixes]), Fixes.concat(fixes), fences)
 
@@ -353,6 +363,7 @@ class Tracks:
             fields = (spell["fence"], spell["state"], spell["row"], *edges, stay.fixes, spell["lead_nats"])
             self._told.spell[at + k] = fields
         self._told.size[slot] = len(stays)
+        self._marks.noted[slot] = 1
         return revisions
 
     def _publish(self, slot: int, stays: Sequence[Stay], reason: str, from_ms: int, patiently: bool) -> list[Visit]:

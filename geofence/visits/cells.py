@@ -37,7 +37,7 @@ def room_for_cells(most):  # type: ignore[no-untyped-def]
     return NearCells(place, floats[0], floats[1], floats[2], floats[3], floats[4], inside)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def cells_near(near, pairs, begin, end, group, ground, overlaps, rules):  # type: ignore[no-untyped-def]
     """Fill ``near`` with the cells of a fix; how many there are.
 
@@ -91,7 +91,7 @@ def _add_shared(near, count, pairs, begin, end, group, ground, overlaps, rules):
     return count
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def _swap(near, j, k):  # type: ignore[no-untyped-def]
     near.place[j], near.place[k] = near.place[k], near.place[j]
     near.distance_m[j], near.distance_m[k] = near.distance_m[k], near.distance_m[j]
@@ -100,7 +100,7 @@ def _swap(near, j, k):  # type: ignore[no-untyped-def]
     near.pace[j], near.pace[k] = near.pace[k], near.pace[j]
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def _prior(ground, row, rules):  # type: ignore[no-untyped-def]
     own = ground.prior_weight[row]
     return site_prior(ground.area_m2[row], rules.prior_weight if np.isnan(own) else own)

@@ -32,7 +32,7 @@ FROM_OUTSIDE: Final = -2
 """Where a state came from, besides the place at an index of the row before."""
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def has_room(steps, entries, i, near_count):  # type: ignore[no-untyped-def]
     """Whether the row of step ``i`` is sure to fit in."""
     before = steps.row_end[i - 1] - steps.row_begin[i - 1] if i > 0 else 0
@@ -40,7 +40,7 @@ def has_room(steps, entries, i, near_count):  # type: ignore[no-untyped-def]
     return begin + before + near_count <= len(entries.place)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def take_step(steps, entries, i, near, near_count, ground, overlaps, stay_scale_s):  # type: ignore[no-untyped-def]
     """Write the row of step ``i``: the best score that ends in each state there, and where it came from.
 
@@ -116,7 +116,7 @@ def take_step(steps, entries, i, near, near_count, ground, overlaps, stay_scale_
     steps.row_begin[i], steps.row_end[i] = begin, kept
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def _start(steps, entries, near, near_count):  # type: ignore[no-untyped-def]
     """The row of the first step."""
     inside = score(START_INSIDE)
@@ -129,7 +129,7 @@ def _start(steps, entries, near, near_count):  # type: ignore[no-untyped-def]
     steps.out_score[0], steps.far_score[0] = steps.outside[0], inside + steps.elsewhere[0]
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def _join(steps, entries, i, near, near_count, ground, overlaps):  # type: ignore[no-untyped-def]
     """Put the places active before and those near step ``i`` into its row, in order.
 
@@ -164,7 +164,7 @@ def _join(steps, entries, i, near, near_count, ground, overlaps):  # type: ignor
     return e, several
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def _move(entries, e, to):  # type: ignore[no-untyped-def]
     entries.place[to], entries.pace[to], entries.near[to] = entries.place[e], entries.pace[e], entries.near[e]
     entries.inside[to], entries.score[to] = entries.inside[e], entries.score[e]
@@ -210,12 +210,12 @@ def _prices(gap_s: float, stay_scale_s: float, pace: float) -> tuple[int, int]:
     return score(math.log(1.0 - changed)), score(math.log(dear))
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def _leave(gap_s, stay_scale_s, pace, usual):  # type: ignore[no-untyped-def]
     return usual if pace == 1.0 else _prices(gap_s, stay_scale_s, pace)[1]
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def score_elsewhere(steps, i, pace):  # type: ignore[no-untyped-def]
     """The score of step ``i`` for a place that it is not near."""
     if pace == 1.0 or steps.weight[i] == 0.0:

@@ -26,7 +26,7 @@ VERDICTS: Final = {
 DOUBLED_WITHIN_MS: Final = 500
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def judge(fixes, i, previous, candidate, max_accuracy_m):  # type: ignore[no-untyped-def]
     """The verdict on fix ``i`` of some columns in order.
 
@@ -46,7 +46,7 @@ def judge(fixes, i, previous, candidate, max_accuracy_m):  # type: ignore[no-unt
     return USED
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def within_a_moment(fixes, i, j):  # type: ignore[no-untyped-def]
     """Whether two fixes are so close in time that only one counts."""
     return fixes.ts_ms[j] - fixes.ts_ms[i] <= DOUBLED_WITHIN_MS

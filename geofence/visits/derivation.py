@@ -25,6 +25,7 @@ from geofence.visits.spells import (
     SPELL,
     UNTOLD,
     ends_ms,
+    is_final,
     spells_of,
     stay_on,
     tell,
@@ -83,13 +84,17 @@ def _derive(tables, slot, ground, overlaps, rules, as_of_ms, ended):  # type: ig
 
 @nb.njit(cache=True, nogil=True)
 def told_spells(path, known, ground, overlaps, rules, as_of_ms, ended):  # type: ignore[no-untyped-def]
-    """The spells (``spells.SPELL``) of a path, told. What cannot have changed is taken from those ``known`` before."""
+    """The spells (``spells.SPELL``) of a path, told.
+
+    What cannot have changed is taken from those ``known`` before, and what has hardly: a confirmed stay is gone over
+    again when it has lasted a quarter longer, one that is closed when it has been over for so much longer.
+    """
     spells = spells_of(path, ground, overlaps, rules)
     count = len(spells)
     for k in range(count):
         fence = spells[k].fence
         earlier = _known_as(known, spells[k])
-        if earlier >= 0 and known[earlier].final and known[earlier].last == spells[k].last:
+        if earlier >= 0 and _stays_closed(path, ground, known[earlier], spells[k], rules, as_of_ms):
             spells[k] = known[earlier]
             continue
         if earlier >= 0 and _goes_on(path, ground, known[earlier], spells[k], as_of_ms):
@@ -114,9 +119,26 @@ def _known_as(known, spell):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _goes_on(path, ground, known, spell, as_of_ms):  # type: ignore[no-untyped-def]
-    """Whether a spell is a confirmed stay that just lasts: all that is told of it was settled before."""
+    """Whether a spell is a confirmed stay that just lasts, and not for much longer than when it was gone over."""
     lasts = spell.last == len(path.used) - 1 and ends_ms(ground, spell.period) > as_of_ms
-    return lasts and known.state == CONFIRMED and known.last_ms - known.arrived_ms > SETTLED_AFTER_MS
+    settled = known.last_ms - known.arrived_ms > SETTLED_AFTER_MS
+    return lasts and known.state == CONFIRMED and (settled or _is_soon(known.arrived_ms, known.told_ms, as_of_ms))
+
+
+@nb.njit(cache=True, nogil=True)
+def _stays_closed(path, ground, known, spell, rules, as_of_ms):  # type: ignore[no-untyped-def]
+    """Whether a spell is final, or a closed stay that has not been over for much longer than when it was gone over."""
+    if known.last != spell.last or not (known.final or known.state == CLOSED):
+        return False
+    if known.final:
+        return True
+    return not is_final(path, ground, spell, rules) and _is_soon(known.last_ms, known.told_ms, as_of_ms)
+
+
+@nb.njit(cache=True, nogil=True)
+def _is_soon(since_ms, told_ms, as_of_ms):  # type: ignore[no-untyped-def]
+    """Whether less than a quarter has been added to a span since it was gone over."""
+    return 4 * (as_of_ms - told_ms) < told_ms - since_ms
 
 
 @nb.njit(cache=True, nogil=True)
@@ -174,9 +196,8 @@ def stays_of(spells: npt.NDArray[np.void], fences: FenceSet) -> list[Stay]:
 
 
 def _stay(spell: tuple[Any, ...], fences: FenceSet) -> Stay:
-    fence, _, first, last, final, state, reason, row, arrived_ms, earliest_ms, latest_ms, *departed, last_ms, lead = (
-        spell
-    )
+    fence, _, first, last, final, state, reason, row, *moments, lead, _ = spell
+    arrived_ms, earliest_ms, latest_ms, *departed, last_ms = moments
     departed_ms, departed_earliest_ms, departed_latest_ms = departed if state == CLOSED else (None, None, None)
     until_ms = max(last_ms, arrived_ms) if departed_ms is None else departed_ms
     shortest_ms = (until_ms if departed_earliest_ms is None else departed_earliest_ms) - latest_ms

@@ -72,7 +72,7 @@ def error_of(accuracy_dm, repeated, unstated_m, max_error_m):  # type: ignore[no
     return min(error_m, unstated_m) if repeated else error_m
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def measure(steps, stated_cm_s, first, as_of_ms, rules):  # type: ignore[no-untyped-def]
     """Set speed (m/s), weight 0..1, and the weight with gaps cut at a minute (for edges) of the steps from ``first``.
 
@@ -102,7 +102,7 @@ def measure(steps, stated_cm_s, first, as_of_ms, rules):  # type: ignore[no-unty
     _rest_in_silences(steps, first, rules.walk_mps)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def _proven_mps(steps, i):  # type: ignore[no-untyped-def]
     """The speed that the way from step ``i`` to the next one proves."""
     if i < 0 or i + 1 == len(steps.ts_ms):
@@ -113,7 +113,7 @@ def _proven_mps(steps, i):  # type: ignore[no-untyped-def]
     return (step_m(steps.lat, steps.lon, i, i + 1) - steps.error_m[i] - steps.error_m[i + 1]) / gap_s
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def _rest_in_silences(steps, first, walk_mps):  # type: ignore[no-untyped-def]
     """Slow the moving fixes around a long silence in which the device hardly got on: it stood between them.
 
@@ -150,7 +150,7 @@ def score(nats: float) -> int:
     return math.floor(nats * SCORE_SCALE + 0.5)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def weigh(near, count, error_m, speed_mps, weight, rules):  # type: ignore[no-untyped-def]
     """Scores of a fix for being outside and in any cell that it is not near; those for the ``count`` cells near it go
     into ``near.inside``.

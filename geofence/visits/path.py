@@ -112,7 +112,7 @@ def whole_path(
         entries=with_room(tables.entries, slots, np.array([2 * len(surroundings.found.point) + LEAST_ENTRIES])),
     )
     arrangement = arrangement_of(fences)
-    while not extend(tables, 0, arrangement.ground, arrangement.overlaps, rules, as_of_ms):
+    while not extend(tables, 0, arrangement.ground, arrangement.overlaps, rules, as_of_ms)[0]:
         tables = with_entries(tables, slots)
     return tables
 
@@ -137,14 +137,14 @@ def _held(ts_ms, point, row, valid_from_ms, valid_to_ms, barred, known, shared):
 def extend(tables, slot, ground, overlaps, rules, as_of_ms):  # type: ignore[no-untyped-def]
     """Bring the path of a slot up to its fixes, as of a moment not before them.
 
-    False when there is not enough room for its entries: give it more, and call again.
+    Returns whether that was possible, and the path; where not, its entries need more room: then call again.
     """
     fixes, pairs, entries = fixes_at(tables, slot), pairs_at(tables, slot), entries_at(tables, slot)
     _use(tables, slot, fixes, rules)
     steps = steps_at(tables, slot)
     n = len(steps.ts_ms)
     if n == 0:
-        return True
+        return True, _path_of(fixes, pairs, steps, entries)
     first = min(tables.fresh[slot], n - 1)
     measure(steps, fixes.speed_cm_s, first, as_of_ms, rules)
     most = 0
@@ -157,7 +157,7 @@ def extend(tables, slot, ground, overlaps, rules, as_of_ms):  # type: ignore[no-
         group = fixes.group[steps.fix[i]]
         count = cells_near(near_cells, pairs, steps.pair_begin[i], steps.pair_end[i], group, ground, overlaps, rules)
         if not has_room(steps, entries, i, count):
-            return False
+            return False, _path_of(fixes, pairs, steps, entries)
         steps.cells[i] = count
         steps.outside[i], steps.elsewhere[i] = weigh(
             near_cells, count, steps.error_m[i], steps.speed_mps[i], steps.weight[i], rules
@@ -168,10 +168,10 @@ def extend(tables, slot, ground, overlaps, rules, as_of_ms):  # type: ignore[no-
     tables.settled[slot] = settle_rivals(steps, entries, settled, ground, overlaps)
     tables.entries.size[slot] = steps.row_end[n - 1]
     tables.fresh[slot] = n
-    return True
+    return True, _path_of(fixes, pairs, steps, entries)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(cache=True, nogil=True, inline="always")
 def _use(tables, slot, fixes, rules):  # type: ignore[no-untyped-def]
     """Judge the new fixes of a slot; those used become steps."""
     steps, base = tables.steps, tables.steps.begin[slot]
@@ -205,8 +205,11 @@ def _use(tables, slot, fixes, rules):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True, nogil=True)
 def path_at(tables, slot):  # type: ignore[no-untyped-def]
     """The ``Path`` of a slot, extended before."""
-    fixes, pairs = fixes_at(tables, slot), pairs_at(tables, slot)
-    steps, entries = steps_at(tables, slot), entries_at(tables, slot)
+    return _path_of(fixes_at(tables, slot), pairs_at(tables, slot), steps_at(tables, slot), entries_at(tables, slot))
+
+
+@nb.njit(cache=True, nogil=True)
+def _path_of(fixes, pairs, steps, entries):  # type: ignore[no-untyped-def]
     return Path(
         fixes.verdict,
         steps.fix,

@@ -58,13 +58,15 @@ SPELL: Final = np.dtype(
         ("departed_latest_ms", np.int64),
         ("last_ms", np.int64),
         ("lead_nats", np.float64),
+        ("told_ms", np.int64),
     ]
 )
 """Used fixes ``first`` to ``last`` at a fence, within one ``period`` of its validity (see ``arrangement.Ground``).
 
 ``final``: later fixes can no longer change it. What follows says how it is told, and means nothing where ``state`` is
 ``UNTOLD``: ``departed_*`` are those of ``CLOSED`` ones; ``row`` is the version told; ``lead_nats`` says how much better
-its fixes are explained by the fence than by any single other place.
+its fixes are explained by the fence than by any single other place; ``told_ms`` is the moment of looking at which all
+this was settled.
 """
 
 
@@ -230,6 +232,7 @@ def tell(path, ground, overlaps, spell, before, after, rules, as_of_ms, ended): 
     """Settle how a spell is told, between the spells of its fence that end at ``before`` and begin at ``after``."""
     ts_ms = path.ts_ms
     n = len(ts_ms)
+    spell.told_ms = as_of_ms
     to_ms = ends_ms(ground, spell.period)
     _tell_arrival(path, ground, spell, before, after, rules)
     arrived_ms = spell.arrived_ms
@@ -243,7 +246,7 @@ def tell(path, ground, overlaps, spell, before, after, rules, as_of_ms, ended): 
     min_on_site_s = _min_on_site_s(ground, spell.period, expired, rules)
     spell.last_ms = last_ms
     spell.row = _row_at(ground, spell.period, min(last_ms, to_ms - 1))
-    spell.final = closed and ts_ms[-1] - last_ms > max(MARGIN_MS, bridge_ms)
+    spell.final = closed and is_final(path, ground, spell, rules)
     spell.state = UNTOLD
     if closed:
         _tell_departure(path, ground, spell, before, after, rules, expired)
@@ -266,6 +269,12 @@ def tell(path, ground, overlaps, spell, before, after, rules, as_of_ms, ended): 
         spell.arrived_latest_ms = max(arrived_ms, min(spell.arrived_latest_ms, max(last_ms, arrived_ms)))
     if spell.state != UNTOLD:
         spell.lead_nats = _lead_nats(path, ground, overlaps, spell)
+
+
+@nb.njit(cache=True, nogil=True)
+def is_final(path, ground, spell, rules):  # type: ignore[no-untyped-def]
+    """Whether a closed spell has been over for so long that later fixes can no longer change it."""
+    return path.ts_ms[-1] - path.ts_ms[spell.last] > max(MARGIN_MS, _bridge_ms(path, ground, spell, rules))
 
 
 @nb.njit(cache=True, nogil=True)

@@ -184,8 +184,12 @@ def append(tables: PathTables, slots: Ints, fixes: Fixes, surroundings: Surround
 
 
 def with_steps(tables: PathTables, slots: Ints) -> PathTables:
-    """The tables with room for all steps that the fixes of ``slots`` can make."""
-    return tables._replace(steps=with_room(tables.steps, slots, tables.fixes.size[slots]))
+    """The tables with room for all steps that the fixes of ``slots`` can make, and for the entries of most of these."""
+    steps = tables.fixes.size[slots]
+    entries = np.maximum(tables.entries.room[slots], 2 * steps)
+    return tables._replace(
+        steps=with_room(tables.steps, slots, steps), entries=with_room(tables.entries, slots, entries)
+    )
 
 
 def with_entries(tables: PathTables, slots: Ints) -> PathTables:

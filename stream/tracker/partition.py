@@ -48,12 +48,9 @@ class PartitionTracks:
 
     def learn(self, visit: Visit) -> None:
         """Take note of a revision that was told after the checkpoint."""
-        slot = self.tracks.slot_of(visit.device_id)
+        slot = self.tracks.learn(visit)
         self._meet()
-        published = self.tracks.published[slot]
-        known = published.get(visit.visit_id)
-        if known is None or known.revision < visit.revision:
-            published[visit.visit_id] = visit
+        if slot is not None:
             self.touch(np.array([slot]))
 
     def fold(
