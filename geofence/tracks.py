@@ -353,7 +353,8 @@ class Tracks:
         """The revisions that spells of a slot's path call for; takes note of what has been told of each."""
         stays = stays_of(spells, fences)
         revisions = self._publish(slot, stays, reason, int(self._marks.told_from_ms[slot]), patiently)
-        self._told = with_room(self._told, np.array([slot]), np.array([len(stays)]))
+        if self._told.room[slot] < len(stays):
+            self._told = with_room(self._told, np.array([slot]), np.array([len(stays)]))
         at = int(self._told.begin[slot])
         standing = [visit for visit in self.published[slot].values() if visit.state != "retracted"]
         for k, (stay, spell) in enumerate(zip(stays, spells, strict=True)):

@@ -4,7 +4,6 @@ Fences that overlap form an arrangement: "the zone only", "the workshop in the z
 once.
 """
 
-import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, NamedTuple
@@ -108,9 +107,10 @@ class Arrangement:
 
     def groups(self, found: Near, held: npt.NDArray[np.bool_], fixes: int) -> npt.NDArray[np.int32]:
         """The group of the overlapping rows that hold near each of some fixes; -1 where there are none."""
-        for row in np.unique(found.row[held & ~self.known[found.row]]).tolist():
-            self.known[row] = True
-            self._parts[row] = self._sample(row)
+        new = np.unique(found.row[held & ~self.known[found.row]])
+        self.known[new] = True
+        for row, neighbours in zip(new.tolist(), self._rows_around(new).tolist(), strict=True):
+            self._parts[row] = self._sample(row, neighbours)
             # Samples of a large fence may step over a small one within it, never the other way round.
             for together, _ in self._parts[row]:
                 if len(together) > 1:
@@ -152,25 +152,33 @@ class Arrangement:
             *(np.append(old, np.array(new, np.int32)) for old, new in zip(known[1:], more, strict=True)),
         )
 
-    def _sample(self, row: int) -> list[tuple[frozenset[int], int]]:
+    def _sample(self, row: int, neighbours: int) -> list[tuple[frozenset[int], int]]:
         """Sets of rows that hold together within ``row`` at some moment, with the number of samples in each."""
-        box = box_of(self._packed.outlines, row)
-        neighbours = self._rows_around(box)
         if neighbours == 1:
             return [(frozenset((row,)), 1)]
+        box = box_of(self._packed.outlines, row)
         if neighbours > STACK:
             coarse = self._sets_within(row, box, COARSE_SAMPLES_A_SIDE)
             if any(len(rows) > STACK for rows, _ in coarse):
                 return coarse
         return self._sets_within(row, box, SAMPLES_A_SIDE)
 
-    def _rows_around(self, box: Box) -> int:
-        """How many rows come within the circle around a box."""
-        west, south, east, north = box
+    def _rows_around(self, rows: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        """How many rows come within the circle around the box of each; those of like size are looked up together."""
+        boxes = np.array([box_of(self._packed.outlines, row) for row in rows.tolist()]).reshape(-1, 4)
+        west, south, east, north = boxes.T
         lon, lat = (west + east) / 2.0, (south + north) / 2.0
-        lon_m, lat_m = metres_per_degree(lat)
-        around_m = 0.51 * math.hypot((east - west) * lon_m, (north - south) * lat_m)
-        return len(near(self._packed, np.array([lat]), np.array([(lon + 180.0) % 360.0 - 180.0]), around_m).row)
+        lon_m, lat_m = np.array([metres_per_degree(each) for each in lat.tolist()]).reshape(-1, 2).T
+        around_m = 0.51 * np.hypot((east - west) * lon_m, (north - south) * lat_m)
+        size = np.ceil(np.log2(np.maximum(around_m, 1.0)))
+        counts = np.zeros(len(rows), np.int64)
+        for each in np.unique(size):
+            alike = np.flatnonzero(size == each)
+            margin_m = float(around_m[alike].max())
+            found = near(self._packed, lat[alike], (lon[alike] + 180.0) % 360.0 - 180.0, margin_m)
+            within = found.distance_m <= around_m[alike][found.point]
+            counts[alike] = np.bincount(found.point[within], minlength=len(alike))
+        return counts
 
     def _sets_within(self, row: int, box: Box, samples_a_side: int) -> list[tuple[frozenset[int], int]]:
         west, south, east, north = box
