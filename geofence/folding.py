@@ -8,21 +8,12 @@ import numpy.typing as npt
 
 from geofence.visits.chain import FORGETTING
 from geofence.visits.derivation import SETTLED_AFTER_MS, keep_from, told_spells
-from geofence.visits.log import MINOR_MS
+from geofence.visits.log import MINOR_MS, MOMENTS
 from geofence.visits.path import extend
 from geofence.visits.spells import CLOSED, MARGIN_MS, SPELL, UNTOLD
 from geofence.visits.tables import Ints, drop_entries, drop_fixes, drop_pairs, drop_steps
 
 END_OF_TIME_MS: Final = 2**62
-
-EDGES: Final = (
-    "arrived_ms",
-    "arrived_earliest_ms",
-    "arrived_latest_ms",
-    "departed_ms",
-    "departed_earliest_ms",
-    "departed_latest_ms",
-)
 
 NOTHING: Final = 0
 STEPS: Final = 1
@@ -39,7 +30,7 @@ TOLD: Final = np.dtype(
         ("fence", np.int64),
         ("state", np.int64),
         ("row", np.int64),
-        *((name, np.int64) for name in EDGES),
+        *((name, np.int64) for name in MOMENTS),
         ("fixes", np.int64),
         ("lead_nats", np.float64),
     ]
@@ -156,7 +147,7 @@ def advance(paths, known, told, marks, slots, done, as_of_ms, ground, overlaps, 
     while k < len(slots):
         slot = slots[k]
         marks.looked_ms[slot] = as_of_ms[k]
-        if paths.steps.size[slot] == 0 and not _comes_near(paths, slot):
+        if paths.steps.size[slot] == 0 and not _comes_near(paths, slot, rules):
             if marks.noted[slot] == 0:
                 news[count] = slot
                 count += 1
@@ -199,7 +190,7 @@ def advance(paths, known, told, marks, slots, done, as_of_ms, ground, overlaps, 
 
 
 @nb.njit(cache=True, nogil=True)
-def _comes_near(paths, slot):  # type: ignore[no-untyped-def]
+def _comes_near(paths, slot, rules):  # type: ignore[no-untyped-def]
     """Whether one of the new fixes of a slot without a path is near a fence: then its path begins well before it."""
     fixes, pairs = paths.fixes, paths.pairs
     base, count = fixes.begin[slot], fixes.size[slot]
@@ -209,7 +200,7 @@ def _comes_near(paths, slot):  # type: ignore[no-untyped-def]
     paths.judged[slot] = near
     if near == count:
         return False
-    start = _start_before(fixes, slot, near, paths.first[slot])
+    start = _start_before(fixes, slot, near, paths.first[slot], rules)
     paths.first[slot] = paths.judged[slot] = start
     return True
 
@@ -220,7 +211,7 @@ def _pairs_end(fixes, pairs, slot, i):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _start_before(fixes, slot, near, least):  # type: ignore[no-untyped-def]
+def _start_before(fixes, slot, near, least, rules):  # type: ignore[no-untyped-def]
     """Where a path that first comes near something with fix ``near`` may begin: a restart point (see ``keep_from``)."""
     base = fixes.begin[slot]
     ts_ms, lat_e7, lon_e7 = fixes.ts_ms, fixes.lat_e7, fixes.lon_e7
@@ -239,7 +230,7 @@ def _start_before(fixes, slot, near, least):  # type: ignore[no-untyped-def]
             if beyond > 3:
                 break
         gap_s = (ts_ms[base + after] - ts_ms[at]) / 1000.0
-        forgotten += 1.0 - np.exp(-gap_s / 2.0 / 90.0)
+        forgotten += 1.0 - np.exp(-gap_s / 2.0 / rules.correlation_s)
         after = start
     return start
 

@@ -18,7 +18,6 @@ from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.folding import (
     DISORDERED,
-    EDGES,
     END_OF_TIME_MS,
     ENTRIES,
     FOLLOWING,
@@ -38,7 +37,7 @@ from geofence.rules import Rules
 from geofence.stretches import empty_table, with_room, with_slots
 from geofence.visits.arrangement import arrangement_of
 from geofence.visits.derivation import derive_stays, stays_of
-from geofence.visits.log import Stay, overlap_ms, revise
+from geofence.visits.log import MOMENTS, Stay, overlap_ms, revise
 from geofence.visits.path import surroundings_of
 from geofence.visits.spells import SPELL
 from geofence.visits.tables import Ints, PathTables, append, nowhere, with_entries, with_steps
@@ -360,7 +359,7 @@ class Tracks:
         for k, (stay, spell) in enumerate(zip(stays, spells, strict=True)):
             alike = [visit for visit in standing if visit.fence_id == stay.fence_id]
             visit = alike[0] if len(alike) == 1 else max(alike, key=partial(overlap_ms, stay), default=stay)
-            edges = (getattr(visit, name) or 0 for name in EDGES)
+            edges = (getattr(visit, name) or 0 for name in MOMENTS)
             fields = (spell["fence"], spell["state"], spell["row"], *edges, stay.fixes, spell["lead_nats"])
             self._told.spell[at + k] = fields
         self._told.size[slot] = len(stays)

@@ -14,9 +14,7 @@ StayState = Literal["open", "confirmed", "closed"]
 
 VISIT_ID_BYTES: Final = 10
 
-EDGES: Final = (
-    "state",
-    "fence_version",
+MOMENTS: Final = (
     "arrived_ms",
     "arrived_earliest_ms",
     "arrived_latest_ms",
@@ -24,6 +22,7 @@ EDGES: Final = (
     "departed_earliest_ms",
     "departed_latest_ms",
 )
+EDGES: Final = ("state", "fence_version", *MOMENTS)
 FIGURES: Final = ("on_site_s", "on_site_min_s", "on_site_max_s", "confidence", "fixes")
 """What a logged visit and its stay must agree on: edges always, figures once the device has left."""
 
@@ -171,7 +170,7 @@ def _minor(visit: Visit, stay: Stay) -> bool:
     """Whether all that a visit and its stay differ in is times that moved a little."""
     if (visit.state, visit.fence_version) != (stay.state, stay.fence_version):
         return False
-    pairs = ((getattr(visit, name), getattr(stay, name)) for name in EDGES if name.endswith("_ms"))
+    pairs = ((getattr(visit, name), getattr(stay, name)) for name in MOMENTS)
     return all(old == new or (None not in (old, new) and abs(old - new) < MINOR_MS) for old, new in pairs)
 
 

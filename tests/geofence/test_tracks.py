@@ -3,15 +3,19 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
+from geofence.folding import _start_before
 from geofence.rules import Rules
 from geofence.tracks import RECENT_FIXES, Tracks
 from geofence.visits import derive_stays, visit_of
+from geofence.visits.chain import FORGETTING
 from geofence.visits.log import MINOR_MS
+from geofence.visits.tables import PathTables, append, nowhere
 from schemas.fence import FenceVersion
 from schemas.visit import Visit
 from tests.geofence.one_track import OneTrack, advance, look, look_at_changed, rederive
@@ -287,6 +291,18 @@ def test_a_fence_drawn_around_a_parked_device_opens_a_visit_at_once():
     opened = look_at_changed(track, more, RULES, {"yard"})
     assert [visit.fence_id for visit in opened] == ["yard"]
     assert look_at_changed(track, more, RULES, {"bakery"}) == []
+
+
+@pytest.mark.parametrize("correlation_s", [30.0, 90.0, 600.0])
+def test_a_path_begins_where_the_chain_has_forgotten_by_the_rules_in_force(correlation_s):
+    """Far weights that sum to ``FORGETTING`` lie between the beginning and the first fix near a fence."""
+    lat = 10.0 + 0.001 * np.arange(300)
+    nan = np.full(300, np.nan)
+    fixes = Fixes.of_columns(START_MS + 15_000 * np.arange(300), lat, np.full(300, 10.0), nan, nan)
+    table = append(PathTables.of_slots(1), np.zeros(300, np.int64), fixes, nowhere(300)).fixes
+    start = _start_before(table, 0, 299, 0, RULES._replace(correlation_s=correlation_s))
+    assert start > 0
+    assert (298 - start) * (1.0 - np.exp(-15.0 / correlation_s)) >= FORGETTING
 
 
 def test_days_have_visits_and_passes_to_tell():
