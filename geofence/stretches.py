@@ -1,90 +1,98 @@
-"""Flat columns shared by many slots, each of which owns a stretch that can grow.
+"""Rows shared by many slots, each of which owns a stretch of them that can grow.
 
-A *table* is a named tuple that begins with the fields of ``Stretches`` and goes on with its columns. Compiled code
-reads and writes the columns and sets ``size``. Only ``with_room`` moves a stretch; between two calls of it all stay.
+Compiled code reads and writes the rows and sets ``size``. Only ``with_room`` moves a stretch; between two calls of it
+all stay.
 """
 
-from typing import Any, Final, NamedTuple, TypeVar, get_args
+from typing import Any, Final, NamedTuple
 
+import numba as nb
 import numpy as np
 import numpy.typing as npt
 
 LEAST_ROOM: Final = 16
 
+STRETCH: Final = np.dtype([("begin", np.int64), ("size", np.int64), ("room", np.int64)])
+
 Ints = npt.NDArray[np.int64]
-Table = TypeVar("Table", bound=Any)
+Records = npt.NDArray[Any]
+"""A structured array."""
 
 
-class Stretches(NamedTuple):
-    """Slot s has ``size[s]`` entries from ``begin[s]`` on, and room for ``room[s]``. ``end[0]`` is where all end."""
+class Table(NamedTuple):
+    """Slot s has ``stretch[s].size`` of the rows from ``stretch[s].begin`` on, and room for ``stretch[s].room``.
 
-    begin: Ints
-    size: Ints
-    room: Ints
+    ``end[0]`` is where all stretches end.
+    """
+
+    stretch: Records
     end: Ints
+    rows: Records
 
 
-_FIELDS: Final = len(Stretches._fields)
-
-
-def empty_table(kind: type[Table], **dtypes: npt.DTypeLike) -> Table:
-    """A table of a kind without slots; columns have the dtypes they are annotated with, or those of ``dtypes``."""
-    stretches = [np.zeros(0, np.int64) for _ in range(_FIELDS - 1)]
-    dtypes = {name: _dtype(kind.__annotations__[name]) for name in kind._fields[_FIELDS:]} | dtypes
-    columns = [np.empty(0, dtypes[name]) for name in kind._fields[_FIELDS:]]
-    table: Table = kind(*stretches, np.zeros(1, np.int64), *columns)
-    return table
+def empty_table(row: np.dtype[Any]) -> Table:
+    """A table without slots."""
+    return Table(np.zeros(0, STRETCH), np.zeros(1, np.int64), np.empty(0, row))
 
 
 def with_slots(table: Table, slots: int) -> Table:
     """The table with empty stretches for all slots up to ``slots``."""
-    grown = [np.concatenate([each, np.zeros(slots - len(each), np.int64)]) for each in table[: _FIELDS - 1]]
-    more: Table = type(table)(*grown, *table[_FIELDS - 1 :])
-    return more
+    more = np.zeros(slots - len(table.stretch), STRETCH)
+    return table._replace(stretch=np.concatenate((table.stretch, more)))
 
 
 def with_room(table: Table, slots: Ints, needed: Ints) -> Table:
-    """The table with room for ``needed[k]`` entries at ``slots[k]`` (each slot once); all entries stay."""
-    short = table.room[slots] < needed
+    """The table with room for ``needed[k]`` rows at ``slots[k]`` (each slot once); all rows stay."""
+    begin, size, room = (table.stretch[name] for name in STRETCH.names or ())
+    short = room[slots] < needed
     if not short.any():
         return table
     slots = slots[short]
-    room = np.maximum(LEAST_ROOM, 1 << np.ceil(np.log2(needed[short])).astype(np.int64))
-    wanted = int(room.sum())
-    if table.end[0] + wanted > len(table[_FIELDS]):
-        table.room[slots] = room
+    wanted = np.maximum(LEAST_ROOM, 1 << np.ceil(np.log2(needed[short])).astype(np.int64))
+    if table.end[0] + wanted.sum() > len(table.rows):
+        room[slots] = wanted
         return _compacted(table)
-    begin = int(table.end[0]) + np.cumsum(room) - room
-    size = table.size[slots]
-    came, went = _indices(table.begin[slots], size), _indices(begin, size)
-    for column in table[_FIELDS:]:
-        column[went] = column[came]
-    table.begin[slots], table.room[slots] = begin, room
-    table.end[0] += wanted
+    moved_to = int(table.end[0]) + np.cumsum(wanted) - wanted
+    table.rows[_indices(moved_to, size[slots])] = table.rows[_indices(begin[slots], size[slots])]
+    begin[slots], room[slots] = moved_to, wanted
+    table.end[0] += wanted.sum()
     return table
 
 
-def _dtype(annotation: Any) -> Any:
-    """The dtype in ``npt.NDArray[dtype]``."""
-    while parts := get_args(annotation):
-        annotation = parts[-1]
-    return annotation
+def rows_of(table: Table, slot: int) -> Records:
+    """The rows of a slot."""
+    begin, size, _ = table.stretch[slot].tolist()
+    return table.rows[begin : begin + size]
 
 
 def _compacted(table: Table) -> Table:
-    """Every stretch one after the other in new columns, half of which are free."""
-    begin = np.cumsum(table.room) - table.room
-    end = int(table.room.sum())
-    came, went = _indices(table.begin, table.size), _indices(begin, table.size)
-    columns = []
-    for column in table[_FIELDS:]:
-        moved = np.empty(2 * end, column.dtype)
-        moved[went] = column[came]
-        columns.append(moved)
-    compact: Table = type(table)(begin, table.size, table.room, np.array([end], np.int64), *columns)
-    return compact
+    """Every stretch one after the other in new rows, half of which are free."""
+    room = table.stretch["room"]
+    stretch = table.stretch.copy()
+    stretch["begin"] = np.cumsum(room) - room
+    end = int(room.sum())
+    rows = np.empty(2 * end, table.rows.dtype)
+    size = stretch["size"]
+    rows[_indices(stretch["begin"], size)] = table.rows[_indices(table.stretch["begin"], size)]
+    return Table(stretch, np.array([end], np.int64), rows)
 
 
 def _indices(begin: Ints, size: Ints) -> Ints:
     """The indices of stretches, one after the other."""
     return np.repeat(begin - (np.cumsum(size) - size), size) + np.arange(int(size.sum()))
+
+
+@nb.njit(cache=True, nogil=True)
+def rows_at(table, slot):  # type: ignore[no-untyped-def]
+    """``rows_of`` for compiled code."""
+    stretch = table.stretch[slot]
+    return table.rows[stretch.begin : stretch.begin + stretch.size]
+
+
+@nb.njit(cache=True, nogil=True)
+def drop_rows(table, slot, count):  # type: ignore[no-untyped-def]
+    """Drop the first ``count`` rows of a slot."""
+    stretch, rows = table.stretch[slot], table.rows
+    for k in range(stretch.begin + count, stretch.begin + stretch.size):
+        rows[k - count] = rows[k]
+    stretch.size -= count

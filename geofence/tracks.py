@@ -22,31 +22,29 @@ from geofence.folding import (
     ENTRIES,
     FOLLOWING,
     LATE,
-    SPELLS,
+    NOTHING,
     STEPS,
-    TOLD,
-    Marks,
-    SpellTable,
-    ToldTable,
+    Devices,
     advance,
     clear,
     forget,
     standing_of,
 )
 from geofence.rules import Rules
-from geofence.stretches import empty_table, with_room, with_slots
+from geofence.stretches import Ints, rows_of, with_room
 from geofence.visits.arrangement import arrangement_of
 from geofence.visits.derivation import derive_stays, stays_of
 from geofence.visits.log import MOMENTS, Stay, overlap_ms, revise
 from geofence.visits.path import surroundings_of
-from geofence.visits.spells import SPELL
-from geofence.visits.tables import Ints, PathTables, append, nowhere, with_entries, with_steps
+from geofence.visits.tables import Surroundings, append, nowhere, with_entries, with_steps
 from schemas.visit import Visit
 
 RECENT_MS: Final = 2 * 3_600_000
 RECENT_FIXES: Final = 256
 """Fixes this new, and this many at most, stay in memory even where a restart point would let them go: late fixes
 among them need no look-up in the store."""
+
+LEAST_SLOTS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -92,10 +90,7 @@ class Tracks:
         self.published: list[dict[str, Visit]] = []
         self.late: dict[int, LateSpan] = {}
         self._fences: FenceSet | None = None
-        self._paths = PathTables.of_slots(0)
-        self._known = empty_table(SpellTable, spell=SPELL)
-        self._told = empty_table(ToldTable, spell=TOLD)
-        self._marks = Marks(*(np.zeros(0, np.int64) for _ in Marks._fields))
+        self._devices = Devices.of_slots(0)
         self._outdated = np.zeros(0, np.bool_)
 
     def __len__(self) -> int:
@@ -109,7 +104,8 @@ class Tracks:
             self.device_ids.append(device_id)
             self.published.append({})
             if slot == len(self._outdated):
-                self._make_room(max(16, 2 * slot))
+                self._devices = self._devices.with_slots(max(LEAST_SLOTS, 2 * slot))
+                self._outdated = np.append(self._outdated, np.zeros(len(self._devices.marks) - slot, np.bool_))
         return slot
 
     def slots_of(self, device_ids: Sequence[str]) -> Ints:
@@ -120,16 +116,17 @@ class Tracks:
 
     def newest_ms(self, slots: Any = slice(None)) -> Any:
         """Event time of the newest fix of some slots (default: all); there must be one."""
-        table = self._paths.fixes
-        return table.ts_ms[(table.begin + table.size - 1)[: len(self)][slots]]
+        stretch, _, rows = self._devices.paths.fixes
+        return rows["ts_ms"][(stretch["begin"] + stretch["size"] - 1)[: len(self)][slots]]
 
     def watched(self) -> Ints:
         """Slots whose visits silence may change: those with a fix near a fence that still counts."""
-        return np.flatnonzero(self._paths.steps.size[: len(self)] > 0)
+        return np.flatnonzero(self._devices.paths.steps.stretch["size"][: len(self)])
 
     def looked_ms(self, slots: Ints) -> Ints:
         """The moment that the visits were last derived as of."""
-        return self._marks.looked_ms[slots]
+        moments: Ints = self._devices.marks["looked_ms"][slots]
+        return moments
 
     def present(self, slot: int) -> list[Visit]:
         """Visits of a device that are open or confirmed and not departed."""
@@ -137,21 +134,20 @@ class Tracks:
 
     def fixes_of(self, slot: int) -> Fixes:
         """The fixes that are kept of a device."""
-        table = self._paths.fixes
-        span = slice(int(table.begin[slot]), int(table.begin[slot] + table.size[slot]))
-        return Fixes(*(getattr(table, name)[span].copy() for name in Fixes.__dataclass_fields__))
+        rows = rows_of(self._devices.paths.fixes, slot)
+        return Fixes(*(rows[name].copy() for name in Fixes.__dataclass_fields__))
 
     def track(self, slot: int) -> Track:
         """All that must be kept of a device."""
-        restart_ms = int(self._marks.restart_ms[slot])
+        kept_from_ms, restart_ms, looked_ms, *_ = self._devices.marks[slot].tolist()
         return Track(
             self.device_ids[slot],
             self.fixes_of(slot),
-            int(self._marks.kept_from_ms[slot]),
+            kept_from_ms,
             self.published[slot],
             self.late.get(slot),
             None if restart_ms == END_OF_TIME_MS else restart_ms,
-            int(self._marks.looked_ms[slot]),
+            looked_ms,
         )
 
     def adopt(self, track: Track) -> int:
@@ -160,13 +156,13 @@ class Tracks:
         self.published[slot] = track.published
         if track.late is not None:
             self.late[slot] = track.late
-        marks = self._marks
-        marks.kept_from_ms[slot] = marks.told_from_ms[slot] = track.kept_from_ms
-        marks.restart_ms[slot] = END_OF_TIME_MS if track.restart_ms is None else track.restart_ms
-        marks.looked_ms[slot] = track.looked_ms
+        mark = self._devices.marks[slot]
+        mark["kept_from_ms"] = mark["told_from_ms"] = track.kept_from_ms
+        mark["restart_ms"] = END_OF_TIME_MS if track.restart_ms is None else track.restart_ms
+        mark["looked_ms"] = track.looked_ms
         if len(track.fixes):
             slots = np.full(len(track.fixes), slot)
-            self._paths = append(self._paths, slots, track.fixes, nowhere(len(track.fixes)))
+            self._extend(slots, track.fixes, nowhere(len(track.fixes)))
             self._outdated[slot] = True
         return slot
 
@@ -177,7 +173,7 @@ class Tracks:
         if known is not None and known.revision >= visit.revision:
             return None
         self.published[slot][visit.visit_id] = visit
-        self._marks.noted[slot] = 0
+        self._devices.marks["noted"][slot] = 0
         return slot
 
     def fold(self, slots: Ints, arrived: Fixes, fences: FenceSet, rules: Rules, *, looking: bool = True) -> list[Visit]:
@@ -190,7 +186,7 @@ class Tracks:
         order = _order(slots, arrived)
         slots, arrived = slots[order], arrived.take(order)
         self._bring_up_to_date(np.unique(slots), fences)
-        standing = standing_of(self._paths.fixes, self._marks.kept_from_ms, slots, *vars(arrived).values())
+        standing = standing_of(self._devices, slots, *vars(arrived).values())
         self._note_late(slots[standing == LATE], arrived.ts_ms[standing == LATE])
         disordered = np.unique(slots[standing == DISORDERED])
         following = standing == FOLLOWING
@@ -219,7 +215,7 @@ class Tracks:
         The default is the moment of each one's newest fix. As long as fixes come, minor corrections wait until a stay
         has settled; a look at a moment of its own tells everything.
         """
-        slots = slots[self._paths.fixes.size[slots] > 0]
+        slots = slots[self._devices.paths.fixes.stretch["size"][slots] > 0]
         self._bring_up_to_date(slots, fences)
         newest_ms = self.newest_ms(slots)
         moments = newest_ms if as_of_ms is None else np.maximum(newest_ms, as_of_ms)
@@ -229,10 +225,10 @@ class Tracks:
 
     def look_at_changed(self, slots: Ints, fences: FenceSet, rules: Rules, changed: Collection[str]) -> list[Visit]:
         """Derive those of some slots anew, after fences have changed, that have to do with one of them."""
-        slots = slots[self._paths.fixes.size[slots] > 0]
+        slots = slots[self._devices.paths.fixes.stretch["size"][slots] > 0]
         self._bring_up_to_date(slots, fences)
         concerned = np.array([slot for slot in slots.tolist() if self._concerns(slot, fences, changed)], np.int64)
-        moments = np.maximum(self.newest_ms(concerned), self._marks.looked_ms[concerned])
+        moments = np.maximum(self.newest_ms(concerned), self.looked_ms(concerned))
         return self._derive(concerned, moments, fences, rules, "fence_changed", patiently=False)
 
     def rederive(
@@ -261,24 +257,14 @@ class Tracks:
             everything = everything.take(slice(restart, None))
         derived = derive_stays(device_id, everything, fences, rules, max(as_of_ms, int(everything.ts_ms[-1])))
         del self.late[slot]
-        self._marks.noted[slot] = 0
+        self._devices.marks["noted"][slot] = 0
         return self._publish(slot, derived.stays, "late_data", from_ms, patiently=False)
 
-    def _make_room(self, slots: int) -> None:
-        """Make room for more slots."""
-        self._paths = self._paths.with_slots(slots)
-        self._known = with_slots(self._known, slots)
-        self._told = with_slots(self._told, slots)
-        more = slots - len(self._outdated)
-        unset = (-END_OF_TIME_MS, END_OF_TIME_MS, -END_OF_TIME_MS, -END_OF_TIME_MS, 1)
-        self._marks = Marks(
-            *(np.append(each, np.full(more, value)) for each, value in zip(self._marks, unset, strict=True))
-        )
-        self._outdated = np.append(self._outdated, np.zeros(more, np.bool_))
-
     def _append(self, slots: Ints, fixes: Fixes, fences: FenceSet) -> None:
-        surroundings = surroundings_of(lambda i: self.device_ids[slots[i]], fixes, fences)
-        self._paths = append(self._paths, slots, fixes, surroundings)
+        self._extend(slots, fixes, surroundings_of(lambda i: self.device_ids[slots[i]], fixes, fences))
+
+    def _extend(self, slots: Ints, fixes: Fixes, surroundings: Surroundings) -> None:
+        self._devices = self._devices._replace(paths=append(self._devices.paths, slots, fixes, surroundings))
 
     def _bring_up_to_date(self, slots: Ints, fences: FenceSet) -> None:
         """Look up again what is near the fixes of slots that knew other fences."""
@@ -287,7 +273,7 @@ class Tracks:
             self._outdated[:] = True
         slots = slots[self._outdated[slots]]
         self._outdated[slots] = False
-        slots = slots[self._paths.fixes.size[slots] > 0]
+        slots = slots[self._devices.paths.fixes.stretch["size"][slots] > 0]
         if len(slots):
             fixes = [self.fixes_of(slot) for slot in slots.tolist()]
             self._reload(slots, fixes, fences)
@@ -297,13 +283,14 @@ class Tracks:
         distinct, first = np.unique(slots, return_index=True)
         spans = zip(distinct.tolist(), first.tolist(), [*first[1:].tolist(), len(slots)], strict=True)
         fixes = [Fixes.concat([self.fixes_of(slot), arrived.take(slice(a, z))]).in_order() for slot, a, z in spans]
-        self._marks.restart_ms[distinct] = END_OF_TIME_MS
+        self._devices.marks["restart_ms"][distinct] = END_OF_TIME_MS
         self._reload(distinct, fixes, fences)
 
     def _reload(self, slots: Ints, fixes: Sequence[Fixes], fences: FenceSet) -> None:
         """Begin the paths of some slots anew with these fixes."""
-        clear(self._paths, self._known, self._told, self._marks, slots)
-        self._marks.told_from_ms[slots] = self._marks.kept_from_ms[slots]
+        clear(self._devices, slots)
+        marks = self._devices.marks
+        marks["told_from_ms"][slots] = marks["kept_from_ms"][slots]
         self._append(np.repeat(slots, [len(each) for each in fixes]), Fixes.concat(fixes), fences)
 
     def _note_late(self, slots: Ints, ts_ms: Ints) -> None:
@@ -312,8 +299,7 @@ class Tracks:
 
     def _concerns(self, slot: int, fences: FenceSet, changed: Collection[str]) -> bool:
         """Whether a slot has fixes near one of some fences or visits at it."""
-        pairs = self._paths.pairs
-        rows = pairs.row[pairs.begin[slot] : pairs.begin[slot] + pairs.size[slot]]
+        rows = rows_of(self._devices.paths.pairs, slot)["row"]
         near_by = {fences.fence_ids[fence] for fence in np.unique(fences.fence_of_row[rows])}
         visited = {visit.fence_id for visit in self.published[slot].values() if visit.state != "retracted"}
         return not near_by.union(visited).isdisjoint(changed)
@@ -327,43 +313,44 @@ class Tracks:
         revisions: list[Visit] = []
         done = 0
         while done < len(slots):
-            done, short_of, told, begins, spells = advance(
-                self._paths, self._known, self._told, self._marks, slots, done, as_of_ms, *context
-            )
+            done, short_of, told, begins, spells = advance(self._devices, slots, done, as_of_ms, *context)
             for slot, begin, end in zip(told.tolist(), begins[:-1].tolist(), begins[1:].tolist(), strict=True):
                 revisions += self._tell(slot, spells[begin:end], fences, reason, patiently)
-            short = slots[done : done + 1]
-            if short_of == STEPS:
-                self._paths = with_steps(self._paths, np.append(short, self._about_to_lack_room(slots[done + 1 :])))
-            elif short_of == ENTRIES:
-                self._paths = with_entries(self._paths, short)
-            elif short_of == SPELLS:
-                self._known = with_room(self._known, short, 2 * self._known.room[short] + 1)
+            if short_of != NOTHING:
+                self._devices = self._with_room(short_of, slots[done:])
         return revisions
 
-    def _about_to_lack_room(self, slots: Ints) -> Ints:
-        """Those of some slots that have more fixes near fences than room for steps, or may soon."""
-        paths = self._paths
-        return slots[(paths.pairs.size[slots] > 0) & (paths.steps.room[slots] < paths.fixes.size[slots])]
+    def _with_room(self, short_of: int, slots: Ints) -> Devices:
+        """With more room in a table for the first of some slots; the others are looked at next."""
+        paths, known, _, _ = self._devices
+        short = slots[:1]
+        if short_of == STEPS:
+            size, room = paths.fixes.stretch["size"][slots], paths.steps.stretch["room"][slots]
+            near = paths.pairs.stretch["size"][slots] > 0
+            near[0] = True
+            return self._devices._replace(paths=with_steps(paths, slots[near & (room < size)]))
+        if short_of == ENTRIES:
+            return self._devices._replace(paths=with_entries(paths, short))
+        return self._devices._replace(known=with_room(known, short, 2 * known.stretch["room"][short] + 1))
 
     def _tell(
         self, slot: int, spells: npt.NDArray[np.void], fences: FenceSet, reason: str, patiently: bool
     ) -> list[Visit]:
         """The revisions that spells of a slot's path call for; takes note of what has been told of each."""
         stays = stays_of(spells, fences)
-        revisions = self._publish(slot, stays, reason, int(self._marks.told_from_ms[slot]), patiently)
-        if self._told.room[slot] < len(stays):
-            self._told = with_room(self._told, np.array([slot]), np.array([len(stays)]))
-        at = int(self._told.begin[slot])
+        revisions = self._publish(slot, stays, reason, int(self._devices.marks["told_from_ms"][slot]), patiently)
+        told = with_room(self._devices.told, np.array([slot]), np.array([len(stays)]))
+        self._devices = self._devices._replace(told=told)
+        told.stretch["size"][slot] = len(stays)
+        rows = rows_of(told, slot)
         standing = [visit for visit in self.published[slot].values() if visit.state != "retracted"]
         for k, (stay, spell) in enumerate(zip(stays, spells, strict=True)):
             alike = [visit for visit in standing if visit.fence_id == stay.fence_id]
             visit = alike[0] if len(alike) == 1 else max(alike, key=partial(overlap_ms, stay), default=stay)
             edges = (getattr(visit, name) or 0 for name in MOMENTS)
             fields = (spell["fence"], spell["state"], spell["row"], *edges, stay.fixes, spell["lead_nats"])
-            self._told.spell[at + k] = fields
-        self._told.size[slot] = len(stays)
-        self._marks.noted[slot] = 1
+            rows[k] = fields
+        self._devices.marks["noted"][slot] = 1
         return revisions
 
     def _publish(self, slot: int, stays: Sequence[Stay], reason: str, from_ms: int, patiently: bool) -> list[Visit]:
@@ -379,7 +366,7 @@ class Tracks:
         if self.late:
             # What memory lets go must be in the store by the time the late span is settled.
             slots = slots[~np.isin(slots, list(self.late))]
-        forget(self._paths, self._known, self._told, self._marks, slots, RECENT_MS, RECENT_FIXES)
+        forget(self._devices, slots, RECENT_MS, RECENT_FIXES)
 
 
 def _order(slots: Ints, fixes: Fixes) -> npt.NDArray[np.intp]:

@@ -5,102 +5,93 @@ exclude each other and compete for the same fixes. A *place* is the number of a 
 fences one of ``Overlaps``.
 """
 
-from typing import NamedTuple
+from typing import Final
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
 from geofence.visits.evidence import pace_of, site_prior
 
-Floats = npt.NDArray[np.float64]
-
-
-class NearCells(NamedTuple):
-    """The cells near one fix, by their place in the order of their fences' ids; ``mass`` and ``inside`` are
-    ``evidence.weigh``'s."""
-
-    place: npt.NDArray[np.int32]
-    distance_m: Floats
-    width_m: Floats
-    prior: Floats
-    pace: Floats
-    mass: Floats
-    inside: npt.NDArray[np.int64]
+NEAR_CELL: Final = np.dtype(
+    [
+        ("distance_m", np.float64),
+        ("width_m", np.float64),
+        ("prior", np.float64),
+        ("pace", np.float64),
+        ("mass", np.float64),
+        ("inside", np.int64),
+        ("place", np.int32),
+    ],
+    align=True,
+)
+"""A cell near a fix; ``mass`` and ``inside`` are ``evidence.weigh``'s."""
 
 
 @nb.njit(cache=True, nogil=True)
 def room_for_cells(most):  # type: ignore[no-untyped-def]
-    """``NearCells`` for as many cells."""
-    floats = np.empty((5, most))
-    place, inside = np.empty(most, np.int32), np.empty(most, np.int64)
-    return NearCells(place, floats[0], floats[1], floats[2], floats[3], floats[4], inside)
+    """Room for so many of ``NEAR_CELL``, and to sort them."""
+    return np.empty(most + 1, NEAR_CELL)
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def cells_near(near, pairs, begin, end, group, ground, overlaps, rules):  # type: ignore[no-untyped-def]
-    """Fill ``near`` with the cells of a fix; how many there are.
+@nb.njit(cache=True, nogil=True)
+def cells_near(near, pairs, group, ground, overlaps, rules):  # type: ignore[no-untyped-def]
+    """Fill ``near`` with the cells of a fix, by their place in the order of their fences' ids; how many there are.
 
-    The fix is within reach of ``pairs.row[begin:end]``, of which those count that are held; ``group`` is that of the
+    The fix is within reach of the rows of ``pairs``, of which those count that are held; ``group`` is that of the
     rows among them that overlap, -1 without such rows. ``rules`` hold for rows without ones of their own.
     """
     count = 0
-    for j in range(begin, end):
-        row = pairs.row[j]
-        if not pairs.held[j] or (group >= 0 and overlaps.shared[row]):
+    for j in range(len(pairs)):
+        row = pairs[j].row
+        if not pairs[j].held or (group >= 0 and overlaps.shared[row]):
             continue
-        near.place[count] = ground.fence_of_row[row]
-        near.distance_m[count] = pairs.distance_m[j]
-        near.width_m[count] = ground.width_m[row]
-        near.prior[count] = _prior(ground, row, rules)
-        near.pace[count] = pace_at(ground, row, rules)
+        cell = near[count]
+        cell.place, cell.distance_m = ground.fence_of_row[row], pairs[j].distance_m
+        cell.width_m, cell.prior = ground.width_m[row], _prior(ground, row, rules)
+        cell.pace = pace_at(ground, row, rules)
         count += 1
     if group >= 0:
-        count = _add_shared(near, count, pairs, begin, end, group, ground, overlaps, rules)
+        count = _add_shared(near, count, pairs, group, ground, overlaps, rules)
+    spare = len(near) - 1
     for j in range(1, count):
         k = j
-        while k > 0 and comes_before(near.place[k], near.place[k - 1], ground, overlaps):
-            _swap(near, k, k - 1)
+        while k > 0 and comes_before(near[j].place, near[k - 1].place, ground, overlaps):
             k -= 1
+        if k == j:
+            continue
+        near[spare] = near[j]
+        for moved in range(j, k, -1):
+            near[moved] = near[moved - 1]
+        near[k] = near[spare]
     return count
 
 
 @nb.njit(cache=True, nogil=True)
-def _add_shared(near, count, pairs, begin, end, group, ground, overlaps, rules):  # type: ignore[no-untyped-def]
+def _add_shared(near, count, pairs, group, ground, overlaps, rules):  # type: ignore[no-untyped-def]
     """Add the cells of a group of overlapping rows."""
-    together = np.empty(end - begin, np.int64)
+    together = np.empty(len(pairs), np.int64)
     shared = 0
-    for j in range(begin, end):
-        if pairs.held[j] and overlaps.shared[pairs.row[j]]:
+    for j in range(len(pairs)):
+        if pairs[j].held and overlaps.shared[pairs[j].row]:
             together[shared] = j
             shared += 1
     for c in range(overlaps.cell_begins[group], overlaps.cell_begins[group + 1]):
-        away_m, width_m, prior, pace = -np.inf, np.inf, 0.0, 1.0
+        cell = near[count]
+        cell.place = overlaps.place[c]
+        cell.distance_m, cell.width_m, cell.prior, cell.pace = -np.inf, np.inf, 0.0, 1.0
         for t in range(overlaps.member_begins[c], overlaps.cut_begins[c]):
-            j = together[overlaps.term[t]]
-            away_m = max(away_m, pairs.distance_m[j])
-            width_m = min(width_m, ground.width_m[pairs.row[j]])
-            prior = max(prior, _prior(ground, pairs.row[j], rules))
-            pace = min(pace, pace_at(ground, pairs.row[j], rules))
+            pair = pairs[together[overlaps.term[t]]]
+            cell.distance_m = max(cell.distance_m, pair.distance_m)
+            cell.width_m = min(cell.width_m, ground.width_m[pair.row])
+            cell.prior = max(cell.prior, _prior(ground, pair.row, rules))
+            cell.pace = min(cell.pace, pace_at(ground, pair.row, rules))
         for t in range(overlaps.cut_begins[c], overlaps.member_begins[c + 1]):
-            away_m = max(away_m, -pairs.distance_m[together[overlaps.term[t]]])
-        near.place[count] = overlaps.place[c]
-        near.distance_m[count], near.width_m[count] = away_m, width_m
-        near.prior[count], near.pace[count] = prior, pace
+            cell.distance_m = max(cell.distance_m, -pairs[together[overlaps.term[t]]].distance_m)
         count += 1
     return count
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def _swap(near, j, k):  # type: ignore[no-untyped-def]
-    near.place[j], near.place[k] = near.place[k], near.place[j]
-    near.distance_m[j], near.distance_m[k] = near.distance_m[k], near.distance_m[j]
-    near.width_m[j], near.width_m[k] = near.width_m[k], near.width_m[j]
-    near.prior[j], near.prior[k] = near.prior[k], near.prior[j]
-    near.pace[j], near.pace[k] = near.pace[k], near.pace[j]
-
-
-@nb.njit(cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True)
 def _prior(ground, row, rules):  # type: ignore[no-untyped-def]
     own = ground.prior_weight[row]
     return site_prior(ground.area_m2[row], rules.prior_weight if np.isnan(own) else own)

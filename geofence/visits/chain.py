@@ -32,172 +32,166 @@ FROM_OUTSIDE: Final = -2
 """Where a state came from, besides the place at an index of the row before."""
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True)
 def has_room(steps, entries, i, near_count):  # type: ignore[no-untyped-def]
     """Whether the row of step ``i`` is sure to fit in."""
-    before = steps.row_end[i - 1] - steps.row_begin[i - 1] if i > 0 else 0
-    begin = steps.row_end[i - 1] if i > 0 else 0
-    return begin + before + near_count <= len(entries.place)
+    if i == 0:
+        return near_count <= len(entries)
+    return 2 * steps[i - 1].row_end - steps[i - 1].row_begin + near_count <= len(entries)
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def take_step(steps, entries, i, near, near_count, ground, overlaps, stay_scale_s):  # type: ignore[no-untyped-def]
+@nb.njit(cache=True, nogil=True)
+def take_step(steps, entries, i, near, ground, overlaps, stay_scale_s):  # type: ignore[no-untyped-def]
     """Write the row of step ``i``: the best score that ends in each state there, and where it came from.
 
-    ``near`` are the cells near its fix, weighed; ``steps.outside[i]`` and ``steps.elsewhere[i]`` what the fix says for
-    being outside and anywhere else.
+    ``near`` are the cells near its fix, weighed; ``outside`` and ``elsewhere`` of the step what the fix says for being
+    outside and anywhere else.
     """
+    step = steps[i]
     if i == 0:
-        _start(steps, entries, near, near_count)
+        _start(step, entries, near)
         return
-    old_begin, begin = steps.row_begin[i - 1], steps.row_end[i - 1]
-    end, several = _join(steps, entries, i, near, near_count, ground, overlaps)
-    old_out, old_far = steps.out_score[i - 1], steps.far_score[i - 1]
-    gap_s = (steps.ts_ms[i] - steps.ts_ms[i - 1]) / 1000.0
+    earlier = steps[i - 1]
+    old, begin = entries[earlier.row_begin : earlier.row_end], earlier.row_end
+    joined, several = _join(step, old, entries[begin:], near, ground, overlaps)
+    row = entries[begin : begin + joined]
+    gap_s = (step.ts_ms - earlier.ts_ms) / 1000.0
     remain, leave = _prices(gap_s, stay_scale_s, 1.0)
     apart = score(CHANGE_PLACE)
 
     lead = -1
     led = np.int64(0)
-    for e in range(begin, end):
-        k = entries.back[e]
+    for e in range(joined):
+        k = row[e].back
         if k >= 0:
-            left = entries.score[old_begin + k] + _leave(gap_s, stay_scale_s, entries.pace[e], leave)
+            left = old[k].score + _leave(gap_s, stay_scale_s, row[e].pace, leave)
             if lead < 0 or left > led:
                 lead, led = k, left
 
-    far, far_back = old_far + remain, FROM_FAR
-    if old_out + leave > far:
-        far, far_back = old_out + leave, FROM_OUTSIDE
+    far, step.far_back = earlier.far_score + remain, FROM_FAR
+    if earlier.out_score + leave > far:
+        far, step.far_back = earlier.out_score + leave, FROM_OUTSIDE
     if lead >= 0 and led + apart > far:
-        far, far_back = led + apart, lead
-    far += steps.elsewhere[i]
-    out, out_back = old_out + remain, FROM_OUTSIDE
+        far, step.far_back = led + apart, lead
+    far += step.elsewhere
+    out, step.out_back = earlier.out_score + remain, FROM_OUTSIDE
     if lead >= 0 and led > out:
-        out, out_back = led, lead
-    steps.out_score[i], steps.out_back[i] = out + steps.outside[i], out_back
-    steps.far_score[i], steps.far_back[i] = far, far_back
+        out, step.out_back = led, lead
+    step.out_score, step.far_score = out + step.outside, far
 
     # All are scored before any is dropped: what ``back`` holds of the others is still needed.
-    for e in range(begin, end):
-        own = entries.back[e]
+    for e in range(joined):
+        entry = row[e]
+        own = entry.back
         stay, go = remain, leave
-        if entries.pace[e] != 1.0:
-            stay, go = _prices(gap_s, stay_scale_s, entries.pace[e])
-        best = (entries.score[old_begin + own] if own >= 0 else old_far) + stay
+        if entry.pace != 1.0:
+            stay, go = _prices(gap_s, stay_scale_s, entry.pace)
+        best = (old[own].score if own >= 0 else earlier.far_score) + stay
         came = own if own >= 0 else FROM_FAR
-        if old_out + go > best:
-            best, came = old_out + go, FROM_OUTSIDE
+        if earlier.out_score + go > best:
+            best, came = earlier.out_score + go, FROM_OUTSIDE
         if several:
-            for other in range(begin, end):
-                k = entries.back[other]
+            for other in range(joined):
+                k = row[other].back
                 if k < 0 or k == own:
                     continue
-                related = allied(entries.place[other], entries.place[e], ground, overlaps)
+                related = allied(row[other].place, entry.place, ground, overlaps)
                 # Of those that share no fence with this one only the leading one can be the best to come from.
                 if not related and k != lead:
                     continue
-                left = entries.score[old_begin + k] + _leave(gap_s, stay_scale_s, entries.pace[other], leave)
+                left = old[k].score + _leave(gap_s, stay_scale_s, row[other].pace, leave)
                 if not related:
                     left += apart
                 if left > best:
                     best, came = left, k
         elif lead >= 0 and lead != own and led + apart > best:
             best, came = led + apart, lead
-        entries.score[e] = best + entries.inside[e]
-        entries.came[e] = came
+        entry.score, entry.came = best + entry.inside, came
 
-    kept = begin
-    for e in range(begin, end):
-        if entries.near[e] or entries.score[e] > far:
-            _move(entries, e, kept)
-            entries.back[kept] = entries.came[e]
+    kept = 0
+    for e in range(joined):
+        if row[e].near or row[e].score > far:
+            row[kept] = row[e]
+            row[kept].back = row[kept].came
             kept += 1
-    steps.row_begin[i], steps.row_end[i] = begin, kept
+    step.row_begin, step.row_end = begin, begin + kept
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def _start(steps, entries, near, near_count):  # type: ignore[no-untyped-def]
+@nb.njit(cache=True, nogil=True)
+def _start(step, entries, near):  # type: ignore[no-untyped-def]
     """The row of the first step."""
     inside = score(START_INSIDE)
-    for k in range(near_count):
-        entries.place[k], entries.pace[k], entries.near[k] = near.place[k], near.pace[k], True
-        entries.inside[k] = near.inside[k]
-        entries.score[k] = inside + near.inside[k]
-        entries.back[k] = FROM_FAR
-    steps.row_begin[0], steps.row_end[0] = 0, near_count
-    steps.out_score[0], steps.far_score[0] = steps.outside[0], inside + steps.elsewhere[0]
+    for k in range(len(near)):
+        entry = entries[k]
+        entry.place, entry.pace, entry.inside, entry.near = near[k].place, near[k].pace, near[k].inside, True
+        entry.score, entry.back = inside + near[k].inside, FROM_FAR
+    step.row_begin, step.row_end = 0, len(near)
+    step.out_score, step.far_score = step.outside, inside + step.elsewhere
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def _join(steps, entries, i, near, near_count, ground, overlaps):  # type: ignore[no-untyped-def]
-    """Put the places active before and those near step ``i`` into its row, in order.
+@nb.njit(cache=True, nogil=True)
+def _join(step, old, row, near, ground, overlaps):  # type: ignore[no-untyped-def]
+    """Put the places active before (``old``) and those near a step into its row, in order.
 
-    ``back`` is for now the index of each in the row before, ``FROM_FAR`` where it was not active. Returns the row's end
+    ``back`` is for now the index of each in the row before, ``FROM_FAR`` where it was not active. Returns their number
     and whether a place of several fences is among them.
     """
-    old, old_end = steps.row_begin[i - 1], steps.row_end[i - 1]
-    first, e, k = old, old_end, 0
+    e, j, k = 0, 0, 0
     several = False
     fences = len(ground.rank)
-    while old < old_end or k < near_count:
-        if k == near_count:
+    while j < len(old) or k < len(near):
+        if k == len(near):
             new, known = False, True
-        elif old == old_end:
+        elif j == len(old):
             new, known = True, False
-        elif entries.place[old] == near.place[k]:
+        elif old[j].place == near[k].place:
             new, known = True, True
         else:
-            known = comes_before(entries.place[old], near.place[k], ground, overlaps)
+            known = comes_before(old[j].place, near[k].place, ground, overlaps)
             new = not known
+        entry = row[e]
         if new:
-            entries.place[e], entries.pace[e], entries.inside[e] = near.place[k], near.pace[k], near.inside[k]
+            entry.place, entry.pace, entry.inside = near[k].place, near[k].pace, near[k].inside
             k += 1
         else:
-            entries.place[e], entries.pace[e] = entries.place[old], entries.pace[old]
-            entries.inside[e] = score_elsewhere(steps, i, entries.pace[old])
-        entries.near[e] = new
-        entries.back[e] = old - first if known else FROM_FAR
-        several |= entries.place[e] >= fences
-        old += known
+            entry.place, entry.pace = old[j].place, old[j].pace
+            entry.inside = score_elsewhere(step, old[j].pace)
+        entry.near, entry.back = new, j if known else FROM_FAR
+        several |= entry.place >= fences
+        j += known
         e += 1
     return e, several
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def _move(entries, e, to):  # type: ignore[no-untyped-def]
-    entries.place[to], entries.pace[to], entries.near[to] = entries.place[e], entries.pace[e], entries.near[e]
-    entries.inside[to], entries.score[to] = entries.inside[e], entries.score[e]
-
-
 @nb.njit(cache=True, nogil=True)
 def trace_back(steps, entries, first):  # type: ignore[no-untyped-def]
-    """Set ``steps.best`` to the likeliest path: place + 1, 0 outside. Returns the first step that may have changed.
+    """Set ``best`` of the steps to the likeliest path: place + 1, 0 outside. Returns the first that may have changed.
 
     Rows before ``first`` are as they were when this was set last: where the path meets the old one there, nothing
     before it changes.
     """
-    i = len(steps.ts_ms) - 1
-    at, best, place = FROM_OUTSIDE, steps.out_score[i], -1
-    for k in range(steps.row_begin[i], steps.row_end[i]):
-        if entries.score[k] > best:
-            at, best, place = k - steps.row_begin[i], entries.score[k], entries.place[k]
+    i = len(steps) - 1
+    at, best, place = FROM_OUTSIDE, steps[i].out_score, -1
+    for k in range(steps[i].row_begin, steps[i].row_end):
+        if entries[k].score > best:
+            at, best, place = k - steps[i].row_begin, entries[k].score, entries[k].place
     while i >= 0:
+        step = steps[i]
         label = 0 if at == FROM_OUTSIDE else place + 1
-        if i < first and steps.best[i] == label:
+        if i < first and step.best == label:
             return i + 1
-        steps.best[i] = label
+        step.best = label
         if i == 0:
             return 0
         if at == FROM_OUTSIDE:
-            at = steps.out_back[i]
+            at = step.out_back
         elif at == FROM_FAR:
-            at = steps.far_back[i]
+            at = step.far_back
         else:
-            at = entries.back[steps.row_begin[i] + at]
+            at = entries[step.row_begin + at].back
         i -= 1
         if at >= 0:
-            place = entries.place[steps.row_begin[i] + at]
+            place = entries[steps[i].row_begin + at].place
     return 0
 
 
@@ -210,15 +204,15 @@ def _prices(gap_s: float, stay_scale_s: float, pace: float) -> tuple[int, int]:
     return score(math.log(1.0 - changed)), score(math.log(dear))
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True)
 def _leave(gap_s, stay_scale_s, pace, usual):  # type: ignore[no-untyped-def]
     return usual if pace == 1.0 else _prices(gap_s, stay_scale_s, pace)[1]
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def score_elsewhere(steps, i, pace):  # type: ignore[no-untyped-def]
-    """The score of step ``i`` for a place that it is not near."""
-    if pace == 1.0 or steps.weight[i] == 0.0:
-        return steps.elsewhere[i]
-    against = LOG_MISTAKE - steps.outside[i] / SCORE_SCALE / steps.weight[i]
-    return steps.outside[i] + score(at_pace(steps.weight[i], pace) * against)
+@nb.njit(cache=True, nogil=True)
+def score_elsewhere(step, pace):  # type: ignore[no-untyped-def]
+    """The score of a step for a place that it is not near."""
+    if pace == 1.0 or step.weight == 0.0:
+        return step.elsewhere
+    against = LOG_MISTAKE - step.outside / SCORE_SCALE / step.weight
+    return step.outside + score(at_pace(step.weight, pace) * against)

@@ -26,27 +26,27 @@ VERDICTS: Final = {
 DOUBLED_WITHIN_MS: Final = 500
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True)
 def judge(fixes, i, previous, candidate, max_accuracy_m):  # type: ignore[no-untyped-def]
-    """The verdict on fix ``i`` of some columns in order.
+    """The verdict on fix ``i`` of some in order.
 
     ``previous`` is the last fix that was neither invalid, inaccurate nor repeated, ``candidate`` the last one used; -1
     where there is none. A fix that is used within ``DOUBLED_WITHIN_MS`` of the candidate takes its place.
     """
-    lat_e7, lon_e7, accuracy_dm = fixes.lat_e7, fixes.lon_e7, fixes.accuracy_dm
-    nowhere = lat_e7[i] == 0 and lon_e7[i] == 0
-    if nowhere or abs(lat_e7[i]) > 900_000_000 or abs(lon_e7[i]) > 1_800_000_000:
+    fix = fixes[i]
+    nowhere = fix.lat_e7 == 0 and fix.lon_e7 == 0
+    if nowhere or abs(fix.lat_e7) > 900_000_000 or abs(fix.lon_e7) > 1_800_000_000:
         return INVALID
-    if accuracy_dm[i] != UNSTATED and accuracy_dm[i] > max_accuracy_m * 10.0:
+    if fix.accuracy_dm != UNSTATED and fix.accuracy_dm > max_accuracy_m * 10.0:
         return INACCURATE
-    if previous >= 0 and lat_e7[i] == lat_e7[previous] and lon_e7[i] == lon_e7[previous]:
+    if previous >= 0 and fix.lat_e7 == fixes[previous].lat_e7 and fix.lon_e7 == fixes[previous].lon_e7:
         return REPEATED
-    if candidate >= 0 and within_a_moment(fixes, candidate, i) and accuracy_dm[i] >= accuracy_dm[candidate]:
+    if candidate >= 0 and within_a_moment(fixes, candidate, i) and fix.accuracy_dm >= fixes[candidate].accuracy_dm:
         return DOUBLED
     return USED
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True)
 def within_a_moment(fixes, i, j):  # type: ignore[no-untyped-def]
     """Whether two fixes are so close in time that only one counts."""
-    return fixes.ts_ms[j] - fixes.ts_ms[i] <= DOUBLED_WITHIN_MS
+    return fixes[j].ts_ms - fixes[i].ts_ms <= DOUBLED_WITHIN_MS

@@ -16,7 +16,7 @@ from geofence.visits.arrangement import arrangement_of
 from geofence.visits.chain import FORGETTING
 from geofence.visits.edges import SEARCH_S
 from geofence.visits.log import Stay, StayState
-from geofence.visits.path import path_at, whole_path
+from geofence.visits.path import whole_path
 from geofence.visits.spells import (
     CLOSED,
     CONFIRMED,
@@ -30,6 +30,7 @@ from geofence.visits.spells import (
     stay_on,
     tell,
 )
+from geofence.visits.tables import path_at
 
 CONFIDENCE_NATS: Final = 2.0
 
@@ -103,7 +104,7 @@ def told_spells(path, known, ground, overlaps, rules, as_of_ms, ended):  # type:
             stay_on(path, ground, spells[k], last)
             continue
         before = spells[k - 1].last if k > 0 and spells[k - 1].fence == fence else -1
-        after = spells[k + 1].first if k + 1 < count and spells[k + 1].fence == fence else len(path.used)
+        after = spells[k + 1].first if k + 1 < count and spells[k + 1].fence == fence else len(path.steps)
         tell(path, ground, overlaps, spells[k], before, after, rules, as_of_ms, ended)
     return spells
 
@@ -120,7 +121,7 @@ def _known_as(known, spell):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True, nogil=True)
 def _goes_on(path, ground, known, spell, as_of_ms):  # type: ignore[no-untyped-def]
     """Whether a spell is a confirmed stay that just lasts, and not for much longer than when it was gone over."""
-    lasts = spell.last == len(path.used) - 1 and ends_ms(ground, spell.period) > as_of_ms
+    lasts = spell.last == len(path.steps) - 1 and ends_ms(ground, spell.period) > as_of_ms
     settled = known.last_ms - known.arrived_ms > SETTLED_AFTER_MS
     return lasts and known.state == CONFIRMED and (settled or _is_soon(known.arrived_ms, known.told_ms, as_of_ms))
 
@@ -148,22 +149,22 @@ def keep_from(path, spells):  # type: ignore[no-untyped-def]
     It lies in a run of fixes far from everything whose weights sum to ``FORGETTING`` behind it. The last weight is
     provisional and does not count.
     """
-    n = len(path.used)
+    n = len(path.steps)
     oldest = n
     for spell in spells:
         if not spell.final:
             oldest = min(oldest, spell.first)
     forgotten, tried = 0.0, False
     for start in range(oldest - 1, 0, -1):
-        if path.cells[start] > 0:
+        if path.steps[start].cells > 0:
             forgotten, tried = 0.0, False
             continue
         if forgotten >= FORGETTING and not tried:
             keep, tried = _kept_before(path, spells, start), True
             if keep == 0 or _restarts(path, spells, start, keep):
-                return path.used[keep] if keep > 0 else 0
+                return path.steps[keep].fix if keep > 0 else 0
         if start < n - 1:
-            forgotten += path.weight[start]
+            forgotten += path.steps[start].weight
     return 0
 
 
@@ -173,21 +174,21 @@ def _kept_before(path, spells, start):  # type: ignore[no-untyped-def]
 
     Three fixes beyond the margin: a silence ends at one, its speed and weight need another, whose error a third.
     """
-    following = len(path.used) - 1
+    following = len(path.steps) - 1
     for spell in spells:
         if spell.first >= start:
             following = min(following, spell.first)
-    return max(0, min(start, np.searchsorted(path.ts_ms, path.ts_ms[following] - MARGIN_MS) - 3))
+    return max(0, min(start, np.searchsorted(path.steps.ts_ms, path.steps[following].ts_ms - MARGIN_MS) - 3))
 
 
 @nb.njit(cache=True, nogil=True)
 def _restarts(path, spells, start, keep):  # type: ignore[no-untyped-def]
     """Whether the chain restarted at ``start`` can be started at ``keep`` already, and no told stay reaches there."""
     for spell in spells:
-        over = spell.state == UNTOLD or (spell.state == CLOSED and spell.departed_ms <= path.ts_ms[keep])
+        over = spell.state == UNTOLD or (spell.state == CLOSED and spell.departed_ms <= path.steps[keep].ts_ms)
         if spell.first < start and not over:
             return False
-    return not np.any(path.cells[keep:start] > 0) and not np.any(path.label[keep:start] != 0)
+    return not np.any(path.steps.cells[keep:start] > 0) and not np.any(path.steps.label[keep:start] != 0)
 
 
 def stays_of(spells: npt.NDArray[np.void], fences: FenceSet) -> list[Stay]:

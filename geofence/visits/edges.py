@@ -63,25 +63,25 @@ def inside_log_odds(distance_m: float, error_m: float) -> float:
 
 
 @nb.njit(cache=True, nogil=True)
-def _outside_m(distance_m, lat, lon, o, i):  # type: ignore[no-untyped-def]
-    """How far out fix ``o`` lies; beyond reach, by the way between it and the inner fix ``i``."""
+def _outside_m(steps, distance_m, o, i):  # type: ignore[no-untyped-def]
+    """How far out step ``o`` lies; beyond reach, by the way between it and the inner step ``i``."""
     if distance_m[o] < REACH_M:
         return max(0.0, distance_m[o])
-    return max(REACH_M, step_m(lat, lon, o, i) + min(0.0, distance_m[i]))
+    return max(REACH_M, step_m(steps[o], steps[i]) + min(0.0, distance_m[i]))
 
 
 @nb.njit(cache=True, nogil=True)
-def _observed_mps(t_s, lat, lon, speed_mps, out_m, o):  # type: ignore[no-untyped-def]
-    """The speed before fix ``o``, which lies ``out_m`` outside, over two minutes."""
+def _observed_mps(t_s, steps, out_m, o):  # type: ignore[no-untyped-def]
+    """The speed before step ``o``, which lies ``out_m`` outside, over two minutes."""
     way_m = 0.0
     j = o
     while j > 0 and t_s[o] - t_s[j - 1] <= OBSERVED_S:
-        way_m += step_m(lat, lon, j - 1, j)
+        way_m += step_m(steps[j - 1], steps[j])
         j -= 1
     if j < o and t_s[o] > t_s[j]:
         observed = way_m / (t_s[o] - t_s[j])
-    elif speed_mps[o] > 0.0:
-        observed = speed_mps[o]
+    elif steps[o].speed_mps > 0.0:
+        observed = steps[o].speed_mps
     else:
         observed = 0.0
     # What lies beyond reach was driven to, even where the device has come to rest by then.
@@ -91,32 +91,31 @@ def _observed_mps(t_s, lat, lon, speed_mps, out_m, o):  # type: ignore[no-untype
 
 
 @nb.njit(cache=True, nogil=True)
-def _crossing_s(t_s, lat, lon, distance_m, error_m, speed_mps, width_m, walk_mps, drive_mps, causal, i):  # type: ignore[no-untyped-def]
-    """When the boundary was crossed between fix ``i - 1`` outside and fix ``i`` inside."""
+def _crossing_s(t_s, steps, distance_m, width_m, rules, causal, i):  # type: ignore[no-untyped-def]
+    """When the boundary was crossed between step ``i - 1`` outside and step ``i`` inside."""
     if i == 0:
         return t_s[0]
     o = i - 1
     gap_s = t_s[i] - t_s[o]
     if gap_s > UNKNOWN_AFTER_S:
         return t_s[i]
-    out_m = _outside_m(distance_m, lat, lon, o, i)
+    out_m = _outside_m(steps, distance_m, o, i)
     in_m = max(0.0, -distance_m[i])
     if gap_s <= SHORT_GAP_S:
         return t_s[o] + gap_s * (out_m / (out_m + in_m) if out_m + in_m > 0.0 else 0.5)
-    if speed_mps[i] > drive_mps:
-        return max(t_s[o], t_s[i] - width_m / speed_mps[i] - TUNNEL_S)
-    if causal and gap_s > LONG_SILENCE_S and speed_mps[o] <= walk_mps and out_m > 2.0 * error_m[o]:
+    if steps[i].speed_mps > rules.drive_mps:
+        return max(t_s[o], t_s[i] - width_m / steps[i].speed_mps - TUNNEL_S)
+    at_rest = steps[o].speed_mps <= rules.walk_mps and out_m > 2.0 * steps[o].error_m
+    if causal and gap_s > LONG_SILENCE_S and at_rest:
         return t_s[i] - JUST_BEFORE_S
-    observed_mps = _observed_mps(t_s, lat, lon, speed_mps, out_m, o)
+    observed_mps = _observed_mps(t_s, steps, out_m, o)
     way_m = out_m * DETOUR if out_m > NEARBY_M else out_m
-    parking_s = PARKING_S if observed_mps > drive_mps else 0.0
+    parking_s = PARKING_S if observed_mps > rules.drive_mps else 0.0
     return min(t_s[i], t_s[o] + way_m / observed_mps + parking_s)
 
 
 @nb.njit(cache=True, nogil=True)
-def _balanced_s(  # type: ignore[no-untyped-def]
-    t_s, lat, lon, distance_m, error_m, speed_mps, width_m, walk_mps, drive_mps, causal, sums, low
-):
+def _balanced_s(t_s, steps, distance_m, width_m, rules, causal, sums, low):  # type: ignore[no-untyped-def]
     """The crossing that has as much of the change points before it as behind it; between two, in proportion.
 
     Where fixes hardly tell the kerb from the door, the best change point is as good as drawn from many.
@@ -130,9 +129,7 @@ def _balanced_s(  # type: ignore[no-untyped-def]
     for k in range(len(share)):
         if share[k] == 0.0:
             continue
-        crossed_s = _crossing_s(
-            t_s, lat, lon, distance_m, error_m, speed_mps, width_m, walk_mps, drive_mps, causal, low + k
-        )
+        crossed_s = _crossing_s(t_s, steps, distance_m, width_m, rules, causal, low + k)
         middle = passed + 0.5 * share[k]
         if middle >= half:
             if sooner < 0.0:
@@ -145,7 +142,7 @@ def _balanced_s(  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _price_silences(t_s, sums, low, first):  # type: ignore[no-untyped-def]
-    """Make change points dearer that lie beyond a silence from the fix ``first``, where the path changes.
+    """Make change points dearer that lie beyond a silence from the step ``first``, where the path changes.
 
     The path has weighed to which side the silence belongs; a fix or two near the boundary do not overrule it.
     """
@@ -160,16 +157,15 @@ def _price_silences(t_s, sums, low, first):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def edge(  # type: ignore[no-untyped-def]
-    t_s, lat, lon, distance_m, error_m, speed_mps, weight, width_m, walk_mps, drive_mps, causal, first, last
-):
-    """The arrival at a stay that the path puts at the fixes ``first`` to ``last``; all times in seconds.
+def edge(t_s, steps, distance_m, weight, width_m, rules, causal, first, lasts_s):  # type: ignore[no-untyped-def]
+    """The arrival at a stay that the path puts at the step ``first`` and those after it; all times in seconds.
 
-    Every change point in the five minutes around ``first`` (at most half the stay inward) counts by the sum of inside
-    log-odds behind it. ``causal`` is True for arrivals, False where time runs backwards.
-    Returns (edge, earliest, latest).
+    The stay goes on to the last of the steps at least, and lasts ``lasts_s`` from the first. Every change point in the
+    five minutes around ``first`` (at most half the stay inward) counts by the sum of inside log-odds behind it.
+    ``causal`` is True for arrivals, False where time runs backwards. Returns (edge, earliest, latest).
     """
-    inward_s = min(SEARCH_S, (t_s[last] - t_s[first]) / 2.0)
+    last = len(steps) - 1
+    inward_s = min(SEARCH_S, lasts_s / 2.0)
     low = first
     while low > 0 and t_s[first] - t_s[low - 1] <= SEARCH_S:
         low -= 1
@@ -181,7 +177,7 @@ def edge(  # type: ignore[no-untyped-def]
         usual_to += 1
     odds = np.empty(max(high, usual_to) + 1 - low)
     for i in range(low, max(high, usual_to) + 1):
-        odds[i - low] = inside_log_odds(distance_m[i], error_m[i])
+        odds[i - low] = inside_log_odds(distance_m[i], steps[i].error_m)
     shift = max(0.0, USUAL_LOG_ODDS - np.median(odds[first - low : usual_to + 1 - low]))
     sums = np.empty(high + 1 - low)
     behind = 0.0
@@ -193,19 +189,17 @@ def edge(  # type: ignore[no-untyped-def]
     for i in range(high, low - 1, -1):
         if sums[i - low] > sums[best - low]:
             best = i
-    crossed_s = _balanced_s(
-        t_s, lat, lon, distance_m, error_m, speed_mps, width_m, walk_mps, drive_mps, causal, sums, low
-    )
+    crossed_s = _balanced_s(t_s, steps, distance_m, width_m, rules, causal, sums, low)
     earliest_s = crossed_s
     latest_s = crossed_s
     for i in range(low, high + 1):
         if sums[i - low] < sums[best - low] - WITHIN_NATS:
             continue
         if i > 0:
-            out_m = _outside_m(distance_m, lat, lon, i - 1, i)
+            out_m = _outside_m(steps, distance_m, i - 1, i)
             earliest_s = min(earliest_s, min(t_s[i], t_s[i - 1] + out_m / TOP_MPS))
         latest_s = max(
             latest_s, t_s[i] - min(t_s[i] - t_s[i - 1] if i > 0 else 0.0, max(0.0, -distance_m[i]) / TOP_MPS)
         )
-    slack_s = INTERVAL_SIGMAS * error_m[best] / WALKING_MPS
+    slack_s = INTERVAL_SIGMAS * steps[best].error_m / WALKING_MPS
     return crossed_s, earliest_s - slack_s, latest_s + slack_s

@@ -55,10 +55,10 @@ def mass(distance_m: float, width_m: float, error_m: float) -> float:
 
 
 @nb.njit(cache=True, nogil=True)
-def step_m(lat, lon, i, j):  # type: ignore[no-untyped-def]
-    """Metres between two fixes of degrees."""
-    x_m, y_m = metres_per_degree(0.5 * (lat[i] + lat[j]))
-    return math.hypot(wrap_degrees(lon[j] - lon[i]) * x_m, (lat[j] - lat[i]) * y_m)
+def step_m(one, other):  # type: ignore[no-untyped-def]
+    """Metres between two steps."""
+    x_m, y_m = metres_per_degree(0.5 * (one.lat + other.lat))
+    return math.hypot(wrap_degrees(other.lon - one.lon) * x_m, (other.lat - one.lat) * y_m)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -72,61 +72,62 @@ def error_of(accuracy_dm, repeated, unstated_m, max_error_m):  # type: ignore[no
     return min(error_m, unstated_m) if repeated else error_m
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def measure(steps, stated_cm_s, first, as_of_ms, rules):  # type: ignore[no-untyped-def]
+@nb.njit(cache=True, nogil=True)
+def measure(steps, fixes, first, as_of_ms, rules):  # type: ignore[no-untyped-def]
     """Set speed (m/s), weight 0..1, and the weight with gaps cut at a minute (for edges) of the steps from ``first``.
 
-    ``stated_cm_s`` are the speeds of the fixes that the steps are. The weight grows with the silence around a fix:
-    errors are correlated, so sixty fixes in a minute are not sixty witnesses. The gap after the last fix is the gap
-    before it, or the silence so far where that is longer.
+    ``fixes`` are those that the steps are of. The weight grows with the silence around a fix: errors are correlated, so
+    sixty fixes in a minute are not sixty witnesses. The gap after the last fix is the gap before it, or the silence so
+    far where that is longer.
     """
-    ts_ms = steps.ts_ms
-    n = len(ts_ms)
+    n = len(steps)
     for i in range(first, n):
-        stated = stated_cm_s[steps.fix[i]]
+        step = steps[i]
+        stated = fixes[step.fix].speed_cm_s
         if stated != UNSTATED and stated > 0:
-            steps.own_mps[i] = stated / 100.0
+            step.own_mps = stated / 100.0
         else:
-            steps.own_mps[i] = max(0.0, _proven_mps(steps, i - 1), _proven_mps(steps, i))
-        before_s = (ts_ms[i] - ts_ms[i - 1]) / 1000.0 if i > 0 else -1.0
-        after_s = ((ts_ms[i + 1] if i + 1 < n else as_of_ms) - ts_ms[i]) / 1000.0
+            step.own_mps = max(0.0, _proven_mps(steps, i - 1), _proven_mps(steps, i))
+        before_s = (step.ts_ms - steps[i - 1].ts_ms) / 1000.0 if i > 0 else -1.0
+        after_s = ((steps[i + 1].ts_ms if i + 1 < n else as_of_ms) - step.ts_ms) / 1000.0
         if i + 1 == n:
             after_s = max(before_s, after_s)
         if i == 0:
             before_s = after_s
-        steps.weight[i] = 1.0 - math.exp(-(before_s + after_s) / 2.0 / rules.correlation_s)
-        steps.edge_weight[i] = steps.weight[i]
+        step.weight = step.edge_weight = 1.0 - math.exp(-(before_s + after_s) / 2.0 / rules.correlation_s)
         if before_s > 60.0 or after_s > 60.0:
             cut_s = min(before_s, 60.0) + min(after_s, 60.0)
-            steps.edge_weight[i] = 1.0 - math.exp(-cut_s / 2.0 / rules.correlation_s)
+            step.edge_weight = 1.0 - math.exp(-cut_s / 2.0 / rules.correlation_s)
     _rest_in_silences(steps, first, rules.walk_mps)
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True)
 def _proven_mps(steps, i):  # type: ignore[no-untyped-def]
     """The speed that the way from step ``i`` to the next one proves."""
-    if i < 0 or i + 1 == len(steps.ts_ms):
+    if i < 0 or i + 1 == len(steps):
         return 0.0
-    gap_s = (steps.ts_ms[i + 1] - steps.ts_ms[i]) / 1000.0
+    one, other = steps[i], steps[i + 1]
+    gap_s = (other.ts_ms - one.ts_ms) / 1000.0
     if not 0.0 < gap_s <= PROVEN_WITHIN_S:
         return 0.0
-    return (step_m(steps.lat, steps.lon, i, i + 1) - steps.error_m[i] - steps.error_m[i + 1]) / gap_s
+    return (step_m(one, other) - one.error_m - other.error_m) / gap_s
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
+@nb.njit(cache=True, nogil=True)
 def _rest_in_silences(steps, first, walk_mps):  # type: ignore[no-untyped-def]
     """Slow the moving fixes around a long silence in which the device hardly got on: it stood between them.
 
     Where one of the two is slow itself, it rested there.
     """
-    for i in range(first, len(steps.ts_ms)):
-        steps.speed_mps[i] = steps.own_mps[i]
-    for i in range(max(0, first - 1), len(steps.ts_ms) - 1):
-        gap_s = (steps.ts_ms[i + 1] - steps.ts_ms[i]) / 1000.0
-        if gap_s > LONG_SILENCE_S and steps.own_mps[i] > walk_mps and steps.own_mps[i + 1] > walk_mps:
-            through_mps = step_m(steps.lat, steps.lon, i, i + 1) / gap_s
+    for i in range(first, len(steps)):
+        steps[i].speed_mps = steps[i].own_mps
+    for i in range(max(0, first - 1), len(steps) - 1):
+        one, other = steps[i], steps[i + 1]
+        gap_s = (other.ts_ms - one.ts_ms) / 1000.0
+        if gap_s > LONG_SILENCE_S and one.own_mps > walk_mps and other.own_mps > walk_mps:
+            through_mps = step_m(one, other) / gap_s
             if through_mps < walk_mps:
-                steps.speed_mps[i] = steps.speed_mps[i + 1] = through_mps
+                one.speed_mps = other.speed_mps = through_mps
 
 
 @nb.njit(cache=True, nogil=True)
@@ -150,36 +151,38 @@ def score(nats: float) -> int:
     return math.floor(nats * SCORE_SCALE + 0.5)
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def weigh(near, count, error_m, speed_mps, weight, rules):  # type: ignore[no-untyped-def]
-    """Scores of a fix for being outside and in any cell that it is not near; those for the ``count`` cells near it go
-    into ``near.inside``.
+@nb.njit(cache=True, nogil=True)
+def weigh(near, error_m, speed_mps, weight, rules):  # type: ignore[no-untyped-def]
+    """Scores of a fix for being outside and in any cell that it is not near; those for the cells near it go into
+    ``near.inside``.
 
     Cells compete: their masses sum to 1 at most. A place with a large prior draws a device that is slow; one of a quick
     pace takes fixes soon after each other for more witnesses, in what they say for it against outside.
     """
     elsewhere = score(weight * LOG_MISTAKE)
-    if count == 0:
+    if len(near) == 0:
         return score(weight * LOG_ALONE), elsewhere
-    masses = near.mass
     total = 0.0
-    for k in range(count):
-        masses[k] = mass(near.distance_m[k], near.width_m[k], error_m) if near.distance_m[k] <= REACH_M else 0.0
-        total += masses[k]
+    for k in range(len(near)):
+        cell = near[k]
+        cell.mass = mass(cell.distance_m, cell.width_m, error_m) if cell.distance_m <= REACH_M else 0.0
+        total += cell.mass
     scale = 1.0 / total if total > 1.0 else 1.0
     out = max(0.0, 1.0 - total)
     still = min(1.0, max(0.0, (rules.drive_mps - speed_mps) / (rules.drive_mps - rules.walk_mps)))
     norm = out
-    for k in range(count):
-        masses[k] *= scale * (near.prior[k] if still == 1.0 else near.prior[k] ** still)
-        norm += masses[k]
+    for k in range(len(near)):
+        cell = near[k]
+        cell.mass *= scale * (cell.prior if still == 1.0 else cell.prior**still)
+        norm += cell.mass
     outside = score(weight * math.log(out / norm + MISTAKE))
-    for k in range(count):
-        if near.pace[k] == 1.0:
-            near.inside[k] = score(weight * math.log(masses[k] / norm + MISTAKE))
+    for k in range(len(near)):
+        cell = near[k]
+        if cell.pace == 1.0:
+            cell.inside = score(weight * math.log(cell.mass / norm + MISTAKE))
         else:
-            against = math.log((masses[k] / norm + MISTAKE) / (out / norm + MISTAKE))
-            near.inside[k] = outside + score(at_pace(weight, near.pace[k]) * against)
+            against = math.log((cell.mass / norm + MISTAKE) / (out / norm + MISTAKE))
+            cell.inside = outside + score(at_pace(weight, cell.pace) * against)
     return outside, elsewhere
 
 

@@ -17,7 +17,8 @@ from geofence.visits.cells import holds
 from geofence.visits.cleaning import VERDICTS
 from geofence.visits.edges import SEARCH_S
 from geofence.visits.evidence import REACH_M
-from geofence.visits.path import Path, distances_to, read_path
+from geofence.visits.path import distances_to, read_path
+from geofence.visits.tables import Path
 from schemas import wire
 from schemas.explanation import ExplainedFix, Explanation, FixCounts, Threshold
 from schemas.fence import FenceVersion
@@ -102,16 +103,17 @@ def _around(evidence: Evidence, visit: Visit) -> _Seen:
     span_ms = visit.arrived_earliest_ms - AROUND_MS, until_ms + AROUND_MS + 1
     begin, end = np.searchsorted(fixes.ts_ms, span_ms)
     first, last = max(0, int(begin) - 1), min(len(fixes), int(end) + 1)
-    low, high = np.searchsorted(path.used, (first, last))
+    low, high = np.searchsorted(path.steps["fix"], (first, last))
+    steps = path.steps[low:high]
     fence = fences.fence_ids.index(visit.fence_id)
     away_m = distances_to(path, fences.fence_of_row, fence, low, high)
-    error_m = path.error_m[low:high]
+    error_m = steps["error_m"]
     judged = np.where(away_m < 0.0, INSIDE, OUTSIDE)
     judged[(np.abs(away_m) < error_m) & (away_m <= REACH_M)] = UNDECIDED
     arrangement = arrangement_of(fences)
-    labels = np.unique(path.label[low:high])
+    labels = np.unique(steps["label"])
     here = [n for n in labels if n > 0 and holds(n - 1, fence, arrangement.ground, arrangement.overlaps)]
-    used = path.used[low:high] - first
+    used = steps["fix"] - first
     count = last - first
     position = np.full(count, -1)
     position[used] = np.arange(low, high)
@@ -120,7 +122,7 @@ def _around(evidence: Evidence, visit: Visit) -> _Seen:
     distance_m = np.full(count, np.inf)
     distance_m[used] = np.where(away_m <= REACH_M, away_m, np.inf)
     at_fence = np.zeros(count, np.bool_)
-    at_fence[used] = np.isin(path.label[low:high], here)
+    at_fence[used] = np.isin(steps["label"], here)
     return _Seen(first, fixes.ts_ms[first:last], position, verdict, distance_m, at_fence)
 
 
@@ -141,7 +143,7 @@ def _evenly(indices: npt.NDArray[np.intp], most: int) -> npt.NDArray[np.intp]:
 
 def _counts(evidence: Evidence, seen: _Seen, listed: int) -> FixCounts:
     rejected = np.flatnonzero(seen.verdict == REJECTED)
-    why = Counter(evidence.path.verdict[seen.first + rejected].tolist())
+    why = Counter(evidence.path.fixes["verdict"][seen.first + rejected].tolist())
     return FixCounts(
         seen=len(seen.ts_ms),
         listed=listed,
@@ -165,8 +167,9 @@ def _fix(evidence: Evidence, seen: _Seen, i: int) -> ExplainedFix:
         "accuracy_m": None if accuracy_dm == UNSTATED else accuracy_dm / 10.0,
     }
     if k < 0:
-        return ExplainedFix(**place, verdict="rejected", why=VERDICTS[int(path.verdict[at])])
-    away_m, error_m = float(seen.distance_m[i]), float(path.error_m[k])
+        return ExplainedFix(**place, verdict="rejected", why=VERDICTS[int(path.fixes["verdict"][at])])
+    step = path.steps[k]
+    away_m, error_m = float(seen.distance_m[i]), float(step["error_m"])
     side = f"{abs(away_m):.0f} m {'inside' if away_m < 0.0 else 'outside'}"
     if not np.isfinite(away_m):
         why = f"more than {REACH_M:.0f} m away from the fence"
@@ -180,8 +183,8 @@ def _fix(evidence: Evidence, seen: _Seen, i: int) -> ExplainedFix:
         why=why,
         distance_m=round(away_m, 1) if np.isfinite(away_m) else None,
         error_m=round(error_m, 1),
-        speed_mps=round(float(path.speed_mps[k]), 2),
-        weight=round(float(path.weight[k]), 3),
+        speed_mps=round(float(step["speed_mps"]), 2),
+        weight=round(float(step["weight"]), 3),
         at_fence=bool(seen.at_fence[i]),
     )
 

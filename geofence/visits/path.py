@@ -5,17 +5,16 @@ and goes on from the scores that are there. All fixes at once or one by one come
 """
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
 from geofence.fences import FenceSet
 from geofence.fixes import DEGREE_E7, Fixes
 from geofence.kernel import Near, near
 from geofence.rules import Rules
-from geofence.stretches import with_room
+from geofence.stretches import rows_at, with_room
 from geofence.visits.arrangement import arrangement_of
 from geofence.visits.cells import cells_near, room_for_cells
 from geofence.visits.chain import has_room, take_step, trace_back
@@ -23,55 +22,18 @@ from geofence.visits.cleaning import DOUBLED, FUTURE, USED, judge, within_a_mome
 from geofence.visits.evidence import LONG_SILENCE_S, REACH_M, error_of, measure, weigh
 from geofence.visits.rivals import settle_rivals
 from geofence.visits.tables import (
+    FIX,
     LEAST_ENTRIES,
-    Floats,
-    Ints,
+    Path,
     PathTables,
     Surroundings,
     append,
-    entries_at,
-    fixes_at,
-    pairs_at,
-    steps_at,
+    path_at,
     with_entries,
 )
 
 FAR_M: Final = 1e6
 """The distance to a fence out of reach."""
-
-
-class Path(NamedTuple):
-    """The path of one slot as it stands, one entry a step; see the tables for what each column means.
-
-    ``used`` are the indices of the steps among the fixes, ``verdict`` is per fix.
-    """
-
-    verdict: npt.NDArray[np.uint8]
-    used: npt.NDArray[np.int32]
-    ts_ms: Ints
-    lat: Floats
-    lon: Floats
-    error_m: Floats
-    speed_mps: Floats
-    weight: Floats
-    edge_weight: Floats
-    pair_begin: npt.NDArray[np.int32]
-    pair_end: npt.NDArray[np.int32]
-    cells: npt.NDArray[np.int32]
-    outside: Ints
-    elsewhere: Ints
-    label: npt.NDArray[np.int32]
-    out_score: Ints
-    far_score: Ints
-    row_begin: npt.NDArray[np.int32]
-    row_end: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int32]
-    distance_m: Floats
-    held: npt.NDArray[np.bool_]
-    place: npt.NDArray[np.int32]
-    near: npt.NDArray[np.bool_]
-    inside: Ints
-    score: Ints
 
 
 def surroundings_of(
@@ -94,8 +56,9 @@ def read_path(device_id: str, fixes: Fixes, fences: FenceSet, rules: Rules, as_o
     """Weigh the fixes against the fences within reach and read the likeliest sequence of places."""
     tables = whole_path(device_id, fixes, fences, rules, as_of_ms)
     path: Path = path_at(tables, 0)
-    future = np.full(len(fixes) - len(path.verdict), FUTURE, np.uint8)
-    return path._replace(verdict=np.concatenate([path.verdict, future]))
+    future = np.zeros(len(fixes) - len(path.fixes), FIX)
+    future["verdict"] = FUTURE
+    return path._replace(fixes=np.concatenate([path.fixes, future]))
 
 
 def whole_path(
@@ -139,105 +102,69 @@ def extend(tables, slot, ground, overlaps, rules, as_of_ms):  # type: ignore[no-
 
     Returns whether that was possible, and the path; where not, its entries need more room: then call again.
     """
-    fixes, pairs, entries = fixes_at(tables, slot), pairs_at(tables, slot), entries_at(tables, slot)
-    _use(tables, slot, fixes, rules)
-    steps = steps_at(tables, slot)
-    n = len(steps.ts_ms)
+    head = tables.heads[slot]
+    _use(tables, slot, rules)
+    path = path_at(tables, slot)
+    fixes, pairs, steps, entries = path
+    n = len(steps)
     if n == 0:
-        return True, _path_of(fixes, pairs, steps, entries)
-    first = min(tables.fresh[slot], n - 1)
-    measure(steps, fixes.speed_cm_s, first, as_of_ms, rules)
+        return True, path
+    first = min(head.fresh, n - 1)
+    measure(steps, fixes, first, as_of_ms, rules)
     most = 0
     for i in range(first, n):
-        group = fixes.group[steps.fix[i]]
+        group = fixes[steps[i].fix].group
         shared = overlaps.cell_begins[group + 1] - overlaps.cell_begins[group] if group >= 0 else 0
-        most = max(most, steps.pair_end[i] - steps.pair_begin[i] + shared)
-    near_cells = room_for_cells(most)
+        most = max(most, steps[i].pair_end - steps[i].pair_begin + shared)
+    near = room_for_cells(most)
     for i in range(first, n):
-        group = fixes.group[steps.fix[i]]
-        count = cells_near(near_cells, pairs, steps.pair_begin[i], steps.pair_end[i], group, ground, overlaps, rules)
+        step = steps[i]
+        own = pairs[step.pair_begin : step.pair_end]
+        count = cells_near(near, own, fixes[step.fix].group, ground, overlaps, rules)
         if not has_room(steps, entries, i, count):
-            return False, _path_of(fixes, pairs, steps, entries)
-        steps.cells[i] = count
-        steps.outside[i], steps.elsewhere[i] = weigh(
-            near_cells, count, steps.error_m[i], steps.speed_mps[i], steps.weight[i], rules
-        )
-        take_step(steps, entries, i, near_cells, count, ground, overlaps, rules.stay_scale_s)
+            return False, path
+        step.cells = count
+        step.outside, step.elsewhere = weigh(near[:count], step.error_m, step.speed_mps, step.weight, rules)
+        take_step(steps, entries, i, near[:count], ground, overlaps, rules.stay_scale_s)
     changed = min(first, trace_back(steps, entries, first))
-    settled = tables.settled[slot] if tables.settled[slot] <= changed else 0
-    tables.settled[slot] = settle_rivals(steps, entries, settled, ground, overlaps)
-    tables.entries.size[slot] = steps.row_end[n - 1]
-    tables.fresh[slot] = n
-    return True, _path_of(fixes, pairs, steps, entries)
+    settled = head.settled if head.settled <= changed else 0
+    head.settled = settle_rivals(steps, entries, settled, ground, overlaps)
+    tables.entries.stretch[slot].size = steps[n - 1].row_end
+    head.fresh = n
+    return True, path
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def _use(tables, slot, fixes, rules):  # type: ignore[no-untyped-def]
+@nb.njit(cache=True, nogil=True)
+def _use(tables, slot, rules):  # type: ignore[no-untyped-def]
     """Judge the new fixes of a slot; those used become steps."""
-    steps, base = tables.steps, tables.steps.begin[slot]
-    for f in range(tables.judged[slot], len(fixes.ts_ms)):
-        n = steps.size[slot]
-        candidate = steps.fix[base + n - 1] if n > 0 else -1
-        verdict = judge(fixes, f, tables.previous[slot], candidate, rules.max_accuracy_m)
-        fixes.verdict[f] = verdict
-        if verdict in (USED, DOUBLED):
-            tables.previous[slot] = f
-        if verdict != USED:
+    head, own, pairs = tables.heads[slot], tables.steps.stretch[slot], tables.pairs.stretch[slot].size
+    fixes = rows_at(tables.fixes, slot)
+    steps = tables.steps.rows[own.begin : own.begin + own.room]
+    n = own.size
+    for f in range(head.judged, len(fixes)):
+        fix = fixes[f]
+        candidate = steps[n - 1].fix if n > 0 else -1
+        fix.verdict = judge(fixes, f, head.previous, candidate, rules.max_accuracy_m)
+        if fix.verdict in (USED, DOUBLED):
+            head.previous = f
+        if fix.verdict != USED:
             continue
         if candidate >= 0 and within_a_moment(fixes, candidate, f):
-            fixes.verdict[candidate] = DOUBLED
+            fixes[candidate].verdict = DOUBLED
             n -= 1
         # With a fix after it the last one weighs otherwise; beyond a long silence the one before may have rested.
-        unsettled = 1 if n < 2 or steps.ts_ms[base + n - 1] - steps.ts_ms[base + n - 2] <= LONG_SILENCE_S * 1000 else 2
-        tables.fresh[slot] = max(0, min(tables.fresh[slot], n - unsettled))
-        at = base + n
-        steps.fix[at] = f
-        steps.ts_ms[at] = fixes.ts_ms[f]
-        steps.lat[at], steps.lon[at] = fixes.lat_e7[f] / DEGREE_E7, fixes.lon_e7[f] / DEGREE_E7
-        repeated = n > 0 and fixes.accuracy_dm[steps.fix[at - 1]] == fixes.accuracy_dm[f]
-        steps.error_m[at] = error_of(fixes.accuracy_dm[f], repeated, rules.unstated_error_m, rules.max_error_m)
-        steps.pair_begin[at] = fixes.pair_begin[f]
-        steps.pair_end[at] = fixes.pair_begin[f + 1] if f + 1 < len(fixes.ts_ms) else tables.pairs.size[slot]
-        steps.size[slot] = n + 1
-    tables.judged[slot] = len(fixes.ts_ms)
-
-
-@nb.njit(cache=True, nogil=True)
-def path_at(tables, slot):  # type: ignore[no-untyped-def]
-    """The ``Path`` of a slot, extended before."""
-    return _path_of(fixes_at(tables, slot), pairs_at(tables, slot), steps_at(tables, slot), entries_at(tables, slot))
-
-
-@nb.njit(cache=True, nogil=True)
-def _path_of(fixes, pairs, steps, entries):  # type: ignore[no-untyped-def]
-    return Path(
-        fixes.verdict,
-        steps.fix,
-        steps.ts_ms,
-        steps.lat,
-        steps.lon,
-        steps.error_m,
-        steps.speed_mps,
-        steps.weight,
-        steps.edge_weight,
-        steps.pair_begin,
-        steps.pair_end,
-        steps.cells,
-        steps.outside,
-        steps.elsewhere,
-        steps.label,
-        steps.out_score,
-        steps.far_score,
-        steps.row_begin,
-        steps.row_end,
-        pairs.row,
-        pairs.distance_m,
-        pairs.held,
-        entries.place,
-        entries.near,
-        entries.inside,
-        entries.score,
-    )
+        unsettled = 1 if n < 2 or steps[n - 1].ts_ms - steps[n - 2].ts_ms <= LONG_SILENCE_S * 1000 else 2
+        head.fresh = max(0, min(head.fresh, n - unsettled))
+        step = steps[n]
+        step.fix, step.ts_ms = f, fix.ts_ms
+        step.lat, step.lon = fix.lat_e7 / DEGREE_E7, fix.lon_e7 / DEGREE_E7
+        repeated = n > 0 and fixes[steps[n - 1].fix].accuracy_dm == fix.accuracy_dm
+        step.error_m = error_of(fix.accuracy_dm, repeated, rules.unstated_error_m, rules.max_error_m)
+        step.pair_begin = fix.pair_begin
+        step.pair_end = fixes[f + 1].pair_begin if f + 1 < len(fixes) else pairs
+        n += 1
+    own.size = n
+    head.judged = len(fixes)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -245,16 +172,16 @@ def distances_to(path, fence_of_row, fence, first, end):  # type: ignore[no-unty
     """Signed distance of the steps ``first`` to ``end`` to a fence as it is then; ``FAR_M`` out of reach."""
     distance_m = np.full(end - first, FAR_M)
     for i in range(first, end):
-        for k in range(path.pair_begin[i], path.pair_end[i]):
-            if path.held[k] and fence_of_row[path.row[k]] == fence:
-                distance_m[i - first] = path.distance_m[k]
+        for k in range(path.steps[i].pair_begin, path.steps[i].pair_end):
+            if path.pairs[k].held and fence_of_row[path.pairs[k].row] == fence:
+                distance_m[i - first] = path.pairs[k].distance_m
     return distance_m
 
 
 @nb.njit(cache=True, nogil=True)
 def distance_to_row(path, i, row):  # type: ignore[no-untyped-def]
     """Signed distance of step ``i`` to a row of the fence set, whether it holds or not; ``FAR_M`` out of reach."""
-    for k in range(path.pair_begin[i], path.pair_end[i]):
-        if path.row[k] == row:
-            return path.distance_m[k]
+    for k in range(path.steps[i].pair_begin, path.steps[i].pair_end):
+        if path.pairs[k].row == row:
+            return path.pairs[k].distance_m
     return FAR_M

@@ -100,15 +100,15 @@ def _best_rival(steps, entries, first, last, ground, overlaps):  # type: ignore[
             sums = way
         elif first <= i <= last:
             sums = rest
-            rested += steps.weight[i]
+            rested += steps[i].weight
         else:
             continue
-        for k in range(steps.row_begin[i], steps.row_end[i]):
-            if not entries.near[k]:
+        for k in range(steps[i].row_begin, steps[i].row_end):
+            if not entries[k].near:
                 continue
             for c in range(len(places)):
-                if places[c] == entries.place[k]:
-                    sums[c] += entries.inside[k] - score_elsewhere(steps, i, entries.pace[k])
+                if places[c] == entries[k].place:
+                    sums[c] += entries[k].inside - score_elsewhere(steps[i], entries[k].pace)
     share = REST_SHARE * (1.0 + rested / REST_WITNESSES)
     chosen = own
     most = way[own] + rest[own] / share + CLEARLY_NATS * SCORE_SCALE
@@ -129,16 +129,16 @@ def _places_near(steps, entries, first, last):  # type: ignore[no-untyped-def]
     paces = np.empty(8)
     count = 0
     for i in range(first, last + 1):
-        for k in range(steps.row_begin[i], steps.row_end[i]):
-            if not entries.near[k]:
+        for k in range(steps[i].row_begin, steps[i].row_end):
+            if not entries[k].near:
                 continue
             c = 0
-            while c < count and places[c] != entries.place[k]:
+            while c < count and places[c] != entries[k].place:
                 c += 1
             if c == len(places):
                 places = np.concatenate((places, np.empty_like(places)))
                 paces = np.concatenate((paces, np.empty_like(paces)))
-            places[c], paces[c] = entries.place[k], entries.pace[k]
+            places[c], paces[c] = entries[k].place, entries[k].pace
             count = max(count, c + 1)
     return places[:count], paces[:count]
 

@@ -24,6 +24,7 @@ BASELINE_S: Final = 5.0
 TRUSTED_S: Final = 60.0
 """At the end of all data, a stay of this long whose last fix is slow is believed to have gone on."""
 
+SEARCH_MS: Final = int(SEARCH_S * 1000)
 MARGIN_MS: Final = int((SEARCH_S + OBSERVED_S) * 1000)
 """Fixes further than this from a stay change nothing about its edges."""
 
@@ -88,8 +89,8 @@ def spells_of(path, ground, overlaps, rules):  # type: ignore[no-untyped-def]
                 if runs[other, 0] != fence:
                     continue
                 done[other] = True
-                first = max(runs[other, 1], np.searchsorted(path.ts_ms, from_ms))
-                last = min(runs[other, 2], np.searchsorted(path.ts_ms, to_ms) - 1)
+                first = max(runs[other, 1], np.searchsorted(path.steps.ts_ms, from_ms))
+                last = min(runs[other, 2], np.searchsorted(path.steps.ts_ms, to_ms) - 1)
                 if first > last:
                     continue
                 if count > opened and _bridges(path, ground, spells[count - 1], first, rules):
@@ -108,7 +109,7 @@ def spells_of(path, ground, overlaps, rules):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True, nogil=True)
 def _runs(path, ground, overlaps):  # type: ignore[no-untyped-def]
     """Longest stretches of the path at a fence: (fence, first, last) int64[:, 3], in order of their beginning."""
-    label = path.label
+    label = path.steps.label
     runs = np.empty((16, 3), np.int64)
     count = 0
     first = 0
@@ -159,7 +160,7 @@ def _row_at(ground, period, moment_ms):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _bridges(path, ground, before, first, rules):  # type: ignore[no-untyped-def]
-    if path.ts_ms[first] - path.ts_ms[before.last] > _bridge_ms(path, ground, before, rules):
+    if path.steps[first].ts_ms - path.steps[before.last].ts_ms > _bridge_ms(path, ground, before, rules):
         return False
     return not _drove_off(path, ground, before, first, rules)
 
@@ -167,7 +168,7 @@ def _bridges(path, ground, before, first, rules):  # type: ignore[no-untyped-def
 @nb.njit(cache=True, nogil=True)
 def _bridge_ms(path, ground, spell, rules):  # type: ignore[no-untyped-def]
     """How long an absence after a spell may be, by the version of the fence that held when it began."""
-    own_s = ground.bridge_s[_row_at(ground, spell.period, path.ts_ms[spell.last])]
+    own_s = ground.bridge_s[_row_at(ground, spell.period, path.steps[spell.last].ts_ms)]
     return (rules.bridge_s if np.isnan(own_s) else own_s) * 1000.0
 
 
@@ -175,10 +176,10 @@ def _bridge_ms(path, ground, spell, rules):  # type: ignore[no-untyped-def]
 def _drove_off(path, ground, spell, end, rules):  # type: ignore[no-untyped-def]
     """Whether the fixes between a spell and ``end`` are a drive away, not a walk to the van."""
     first = spell.last + 1
-    if np.count_nonzero(path.speed_mps[first:end] > rules.drive_mps) < 2:
+    if np.count_nonzero(path.steps.speed_mps[first:end] > rules.drive_mps) < 2:
         return False
-    away_m = distances_to(path, ground.fence_of_row, spell.fence, first, end) - path.error_m[first:end]
-    own_m = ground.bridge_m[_row_at(ground, spell.period, path.ts_ms[spell.last])]
+    away_m = distances_to(path, ground.fence_of_row, spell.fence, first, end) - path.steps.error_m[first:end]
+    own_m = ground.bridge_m[_row_at(ground, spell.period, path.steps[spell.last].ts_ms)]
     return np.median(away_m) > (rules.bridge_m if np.isnan(own_m) else own_m)
 
 
@@ -186,51 +187,42 @@ def _drove_off(path, ground, spell, end, rules):  # type: ignore[no-untyped-def]
 def _edge_of(path, ground, spell, before, after, rules, arrival):  # type: ignore[no-untyped-def]
     """(edge, earliest, latest), epoch ms; see ``edges.edge``. The fixes up to ``before`` and from ``after`` on are not
     looked at: they belong to other spells."""
-    ts_ms = path.ts_ms
+    ts_ms = path.steps.ts_ms
     from_ms, to_ms = _span_of(ground, spell.period)
+    first_ms, last_ms = ts_ms[spell.first], ts_ms[spell.last]
     # One fix beyond the margin is kept: a silence ends at it.
-    low = max(before + 1, np.searchsorted(ts_ms, ts_ms[spell.first] - MARGIN_MS) - 1, 0)
-    high = min(after, np.searchsorted(ts_ms, ts_ms[spell.last] + MARGIN_MS, side="right") + 1)
+    if arrival:
+        low = max(before + 1, np.searchsorted(ts_ms, first_ms - MARGIN_MS) - 1, 0)
+        high = min(spell.last + 1, np.searchsorted(ts_ms, first_ms + SEARCH_MS, side="right"))
+    else:
+        low = max(spell.first, np.searchsorted(ts_ms, last_ms - SEARCH_MS))
+        high = min(after, np.searchsorted(ts_ms, last_ms + MARGIN_MS, side="right") + 1)
     low = max(low, np.searchsorted(ts_ms, from_ms))
     high = min(high, np.searchsorted(ts_ms, to_ms))
-    base_ms = ts_ms[spell.first]
-    t_s = (ts_ms[low:high] - base_ms) / 1000.0
-    lat, lon = path.lat[low:high], path.lon[low:high]
+    steps = path.steps[low:high]
     distance_m = distances_to(path, ground.fence_of_row, spell.fence, low, high)
-    error_m, speed_mps = path.error_m[low:high], path.speed_mps[low:high]
-    pace = pace_at(ground, _last_row(ground, spell.period), rules)
-    weight = np.array([at_pace(usual, pace) for usual in path.edge_weight[low:high]])
-    first, last = spell.first - low, spell.last - low
+    t_s = (ts_ms[low:high] - first_ms) / 1000.0
+    first = spell.first - low
     if not arrival:
-        t_s, lat, lon, distance_m = -t_s[::-1], lat[::-1].copy(), lon[::-1].copy(), distance_m[::-1].copy()
-        error_m, speed_mps, weight = error_m[::-1].copy(), speed_mps[::-1].copy(), weight[::-1].copy()
-        first, last = high - low - 1 - last, high - low - 1 - first
+        steps, distance_m, t_s = steps[::-1].copy(), distance_m[::-1].copy(), -t_s[::-1]
+        first = high - 1 - spell.last
+    pace = pace_at(ground, _last_row(ground, spell.period), rules)
+    weight = np.empty(len(steps))
+    for i in range(len(steps)):
+        weight[i] = at_pace(steps[i].edge_weight, pace)
     width_m = ground.width_m[_last_row(ground, spell.period)]
-    at_s, near_s, far_s = edge(
-        t_s,
-        lat,
-        lon,
-        distance_m,
-        error_m,
-        speed_mps,
-        weight,
-        width_m,
-        rules.walk_mps,
-        rules.drive_mps,
-        arrival,
-        first,
-        last,
-    )
+    lasts_s = (last_ms - first_ms) / 1000.0
+    at_s, near_s, far_s = edge(t_s, steps, distance_m, weight, width_m, rules, arrival, first, lasts_s)
     at_ms, near_ms, far_ms = round(at_s * 1000.0), round(near_s * 1000.0), round(far_s * 1000.0)
     if arrival:
-        return base_ms + at_ms, base_ms + near_ms, base_ms + far_ms
-    return base_ms - at_ms, base_ms - far_ms, base_ms - near_ms
+        return first_ms + at_ms, first_ms + near_ms, first_ms + far_ms
+    return first_ms - at_ms, first_ms - far_ms, first_ms - near_ms
 
 
 @nb.njit(cache=True, nogil=True)
 def tell(path, ground, overlaps, spell, before, after, rules, as_of_ms, ended):  # type: ignore[no-untyped-def]
     """Settle how a spell is told, between the spells of its fence that end at ``before`` and begin at ``after``."""
-    ts_ms = path.ts_ms
+    ts_ms = path.steps.ts_ms
     n = len(ts_ms)
     spell.told_ms = as_of_ms
     to_ms = ends_ms(ground, spell.period)
@@ -256,12 +248,12 @@ def tell(path, ground, overlaps, spell, before, after, rules, as_of_ms, ended): 
             spell.state = CLOSED
     elif touched:
         on_site_ms = last_ms - arrived_ms
-        slow_last = path.speed_mps[spell.last] <= SLOW_MPS
+        slow_last = path.steps[spell.last].speed_mps <= SLOW_MPS
         stayed = on_site_ms >= min_on_site_s * 1000.0
         likely = on_site_ms >= min_on_site_s * 500.0 or (on_site_ms >= TRUSTED_S * 1000.0 and slow_last)
         waited = ended or as_of_ms - arrived_ms >= min_on_site_s * 1000.0
         margin_nats = _margin_nats(path, ground, overlaps, spell)
-        slow = np.any(path.speed_mps[spell.first : spell.last + 1] <= SLOW_MPS)
+        slow = np.any(path.steps.speed_mps[spell.first : spell.last + 1] <= SLOW_MPS)
         if (stayed or (present and likely and waited)) and (margin_nats >= CONFIRM_NATS or ended):
             spell.state = CONFIRMED
         elif margin_nats >= OPEN_NATS and slow and not ended:
@@ -274,13 +266,13 @@ def tell(path, ground, overlaps, spell, before, after, rules, as_of_ms, ended): 
 @nb.njit(cache=True, nogil=True)
 def is_final(path, ground, spell, rules):  # type: ignore[no-untyped-def]
     """Whether a closed spell has been over for so long that later fixes can no longer change it."""
-    return path.ts_ms[-1] - path.ts_ms[spell.last] > max(MARGIN_MS, _bridge_ms(path, ground, spell, rules))
+    return path.steps[-1].ts_ms - path.steps[spell.last].ts_ms > max(MARGIN_MS, _bridge_ms(path, ground, spell, rules))
 
 
 @nb.njit(cache=True, nogil=True)
 def stay_on(path, ground, spell, last):  # type: ignore[no-untyped-def]
     """Let a told spell last until the step ``last``."""
-    spell.last, spell.last_ms = last, path.ts_ms[last]
+    spell.last, spell.last_ms = last, path.steps[last].ts_ms
     spell.row = _row_at(ground, spell.period, spell.last_ms)
 
 
@@ -293,11 +285,12 @@ def ends_ms(ground, period):  # type: ignore[no-untyped-def]
 @nb.njit(cache=True, nogil=True)
 def _stopped(path, spell, rules):  # type: ignore[no-untyped-def]
     """Whether the device came to a stand in a spell, or was silent for long enough to have done so."""
-    first, end = spell.first, spell.last + 1
-    if np.max(np.diff(path.ts_ms[max(0, first - 1) : end + 1])) > PROVEN_WITHIN_S * 1000.0:
-        return True
-    for i in range(first, end):
-        if path.speed_mps[i] > SLOW_MPS:
+    steps = path.steps
+    for i in range(max(1, spell.first), min(spell.last + 2, len(steps))):
+        if steps[i].ts_ms - steps[i - 1].ts_ms > PROVEN_WITHIN_S * 1000.0:
+            return True
+    for i in range(spell.first, spell.last + 1):
+        if steps[i].speed_mps > SLOW_MPS:
             continue
         after_mps = _moved_mps(path, i, 1, rules.correlation_s)
         if min(after_mps, _moved_mps(path, i, -1, rules.correlation_s)) <= SLOW_MPS:
@@ -312,13 +305,14 @@ def _moved_mps(path, i, side, correlation_s):  # type: ignore[no-untyped-def]
     Errors of fixes close in time resemble each other, so little of a short way is put down to them.
     """
     j = i + side
-    while 0 <= j + side < len(path.ts_ms) and abs(path.ts_ms[j] - path.ts_ms[i]) < BASELINE_S * 1000.0:
+    while 0 <= j + side < len(path.steps) and abs(path.steps[j].ts_ms - path.steps[i].ts_ms) < BASELINE_S * 1000.0:
         j += side
-    if not 0 <= j < len(path.ts_ms):
+    if not 0 <= j < len(path.steps):
         return 0.0
-    gap_s = abs(path.ts_ms[j] - path.ts_ms[i]) / 1000.0
-    error_m = (path.error_m[i] + path.error_m[j]) * math.sqrt(1.0 - math.exp(-gap_s / correlation_s))
-    return (step_m(path.lat, path.lon, i, j) - error_m) / gap_s
+    one, other = path.steps[i], path.steps[j]
+    gap_s = abs(other.ts_ms - one.ts_ms) / 1000.0
+    error_m = (one.error_m + other.error_m) * math.sqrt(1.0 - math.exp(-gap_s / correlation_s))
+    return (step_m(one, other) - error_m) / gap_s
 
 
 @nb.njit(cache=True, nogil=True)
@@ -334,12 +328,12 @@ def _min_on_site_s(ground, period, expired, rules):  # type: ignore[no-untyped-d
 def _tell_arrival(path, ground, spell, before, after, rules):  # type: ignore[no-untyped-def]
     arrived, earliest, latest = _edge_of(path, ground, spell, before, after, rules, True)
     spell.reason = ARRIVED
-    row = _row_at(ground, spell.period, path.ts_ms[spell.first])
+    row = _row_at(ground, spell.period, path.steps[spell.first].ts_ms)
     from_ms, _ = _span_of(ground, spell.period)
     drawn_ms = ground.valid_from_ms[row]
     if spell.first == 0:
         spell.reason = INITIALLY_INSIDE
-    elif path.ts_ms[spell.first - 1] < drawn_ms and distance_to_row(path, spell.first - 1, row) <= 0.0:
+    elif path.steps[spell.first - 1].ts_ms < drawn_ms and distance_to_row(path, spell.first - 1, row) <= 0.0:
         spell.reason = INITIALLY_INSIDE
         arrived = earliest = latest = drawn_ms
     spell.arrived_ms = max(arrived, from_ms)
@@ -373,9 +367,9 @@ def _tell_departure(path, ground, spell, before, after, rules, expired):  # type
 def _at_fence_to_its_end(path, ground, spell, to_ms):  # type: ignore[no-untyped-def]
     """Whether a spell has no fix after it, or the first one after the fence's end still lay inside its last shape."""
     following = spell.last + 1
-    if following == len(path.ts_ms):
+    if following == len(path.steps):
         return True
-    if path.ts_ms[following] < to_ms:
+    if path.steps[following].ts_ms < to_ms:
         return False
     return distance_to_row(path, following, _last_row(ground, spell.period)) <= 0.0
 
@@ -385,7 +379,7 @@ def _touched(path, ground, spell):  # type: ignore[no-untyped-def]
     """Whether a fix of a spell lies inside the fence, or no further out than its error."""
     end = spell.last + 1
     distance_m = distances_to(path, ground.fence_of_row, spell.fence, spell.first, end)
-    return np.any(distance_m <= TOUCH_ERRORS * path.error_m[spell.first : end])
+    return np.any(distance_m <= TOUCH_ERRORS * path.steps.error_m[spell.first : end])
 
 
 @nb.njit(cache=True, nogil=True)
@@ -394,12 +388,12 @@ def _margin_nats(path, ground, overlaps, spell):  # type: ignore[no-untyped-def]
     best = -np.inf
     for i in range(spell.first, spell.last + 1):
         inner = np.iinfo(np.int64).min
-        outer = max(path.out_score[i], path.far_score[i])
-        for k in range(path.row_begin[i], path.row_end[i]):
-            if holds(path.place[k], spell.fence, ground, overlaps):
-                inner = max(inner, path.score[k])
+        outer = max(path.steps[i].out_score, path.steps[i].far_score)
+        for k in range(path.steps[i].row_begin, path.steps[i].row_end):
+            if holds(path.entries[k].place, spell.fence, ground, overlaps):
+                inner = max(inner, path.entries[k].score)
             else:
-                outer = max(outer, path.score[k])
+                outer = max(outer, path.entries[k].score)
         if inner > np.iinfo(np.int64).min:
             best = max(best, (inner - outer) / SCORE_SCALE)
     return best
@@ -414,21 +408,21 @@ def _lead_nats(path, ground, overlaps, spell):  # type: ignore[no-untyped-def]
     outside = 0
     elsewhere = 0
     for i in range(spell.first, spell.last + 1):
-        outside += path.outside[i]
-        elsewhere += path.elsewhere[i]
-        for k in range(path.row_begin[i], path.row_end[i]):
-            if not path.near[k]:
+        outside += path.steps[i].outside
+        elsewhere += path.steps[i].elsewhere
+        for k in range(path.steps[i].row_begin, path.steps[i].row_end):
+            if not path.entries[k].near:
                 continue
             c = 0
-            while c < count and places[c] != path.place[k]:
+            while c < count and places[c] != path.entries[k].place:
                 c += 1
             if c == len(places):
                 places = np.concatenate((places, np.empty_like(places)))
                 gains = np.concatenate((gains, np.empty_like(gains)))
             if c == count:
-                places[c], gains[c] = path.place[k], 0
+                places[c], gains[c] = path.entries[k].place, 0
                 count += 1
-            gains[c] += path.inside[k] - path.elsewhere[i]
+            gains[c] += path.entries[k].inside - path.steps[i].elsewhere
     rival = outside
     best = np.iinfo(np.int64).min
     for c in range(count):

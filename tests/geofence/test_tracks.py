@@ -11,6 +11,7 @@ from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.folding import _start_before
 from geofence.rules import Rules
+from geofence.stretches import rows_of
 from geofence.tracks import RECENT_FIXES, Tracks
 from geofence.visits import derive_stays, visit_of
 from geofence.visits.chain import FORGETTING
@@ -300,7 +301,7 @@ def test_a_path_begins_where_the_chain_has_forgotten_by_the_rules_in_force(corre
     nan = np.full(300, np.nan)
     fixes = Fixes.of_columns(START_MS + 15_000 * np.arange(300), lat, np.full(300, 10.0), nan, nan)
     table = append(PathTables.of_slots(1), np.zeros(300, np.int64), fixes, nowhere(300)).fixes
-    start = _start_before(table, 0, 299, 0, RULES._replace(correlation_s=correlation_s))
+    start = _start_before(rows_of(table, 0), 299, 0, RULES._replace(correlation_s=correlation_s))
     assert start > 0
     assert (298 - start) * (1.0 - np.exp(-15.0 / correlation_s)) >= FORGETTING
 

@@ -5,12 +5,11 @@ from hypothesis import strategies as st
 
 from geofence.fences import FenceSet
 from geofence.rules import Rules
-from geofence.stretches import empty_table
 from geofence.visits.arrangement import arrangement_of
 from geofence.visits.cells import room_for_cells
 from geofence.visits.chain import take_step, trace_back
 from geofence.visits.evidence import mass, weigh
-from geofence.visits.tables import EntryTable, StepTable
+from geofence.visits.tables import ENTRY, STEP
 from tests import naive
 from tests.geofence.visits.days import square
 
@@ -28,12 +27,12 @@ cells = st.lists(st.tuples(st.floats(-60, 249), st.floats(5, 200), st.floats(1, 
 @given(st.lists(st.tuples(cells, st.floats(6, 30), st.floats(0, 10), st.floats(0, 1)), min_size=1, max_size=5))
 def test_emissions_equal_the_oracle(fixes):
     for near, *rest in fixes:
-        room = room_for_cells(len(near))
+        room = room_for_cells(len(near))[:-1]
         for k, cell in enumerate(near):
-            room.distance_m[k], room.width_m[k], room.prior[k], room.pace[k] = cell
-        outside, elsewhere = weigh(room, len(near), *rest, Rules())
+            room[["distance_m", "width_m", "prior", "pace"]][k] = cell
+        outside, elsewhere = weigh(room, *rest, Rules())
         out, each, other = naive.emissions(near, *rest)
-        assert [outside, *room.inside, elsewhere] == pytest.approx([out, *each, other(1.0)], abs=2)
+        assert [outside, *room["inside"], elsewhere] == pytest.approx([out, *each, other(1.0)], abs=2)
 
 
 @st.composite
@@ -73,35 +72,18 @@ def test_the_path_is_the_best_of_all_paths(chain):
     order = sorted(range(states), key=lambda k: (0, 3) if places[k] == 4 else (places[k],))
     members = [(0, 3) if places[k] == 4 else (places[k],) for k in range(states)]
     allied = [[not set(a).isdisjoint(b) for b in members] for a in members]
-    steps, entries = steps_of(n), entries_of(n * states)
-    steps.ts_ms[:] = ts_ms
-    steps.weight[:] = 1.0
+    steps, entries = np.zeros(n, STEP), np.zeros(n * states, ENTRY)
+    steps["ts_ms"] = ts_ms
+    steps["weight"] = 1.0
     for i in range(n):
-        steps.outside[i], steps.elsewhere[i] = scores[i][0], -100 * naive.NAT
-        near = room_for_cells(states)
+        steps[["outside", "elsewhere"]][i] = scores[i][0], -100 * naive.NAT
+        near = room_for_cells(states)[:-1]
         for k, of in enumerate(order):
-            near.place[k], near.pace[k], near.inside[k] = places[of], pace[of], scores[i][of + 1]
-        take_step(steps, entries, i, near, states, PLACES.ground, PLACES.overlaps, 900.0)
+            near[["place", "pace", "inside"]][k] = places[of], pace[of], scores[i][of + 1]
+        take_step(steps, entries, i, near, PLACES.ground, PLACES.overlaps, 900.0)
     trace_back(steps, entries, 0)
-    row = slice(steps.row_begin[-1], steps.row_end[-1])
-    path = tuple(places.index(label - 1) + 1 if label else 0 for label in steps.best.tolist())
+    row = slice(steps["row_begin"][-1], steps["row_end"][-1])
+    path = tuple(places.index(label - 1) + 1 if label else 0 for label in steps["best"].tolist())
     best = naive.best_score(ts_ms.tolist(), scores, allied, pace)
-    assert max(steps.out_score[-1], entries.score[row].max()) == best
+    assert max(steps["out_score"][-1], entries["score"][row].max()) == best
     assert naive.path_score(path, ts_ms.tolist(), scores, allied, pace) == best
-
-
-def steps_of(n: int) -> StepTable:
-    return empty_table(StepTable)._replace(
-        **{name: np.zeros(n, column.dtype) for name, column in columns_of(StepTable).items()}
-    )
-
-
-def entries_of(n: int) -> EntryTable:
-    return empty_table(EntryTable)._replace(
-        **{name: np.zeros(n, column.dtype) for name, column in columns_of(EntryTable).items()}
-    )
-
-
-def columns_of(kind) -> dict[str, np.ndarray]:
-    table = empty_table(kind)
-    return {name: getattr(table, name) for name in kind._fields[4:]}

@@ -217,4 +217,4 @@ def test_a_fence_for_other_devices_is_not_there():
 
 def test_a_device_far_from_every_fence_has_no_places_to_be_at():
     path = read_path("d", fixes_of(drive(0, 5000, 10, (5000, 5000), (50_000, 5000))), SITE, RULES, START_MS + 10**7)
-    assert path.row_end.max() == 0
+    assert path.steps["row_end"].max() == 0

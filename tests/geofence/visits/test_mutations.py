@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from geofence import tracks
 from geofence.fixes import Fixes
+from geofence.stretches import rows_of
 from geofence.visits import Derivation, derive_stays, path
 from tests import naive
 from tests.geofence.visits import test_complaints as complaints
@@ -59,11 +60,9 @@ def test_copies_of_which_the_first_to_come_counts_are_caught(monkeypatch: Patch)
 
 
 def test_memory_let_go_too_early_is_caught(monkeypatch: Patch) -> None:
-    def hasty(paths: Any, known: Any, told: Any, marks: Any, slots: Any, *recent: int) -> None:
-        marks.restart_ms[slots] = [
-            int(paths.fixes.ts_ms[paths.fixes.begin[s] + paths.fixes.size[s] - 1]) for s in slots
-        ]
-        forget(paths, known, told, marks, slots, *recent)
+    def hasty(devices: Any, slots: Any, *recent: int) -> None:
+        devices.marks["restart_ms"][slots] = [rows_of(devices.paths.fixes, slot)["ts_ms"][-1] for slot in slots]
+        forget(devices, slots, *recent)
 
     forget = tracks.forget
     properties.remember_little(monkeypatch)

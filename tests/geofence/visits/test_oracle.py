@@ -159,7 +159,7 @@ def compare(fences: FenceSet, fixes: Fixes, as_of_ms: int) -> None:
         occupied = [label - 1] if begin < 0 else overlaps.place_fence[begin:end].tolist()
         return tuple(sorted(ids[fence] for fence in occupied)) if label else ()
 
-    assert [place_of(label) for label in path.label.tolist()] == at
+    assert [place_of(label) for label in path.steps["label"].tolist()] == at
 
     spans = spells_of(path, ground, overlaps, RULES)
     engine_spells = sorted(

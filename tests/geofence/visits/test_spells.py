@@ -9,9 +9,9 @@ from geofence.rules import Rules
 from geofence.visits.arrangement import arrangement_of
 from geofence.visits.cells import cells_near, fences_at, room_for_cells
 from geofence.visits.evidence import REACH_M, SCORE_SCALE, site_prior
-from geofence.visits.path import distances_to, path_at, whole_path
+from geofence.visits.path import distances_to, whole_path
 from geofence.visits.spells import _lead_nats, _margin_nats, spells_of
-from geofence.visits.tables import fixes_at, pairs_at
+from geofence.visits.tables import path_at
 from tests import naive
 from tests.geofence.visits.days import days
 
@@ -35,17 +35,16 @@ class Read:
 
     def cells_near(self, i):
         """(fences, distance, width, prior) of each cell within reach of step ``i``."""
-        path = self.path
-        group = fixes_at(self.tables, 0).group[path.used[i]]
+        fixes, pairs, steps, _ = self.path
         near = room_for_cells(100)
-        span = path.pair_begin[i], path.pair_end[i]
-        count = cells_near(near, pairs_at(self.tables, 0), *span, group, *self.context, RULES)
-        return [
-            (self.fences_of(near.place[k]), near.distance_m[k], near.width_m[k], near.prior[k]) for k in range(count)
-        ]
+        own = pairs[steps["pair_begin"][i] : steps["pair_end"][i]]
+        count = cells_near(near, own, fixes["group"][steps["fix"][i]], *self.context, RULES)
+        cells = near[:count][["place", "distance_m", "width_m", "prior"]]
+        return [(self.fences_of(place), *figures) for place, *figures in cells.tolist()]
 
     def row(self, i):
-        return range(self.path.row_begin[i], self.path.row_end[i])
+        step = self.path.steps[i]
+        return self.path.entries[step["row_begin"] : step["row_end"]].view(np.recarray)
 
 
 @settings(deadline=None, max_examples=100)
@@ -53,9 +52,9 @@ class Read:
 def test_cells_are_those_of_the_rows_that_overlap_and_of_those_that_do_not(day):
     fences, fixes, _ = day
     read = Read(fences, fixes)
-    path, arrangement, ids = read.path, read.arrangement, fences.fence_ids
-    for i in range(len(path.used)):
-        found = near(fences.packed, path.lat[i : i + 1], path.lon[i : i + 1], REACH_M)
+    steps, arrangement, ids = read.path.steps, read.arrangement, fences.fence_ids
+    for i in range(len(steps)):
+        found = near(fences.packed, steps["lat"][i : i + 1].copy(), steps["lon"][i : i + 1].copy(), REACH_M)
         distance_m = dict(zip(found.row.tolist(), found.distance_m.tolist(), strict=True))
         alone = [row for row in distance_m if not arrangement.shared[row]]
         shared = tuple(row for row in distance_m if arrangement.shared[row])
@@ -65,7 +64,7 @@ def test_cells_are_those_of_the_rows_that_overlap_and_of_those_that_do_not(day):
             expected.append((members, members, tuple(shared[k] for k in cut_at)))
         cells = read.cells_near(i)
         assert cells == sorted(cells, key=lambda cell: [ids[fence] for fence in cell[0]])
-        assert path.cells[i] == len(cells)
+        assert steps["cells"][i] == len(cells)
         assert sorted(cells) == sorted(
             (
                 tuple(sorted((int(fences.fence_of_row[row]) for row in place), key=ids.__getitem__)),
@@ -84,12 +83,13 @@ def test_spells_are_the_runs_of_the_path_with_short_absences_bridged(day, brief)
     rules = RULES._replace(bridge_s=60.0) if brief else RULES
     read = Read(fences, fixes, rules)
     path = read.path
-    at = [read.fences_of(label - 1) if label else () for label in path.label.tolist()]
-    ts_s = (path.ts_ms / 1000.0).tolist()
+    steps = path.steps.view(np.recarray)
+    at = [read.fences_of(label - 1) if label else () for label in steps.label.tolist()]
+    ts_s = (steps.ts_ms / 1000.0).tolist()
     expected = []
     for fence in range(len(fences.fence_ids)):
-        away_m = distances_to(path, fences.fence_of_row, fence, 0, len(at)) - path.error_m
-        expected += naive.spells(fence, at, ts_s, away_m.tolist(), path.speed_mps.tolist(), rules.bridge_s)
+        away_m = distances_to(path, fences.fence_of_row, fence, 0, len(at)) - steps.error_m
+        expected += naive.spells(fence, at, ts_s, away_m.tolist(), steps.speed_mps.tolist(), rules.bridge_s)
     spells = spells_of(path, *read.context, rules)
     assert sorted(spells[["fence", "first", "last"]].tolist()) == sorted(expected)
 
@@ -100,23 +100,22 @@ def test_leads_of_a_spell_are_those_of_its_fence_over_all_other_places(day):
     read = Read(day.fences, day.fixes)
     path = read.path
     for spell in spells_of(path, *read.context, RULES).view(np.recarray):
-        steps = range(spell.first, spell.last + 1)
-        near = [
-            {read.fences_of(path.place[k]): int(path.inside[k]) for k in read.row(i) if path.near[k]} for i in steps
-        ]
+        steps = path.steps[spell.first : spell.last + 1].view(np.recarray)
+        rows = [read.row(i) for i in range(spell.first, spell.last + 1)]
+        near = [{read.fences_of(entry.place): int(entry.inside) for entry in row if entry.near} for row in rows]
         totals = {
-            place: sum(here.get(place, int(path.elsewhere[i])) for here, i in zip(near, steps, strict=True))
+            place: sum(here.get(place, int(step.elsewhere)) for here, step in zip(near, steps, strict=True))
             for place in set().union(*near)
         }
-        outside = sum(int(path.outside[i]) for i in steps)
+        outside = sum(int(step.outside) for step in steps)
         rival = max([outside, *(total for place, total in totals.items() if spell.fence not in place)])
         own = max(total for place, total in totals.items() if spell.fence in place)
         assert _lead_nats(path, *read.context, spell) == (own - rival) / SCORE_SCALE
         margins = []
-        for i in steps:
-            scores = {read.fences_of(path.place[k]): int(path.score[k]) for k in read.row(i)}
+        for step, row in zip(steps, rows, strict=True):
+            scores = {read.fences_of(entry.place): int(entry.score) for entry in row}
             inner = [score for place, score in scores.items() if spell.fence in place]
             outer = [score for place, score in scores.items() if spell.fence not in place]
             if inner:
-                margins.append((max(inner) - max([path.out_score[i], path.far_score[i], *outer])) / SCORE_SCALE)
+                margins.append((max(inner) - max([step.out_score, step.far_score, *outer])) / SCORE_SCALE)
         assert _margin_nats(path, *read.context, spell) == max(margins)
