@@ -10,22 +10,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from api.ports import StoreUnavailable, VisitQuery
 from geofence.fixes import Fixes
-from schemas import wire
 from schemas.ping import Ping
+from schemas.tables.visits import SELECTED, of_rows
 from schemas.visit import Visit
 
 log = structlog.get_logger()
-
-_VISIT: Final = """
-    visit_id, device_id, fence_id, fence_version, job_id, state, revision,
-    toUnixTimestamp64Milli(arrived_at),
-    toUnixTimestamp64Milli(arrived_earliest),
-    toUnixTimestamp64Milli(arrived_latest),
-    toUnixTimestamp64Milli(departed_at),
-    toUnixTimestamp64Milli(departed_earliest),
-    toUnixTimestamp64Milli(departed_latest),
-    on_site_s, on_site_min_s, on_site_max_s, round(toFloat64(confidence), 6), reason, fixes
-"""
 
 _TRACK: Final = """
 SELECT toUnixTimestamp64Milli(ts), lat, lon, accuracy_m, speed_mps
@@ -49,7 +38,9 @@ _OLDEST_FIX: Final = """
 SELECT toUnixTimestamp64Milli(ts) FROM pings WHERE device_id = {device_id:String} ORDER BY device_id, ts LIMIT 1
 """
 
-_REVISIONS: Final = f"SELECT {_VISIT} FROM visit_revisions FINAL WHERE visit_id = {{visit_id:String}} ORDER BY revision"
+_REVISIONS: Final = f"""
+SELECT {SELECTED} FROM visit_revisions FINAL WHERE visit_id = {{visit_id:String}} ORDER BY revision
+"""
 
 _CONDITIONS: Final = {
     "device_id": "device_id = {device_id:String}",
@@ -107,7 +98,7 @@ class ClickHouseHistory:
             )
         parameters["limit"] = query.limit
         sql = (
-            f"SELECT {_VISIT} FROM visits FINAL WHERE {' AND '.join(conditions)} "
+            f"SELECT {SELECTED} FROM visits FINAL WHERE {' AND '.join(conditions)} "
             "ORDER BY arrived_at, visit_id LIMIT {limit:UInt32}"
         )
         return await self._visits(sql, parameters)
@@ -121,10 +112,7 @@ class ClickHouseHistory:
         await self._rows("SELECT 1", {})
 
     async def _visits(self, sql: str, parameters: dict[str, Any]) -> list[Visit]:
-        names = Visit.__struct_encode_fields__
-        return [
-            wire.from_builtins(Visit, dict(zip(names, row, strict=True))) for row in await self._rows(sql, parameters)
-        ]
+        return of_rows(await self._rows(sql, parameters))
 
     async def _rows(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         result = await self._ask(lambda client: client.query(sql, parameters=parameters))

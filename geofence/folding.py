@@ -6,12 +6,14 @@ import numba as nb
 import numpy as np
 
 from geofence.stretches import Records, Table, empty_table, rows_at, with_slots
-from geofence.visits.chain import FORGETTING
-from geofence.visits.derivation import SETTLED_AFTER_MS, keep_from, told_spells
+from geofence.visits.chain import FORGETTING, UNKNOWN
+from geofence.visits.cleaning import DOUBLED_WITHIN_MS
+from geofence.visits.derivation import told_spells
+from geofence.visits.forgetting import cut_of
 from geofence.visits.log import MINOR_MS, MOMENTS
 from geofence.visits.path import extend
-from geofence.visits.spells import CLOSED, MARGIN_MS, SPELL, UNTOLD
-from geofence.visits.tables import PathTables, drop_fixes
+from geofence.visits.spells import CLOSED, MARGIN_MS, SETTLED_AFTER_MS, SPELL, UNTOLD
+from geofence.visits.tables import Path, PathTables, drop_fixes, path_at
 
 END_OF_TIME_MS: Final = 2**62
 
@@ -21,9 +23,11 @@ ENTRIES: Final = 2
 SPELLS: Final = 3
 """The tables that may be short of room."""
 
-SEEN_TO_EVERY: Final = 16
-"""A long path is searched for a restart point after so many steps."""
+SOUGHT_EVERY: Final = 16
+"""In a long path it is looked after so many steps whether its front may be forgotten: it costs a pass over it."""
 
+LONGEST: Final = 32
+"""A path with so many times the fixes that are recent is cut even where several paths are possible still."""
 
 TOLD: Final = np.dtype(
     [
@@ -38,9 +42,7 @@ TOLD: Final = np.dtype(
 """What has been told of a spell: fields of ``spells.SPELL``, the edges as they were published."""
 
 
-MARK: Final = np.dtype(
-    [(name, np.int64) for name in ("kept_from_ms", "restart_ms", "looked_ms", "told_from_ms", "noted")]
-)
+MARK: Final = np.dtype([(name, np.int64) for name in ("kept_from_ms", "looked_ms", "told_from_ms", "noted")])
 """Moments of a slot, epoch ms: see ``Track``. ``told_from_ms`` is the beginning of what its path can tell.
 
 ``noted`` is 1 where it is noted what has been told of its spells, 0 where only the visit log knows.
@@ -66,7 +68,7 @@ class Devices(NamedTuple):
         """With new devices in all slots up to ``slots``."""
         more = np.zeros(slots - len(self.marks), MARK)
         more["kept_from_ms"] = more["looked_ms"] = more["told_from_ms"] = -END_OF_TIME_MS
-        more["restart_ms"], more["noted"] = END_OF_TIME_MS, 1
+        more["noted"] = 1
         return type(self)(
             self.paths.with_slots(slots),
             with_slots(self.known, slots),
@@ -129,19 +131,20 @@ def clear(devices, slots):  # type: ignore[no-untyped-def]
         paths.fixes.stretch[slot].size = paths.pairs.stretch[slot].size = 0
         _leave_path(devices, slot)
         paths.heads[slot].first = paths.heads[slot].judged = 0
+        paths.heads[slot].anchor = UNKNOWN
 
 
 @nb.njit(cache=True, nogil=True)
 def _leave_path(devices, slot):  # type: ignore[no-untyped-def]
     paths, head = devices.paths, devices.paths.heads[slot]
     paths.steps.stretch[slot].size = paths.entries.stretch[slot].size = 0
-    head.fresh = head.settled = 0
+    head.fresh = head.settled = head.seek = 0
     head.previous = -1
     devices.known.stretch[slot].size = devices.told.stretch[slot].size = 0
 
 
 @nb.njit(cache=True, nogil=True)
-def advance(devices, slots, done, as_of_ms, ground, overlaps, rules, patiently, recent_fixes):  # type: ignore[no-untyped-def]
+def advance(devices, slots, done, as_of_ms, ground, overlaps, rules, patiently):  # type: ignore[no-untyped-def]
     """Bring the paths of ``slots[done:]`` up to their fixes as of ``as_of_ms[done:]``.
 
     Returns how many of all slots are done, in which table the next one needs more room, the slots of which there is
@@ -173,14 +176,15 @@ def advance(devices, slots, done, as_of_ms, ground, overlaps, rules, patiently, 
             short_of = ENTRIES
             break
         before = rows_at(devices.known, slot)
-        derived = told_spells(path, before if patiently else before[:0], ground, overlaps, rules, as_of_ms[k], False)
+        derived = told_spells(path, before, ground, overlaps, rules, as_of_ms[k], patiently, False)
         own = devices.known.stretch[slot]
         if len(derived) > own.room:
             short_of = SPELLS
             break
+        ended = _has_ended(derived, before)
         own.size = len(derived)
         devices.known.rows[own.begin : own.begin + own.size] = derived
-        if mark.noted == 0 or _is_news(derived, rows_at(devices.told, slot), patiently):
+        if mark.noted == 0 or ended or _is_news(derived, rows_at(devices.told, slot), patiently):
             end = begins[count]
             for spell in derived:
                 if spell.state != UNTOLD:
@@ -193,10 +197,6 @@ def advance(devices, slots, done, as_of_ms, ground, overlaps, rules, patiently, 
             begins[count] = end
         elif _is_over(path, derived):
             _rest(devices, slot, path, derived)
-        elif mark.restart_ms == END_OF_TIME_MS and _is_long(path, recent_fixes):
-            keep = keep_from(path, derived)
-            if keep > 0:
-                mark.restart_ms = path.fixes[keep].ts_ms
         k += 1
     return k, short_of, news[:count], begins[: count + 1], spells[: begins[count]]
 
@@ -215,6 +215,7 @@ def _comes_near(paths, slot, rules):  # type: ignore[no-untyped-def]
     if near == len(fixes):
         return False
     head.first = head.judged = _start_before(fixes, near, head.first, rules)
+    head.seek = 0
     return True
 
 
@@ -228,11 +229,11 @@ def _start_before(fixes, near, least, rules):  # type: ignore[no-untyped-def]
     while start > least:
         start -= 1
         fix = fixes[start]
-        if start > 0:
-            before = fixes[start - 1]
-            moved = fix.lat_e7 != before.lat_e7 or fix.lon_e7 != before.lon_e7
-            if not moved or fix.ts_ms - before.ts_ms <= 1_000:
-                continue
+        if start > 0 and fix.lat_e7 == fixes[start - 1].lat_e7 and fix.lon_e7 == fixes[start - 1].lon_e7:
+            continue
+        # Of two within a moment only one is used, so that these far apart are surely steps, or others near them are.
+        if start > 0 and fixes[after].ts_ms - fix.ts_ms < 2 * DOUBLED_WITHIN_MS:
+            continue
         if forgotten >= FORGETTING and fixes[near].ts_ms - fix.ts_ms > MARGIN_MS:
             beyond += 1
             if beyond > 3:
@@ -244,11 +245,22 @@ def _start_before(fixes, near, least, rules):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
+def _has_ended(derived, before):  # type: ignore[no-untyped-def]
+    """Whether a stay that was carried is final, and was not before: now the store can settle it."""
+    for spell in derived:
+        if spell.carried > 0 and spell.final and spell.state == CLOSED:
+            for known in before:
+                if known.fence == spell.fence and known.first == spell.first and not known.final:
+                    return True
+    return False
+
+
+@nb.njit(cache=True, nogil=True)
 def _is_news(derived, told, patiently):  # type: ignore[no-untyped-def]
     """Whether what is derived differs from what has been told (see ``visits.log.revise``)."""
     at = 0
     for spell in derived:
-        if spell.state == UNTOLD:
+        if spell.state == UNTOLD or (spell.carried > 0 and spell.final):
             continue
         if at == len(told):
             return True
@@ -273,7 +285,7 @@ def _is_news(derived, told, patiently):  # type: ignore[no-untyped-def]
         exactly = settled or not patiently
         if moved_ms >= (1 if exactly else MINOR_MS):
             return True
-        counted = known.fixes == spell.last - spell.first + 1 and known.lead_nats == spell.lead_nats
+        counted = known.fixes == spell.carried + spell.last - spell.first + 1 and known.lead_nats == spell.lead_nats
         if closed and exactly and not counted:
             return True
     return at != len(told)
@@ -296,13 +308,6 @@ def _is_over(path, derived):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _is_long(path, recent_fixes):  # type: ignore[no-untyped-def]
-    """Whether to look for a restart point: now and then, for it costs a pass over the path."""
-    steps = len(path.steps)
-    return steps > recent_fixes and steps % SEEN_TO_EVERY == 0
-
-
-@nb.njit(cache=True, nogil=True)
 def _rest(devices, slot, path, derived):  # type: ignore[no-untyped-def]
     """Leave a path that is over; one that begins later may begin with the first fix that is far from everything."""
     mark, head = devices.marks[slot], devices.paths.heads[slot]
@@ -314,32 +319,71 @@ def _rest(devices, slot, path, derived):  # type: ignore[no-untyped-def]
     for spell in derived:
         if spell.state != UNTOLD:
             from_ms = max(from_ms, spell.departed_ms)
-    if from_ms == away_ms and mark.restart_ms == END_OF_TIME_MS:
-        mark.restart_ms = from_ms
     mark.told_from_ms = from_ms
     head.first, head.judged = path.steps[away].fix, len(path.fixes)
     _leave_path(devices, slot)
 
 
 @nb.njit(cache=True, nogil=True)
-def forget(devices, slots, recent_ms, recent_fixes):  # type: ignore[no-untyped-def]
-    """Drop fixes before a restart point that is not recent any more; far from everything any one is."""
+def forget(devices, slots, ground, overlaps, rules, recent_ms, recent_fixes):  # type: ignore[no-untyped-def]
+    """Drop fixes that are not recent: all of them where there is no path, otherwise those before a cut.
+
+    The paths of ``slots`` are brought up to their fixes. Returns the slots that have a new beginning.
+    """
+    begun = np.empty(len(slots), np.int64)
+    count = 0
     for slot in slots:
-        fixes, mark = rows_at(devices.paths.fixes, slot), devices.marks[slot]
-        count = len(fixes)
-        if count <= recent_fixes:
+        fixes, mark, head = rows_at(devices.paths.fixes, slot), devices.marks[slot], devices.paths.heads[slot]
+        if len(fixes) <= recent_fixes:
             continue
-        recent = max(count - recent_fixes, np.searchsorted(fixes.ts_ms, fixes[-1].ts_ms - recent_ms))
-        if mark.restart_ms <= fixes[recent].ts_ms:
-            _drop(devices, slot, np.searchsorted(fixes.ts_ms, mark.restart_ms))
-            mark.restart_ms = END_OF_TIME_MS
-        elif (
-            devices.paths.steps.stretch[slot].size == 0
-            and recent >= devices.paths.heads[slot].first
-            and count > 2 * recent_fixes
-        ):
-            _drop(devices, slot, recent)
-            mark.restart_ms = END_OF_TIME_MS
+        recent = max(len(fixes) - recent_fixes, np.searchsorted(fixes.ts_ms, fixes[-1].ts_ms - recent_ms))
+        if devices.paths.steps.stretch[slot].size == 0:
+            if len(fixes) <= max(2 * recent_fixes, head.seek):
+                continue
+            needed = _start_before(fixes, len(fixes) - 1, head.first, rules)
+            head.seek = 2 * (len(fixes) - needed)
+            if needed == 0 or recent == 0:
+                continue
+            head.anchor = UNKNOWN
+            _drop(devices, slot, min(recent, needed))
+            mark.kept_from_ms = rows_at(devices.paths.fixes, slot)[0].ts_ms
+        elif not _cut(devices, slot, fixes[recent].ts_ms, ground, overlaps, rules, recent_fixes):
+            continue
+        begun[count] = slot
+        count += 1
+    return begun[:count]
+
+
+@nb.njit(cache=True, nogil=True)
+def _cut(devices, slot, recent_ms, ground, overlaps, rules, recent_fixes):  # type: ignore[no-untyped-def]
+    """Let the path of a slot begin as late as it may whatever comes from ``recent_ms`` on; stays there are carried."""
+    path, head = path_at(devices.paths, slot), devices.paths.heads[slot]
+    steps = path.steps
+    if len(steps) <= head.seek:
+        return False
+    head.seek = len(steps) + SOUGHT_EVERY
+    sure = np.searchsorted(steps.ts_ms, recent_ms)
+    if sure == 0:
+        return False
+    front = Path(path.fixes, path.pairs, steps[:sure], path.entries)
+    known = rows_at(devices.known, slot)
+    cut = cut_of(front, known, ground, overlaps, rules, len(steps) > LONGEST * recent_fixes)
+    if cut == 0:
+        return False
+    kept_from_ms = steps[sure - 1].ts_ms + 1
+    head.anchor = steps[cut].best
+    kept = 0
+    for spell in known:
+        if spell.last < cut:
+            continue
+        spell.carried += max(0, cut - spell.first)
+        spell.first, spell.last = max(0, spell.first - cut), spell.last - cut
+        known[kept] = spell
+        kept += 1
+    _drop(devices, slot, steps[cut].fix)
+    devices.known.stretch[slot].size = kept
+    devices.marks[slot].kept_from_ms = kept_from_ms
+    return True
 
 
 @nb.njit(cache=True, nogil=True)
@@ -349,11 +393,11 @@ def _drop(devices, slot, count):  # type: ignore[no-untyped-def]
         return
     steps = drop_fixes(devices.paths, slot, count)
     mark, head = devices.marks[slot], devices.paths.heads[slot]
-    mark.kept_from_ms = rows_at(devices.paths.fixes, slot)[0].ts_ms
-    mark.told_from_ms = max(mark.told_from_ms, mark.kept_from_ms)
+    mark.told_from_ms = max(mark.told_from_ms, rows_at(devices.paths.fixes, slot)[0].ts_ms)
     head.first = max(0, head.first - count)
     head.judged -= count
     head.previous = max(-1, head.previous - count)
     head.fresh = max(0, head.fresh - steps)
     head.settled = max(0, head.settled - steps)
-    devices.known.stretch[slot].size = devices.told.stretch[slot].size = mark.noted = 0
+    head.seek = max(0, head.seek - steps)
+    devices.told.stretch[slot].size = mark.noted = 0

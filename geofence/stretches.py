@@ -47,11 +47,13 @@ def with_room(table: Table, slots: Ints, needed: Ints) -> Table:
     short = room[slots] < needed
     if not short.any():
         return table
-    slots = slots[short]
-    wanted = np.maximum(LEAST_ROOM, 1 << np.ceil(np.log2(needed[short])).astype(np.int64))
-    if table.end[0] + wanted.sum() > len(table.rows):
-        room[slots] = wanted
+    wanted = _room_for(needed)
+    if table.end[0] + wanted[short].sum() > len(table.rows):
+        # What was needed once and is no more goes back to all.
+        np.minimum(room, _room_for(2 * size), out=room)
+        room[slots] = np.maximum(room[slots], wanted)
         return _compacted(table)
+    slots, wanted = slots[short], wanted[short]
     moved_to = int(table.end[0]) + np.cumsum(wanted) - wanted
     table.rows[_indices(moved_to, size[slots])] = table.rows[_indices(begin[slots], size[slots])]
     begin[slots], room[slots] = moved_to, wanted
@@ -63,6 +65,12 @@ def rows_of(table: Table, slot: int) -> Records:
     """The rows of a slot."""
     begin, size, _ = table.stretch[slot].tolist()
     return table.rows[begin : begin + size]
+
+
+def _room_for(size: Ints) -> Ints:
+    """The next power of two."""
+    room: Ints = np.maximum(LEAST_ROOM, 1 << np.ceil(np.log2(np.maximum(size, 1))).astype(np.int64))
+    return room
 
 
 def _compacted(table: Table) -> Table:

@@ -6,11 +6,12 @@ derived is what deriving from all fixes would give. Fixes older than what is kep
 span they touch from the store with ``rederive``.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -33,9 +34,11 @@ from geofence.folding import (
 from geofence.rules import Rules
 from geofence.stretches import Ints, rows_of, with_room
 from geofence.visits.arrangement import arrangement_of
+from geofence.visits.chain import UNKNOWN
 from geofence.visits.derivation import derive_stays, stays_of
-from geofence.visits.log import MOMENTS, Stay, overlap_ms, revise
-from geofence.visits.path import surroundings_of
+from geofence.visits.log import MOMENTS, Stay, end_ms_of, overlap_ms, revise
+from geofence.visits.path import resumed, surroundings_of
+from geofence.visits.spells import SPELL
 from geofence.visits.tables import Surroundings, append, nowhere, with_entries, with_steps
 from schemas.visit import Visit
 
@@ -43,6 +46,9 @@ RECENT_MS: Final = 2 * 3_600_000
 RECENT_FIXES: Final = 256
 """Fixes this new, and this many at most, stay in memory even where a restart point would let them go: late fixes
 among them need no look-up in the store."""
+
+RECENT_LOG_MS: Final = 7 * 86_400_000
+"""Visits that were over for this long when the fixes begin that are kept are left to the store."""
 
 LEAST_SLOTS: Final = 16
 
@@ -61,12 +67,43 @@ class LateSpan:
         return LateSpan(min(self.from_ms, other.from_ms), max(self.to_ms, other.to_ms))
 
 
+class Carried(msgspec.Struct, frozen=True, array_like=True):
+    """A stay that began before what is kept of a device; fields of ``spells.SPELL``."""
+
+    fence_id: str
+    state: int
+    reason: int
+    touched: bool
+    carried: int
+    arrived_ms: int
+    arrived_earliest_ms: int
+    arrived_latest_ms: int
+
+
+class Anchor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a device was at the first fix that is kept of it: the fences there, none where it was outside.
+
+    ``scores`` are those of the chain there, of being outside, far, and at the fences of each of ``places``.
+    """
+
+    fence_ids: tuple[str, ...]
+    carried: tuple[Carried, ...]
+    places: tuple[tuple[str, ...], ...]
+    scores: tuple[int, ...]
+    paces: tuple[float, ...]
+
+    def active(self) -> Iterator[tuple[tuple[str, ...], float, int]]:
+        """(fences, pace, score) of each active place."""
+        return zip(self.places, self.paces, self.scores[2:], strict=True)
+
+
 @dataclass
 class Track:
     """All that must be kept of one device: its fixes (in order, complete from ``kept_from_ms`` on) and its visit log.
 
-    ``published`` maps visit_id to the newest revision published. ``restart_ms`` is a restart point that fixes may be
-    forgotten up to once it is no longer recent. ``looked_ms`` is the moment that the visits were last derived as of.
+    ``published`` maps visit_id to the newest revision published, of visits that were over long before the fixes only
+    where it is known. ``anchor`` is None where the fixes begin far from
+    everything, or with the device. ``looked_ms`` is the moment that the visits were last derived as of.
     """
 
     device_id: str
@@ -74,7 +111,7 @@ class Track:
     kept_from_ms: int = -END_OF_TIME_MS
     published: dict[str, Visit] = field(default_factory=dict)
     late: LateSpan | None = None
-    restart_ms: int | None = None
+    anchor: Anchor | None = None
     looked_ms: int = -END_OF_TIME_MS
 
 
@@ -82,6 +119,7 @@ class Tracks:
     """The devices of one worker, a slot each.
 
     ``slots`` maps a device id to its slot, ``device_ids`` back; ``published`` and ``late`` are ``Track``'s, by slot.
+    ``newly_late`` are the slots whose late span has begun or grown since the caller emptied it.
     """
 
     def __init__(self) -> None:
@@ -89,6 +127,10 @@ class Tracks:
         self.device_ids: list[str] = []
         self.published: list[dict[str, Visit]] = []
         self.late: dict[int, LateSpan] = {}
+        self.newly_late: set[int] = set()
+        self._anchors: dict[int, Anchor] = {}
+        self._ended: dict[int, set[tuple[int, int]]] = {}
+        self._disturbed: set[int] = set()
         self._fences: FenceSet | None = None
         self._devices = Devices.of_slots(0)
         self._outdated = np.zeros(0, np.bool_)
@@ -139,15 +181,15 @@ class Tracks:
 
     def track(self, slot: int) -> Track:
         """All that must be kept of a device."""
-        kept_from_ms, restart_ms, looked_ms, *_ = self._devices.marks[slot].tolist()
+        mark = self._devices.marks[slot]
         return Track(
             self.device_ids[slot],
             self.fixes_of(slot),
-            kept_from_ms,
+            int(mark["kept_from_ms"]),
             self.published[slot],
             self.late.get(slot),
-            None if restart_ms == END_OF_TIME_MS else restart_ms,
-            looked_ms,
+            self._anchors.get(slot),
+            int(mark["looked_ms"]),
         )
 
     def adopt(self, track: Track) -> int:
@@ -156,9 +198,11 @@ class Tracks:
         self.published[slot] = track.published
         if track.late is not None:
             self.late[slot] = track.late
+            self._disturbed.add(slot)
         mark = self._devices.marks[slot]
         mark["kept_from_ms"] = mark["told_from_ms"] = track.kept_from_ms
-        mark["restart_ms"] = END_OF_TIME_MS if track.restart_ms is None else track.restart_ms
+        if track.anchor is not None:
+            self._anchors[slot] = track.anchor
         mark["looked_ms"] = track.looked_ms
         if len(track.fixes):
             slots = np.full(len(track.fixes), slot)
@@ -185,7 +229,7 @@ class Tracks:
         """
         order = _order(slots, arrived)
         slots, arrived = slots[order], arrived.take(order)
-        self._bring_up_to_date(np.unique(slots), fences)
+        self._bring_up_to_date(np.unique(slots), fences, rules)
         standing = standing_of(self._devices, slots, *vars(arrived).values())
         self._note_late(slots[standing == LATE], arrived.ts_ms[standing == LATE])
         disordered = np.unique(slots[standing == DISORDERED])
@@ -193,7 +237,7 @@ class Tracks:
         if len(disordered):
             among = np.isin(slots, disordered)
             self._sort_in(
-                slots[among & (standing <= DISORDERED)], arrived.take(among & (standing <= DISORDERED)), fences
+                slots[among & (standing <= DISORDERED)], arrived.take(among & (standing <= DISORDERED)), fences, rules
             )
             following &= ~among
         slots = slots[following]
@@ -204,7 +248,7 @@ class Tracks:
         in_order = np.unique(slots)
         revisions = self._derive(in_order, self.newest_ms(in_order), fences, rules, "", patiently=True)
         revisions += self._derive(disordered, self.newest_ms(disordered), fences, rules, "late_data", patiently=True)
-        self._forget(np.concatenate((in_order, disordered)))
+        self._forget(np.concatenate((in_order, disordered)), fences, rules)
         return revisions
 
     def look(
@@ -216,17 +260,17 @@ class Tracks:
         has settled; a look at a moment of its own tells everything.
         """
         slots = slots[self._devices.paths.fixes.stretch["size"][slots] > 0]
-        self._bring_up_to_date(slots, fences)
+        self._bring_up_to_date(slots, fences, rules)
         newest_ms = self.newest_ms(slots)
         moments = newest_ms if as_of_ms is None else np.maximum(newest_ms, as_of_ms)
         revisions = self._derive(slots, moments, fences, rules, reason, patiently=as_of_ms is None)
-        self._forget(slots)
+        self._forget(slots, fences, rules)
         return revisions
 
     def look_at_changed(self, slots: Ints, fences: FenceSet, rules: Rules, changed: Collection[str]) -> list[Visit]:
         """Derive those of some slots anew, after fences have changed, that have to do with one of them."""
         slots = slots[self._devices.paths.fixes.stretch["size"][slots] > 0]
-        self._bring_up_to_date(slots, fences)
+        self._bring_up_to_date(slots, fences, rules)
         concerned = np.array([slot for slot in slots.tolist() if self._concerns(slot, fences, changed)], np.int64)
         moments = np.maximum(self.newest_ms(concerned), self.looked_ms(concerned))
         return self._derive(concerned, moments, fences, rules, "fence_changed", patiently=False)
@@ -237,7 +281,8 @@ class Tracks:
         """Settle what is ``late`` in a slot with the fixes the store holds around it; returns the revisions to publish.
 
         ``stored`` are the device's fixes from some moment well before the late span on; ``complete`` says that there
-        are none before. Returns None when older fixes could still matter: fetch more.
+        are none before. Returns None when older fixes could still matter: fetch more. Visits of that time that are not
+        kept any more must have been ``learn``-ed again before.
         """
         late = self.late.get(slot)
         if late is None:
@@ -255,10 +300,17 @@ class Tracks:
                 return None
             from_ms = int(everything.ts_ms[restart])
             everything = everything.take(slice(restart, None))
-        derived = derive_stays(device_id, everything, fences, rules, max(as_of_ms, int(everything.ts_ms[-1])))
         del self.late[slot]
         self._devices.marks["noted"][slot] = 0
-        return self._publish(slot, derived.stays, "late_data", from_ms, patiently=False)
+        derived = derive_stays(device_id, everything, fences, rules, max(as_of_ms, int(everything.ts_ms[-1])))
+        revisions = self._publish(slot, derived.stays, "late_data", from_ms, patiently=False)
+        if slot in self._anchors and slot in self._disturbed:
+            # Where the device was when its path begins may look different with the fixes that were late.
+            self._begin_at(slot, None)
+            self._devices.marks["kept_from_ms"][slot] = from_ms
+            self._reload(np.array([slot]), [everything], fences, rules)
+        self._disturbed.discard(slot)
+        return revisions
 
     def _append(self, slots: Ints, fixes: Fixes, fences: FenceSet) -> None:
         self._extend(slots, fixes, surroundings_of(lambda i: self.device_ids[slots[i]], fixes, fences))
@@ -266,7 +318,7 @@ class Tracks:
     def _extend(self, slots: Ints, fixes: Fixes, surroundings: Surroundings) -> None:
         self._devices = self._devices._replace(paths=append(self._devices.paths, slots, fixes, surroundings))
 
-    def _bring_up_to_date(self, slots: Ints, fences: FenceSet) -> None:
+    def _bring_up_to_date(self, slots: Ints, fences: FenceSet, rules: Rules) -> None:
         """Look up again what is near the fixes of slots that knew other fences."""
         if fences is not self._fences:
             self._fences = fences
@@ -276,26 +328,90 @@ class Tracks:
         slots = slots[self._devices.paths.fixes.stretch["size"][slots] > 0]
         if len(slots):
             fixes = [self.fixes_of(slot) for slot in slots.tolist()]
-            self._reload(slots, fixes, fences)
+            self._reload(slots, fixes, fences, rules)
 
-    def _sort_in(self, slots: Ints, arrived: Fixes, fences: FenceSet) -> None:
+    def _sort_in(self, slots: Ints, arrived: Fixes, fences: FenceSet, rules: Rules) -> None:
         """Put fixes among those that are kept."""
         distinct, first = np.unique(slots, return_index=True)
         spans = zip(distinct.tolist(), first.tolist(), [*first[1:].tolist(), len(slots)], strict=True)
         fixes = [Fixes.concat([self.fixes_of(slot), arrived.take(slice(a, z))]).in_order() for slot, a, z in spans]
-        self._devices.marks["restart_ms"][distinct] = END_OF_TIME_MS
-        self._reload(distinct, fixes, fences)
+        self._reload(distinct, fixes, fences, rules)
 
-    def _reload(self, slots: Ints, fixes: Sequence[Fixes], fences: FenceSet) -> None:
+    def _reload(self, slots: Ints, fixes: Sequence[Fixes], fences: FenceSet, rules: Rules) -> None:
         """Begin the paths of some slots anew with these fixes."""
         clear(self._devices, slots)
         marks = self._devices.marks
         marks["told_from_ms"][slots] = marks["kept_from_ms"][slots]
         self._append(np.repeat(slots, [len(each) for each in fixes]), Fixes.concat(fixes), fences)
+        for slot in self._anchors.keys() & set(slots.tolist()):
+            self._resume(slot, self._anchors[slot], fences, rules)
+
+    def _begin_at(self, slot: int, anchor: Anchor | None) -> None:
+        """Take note of a new beginning."""
+        self._ended.pop(slot, None)
+        if anchor is None:
+            self._anchors.pop(slot, None)
+        else:
+            self._anchors[slot] = anchor
+
+    def _resume(self, slot: int, anchor: Anchor, fences: FenceSet, rules: Rules) -> None:
+        """Let the path of a slot begin where the device is known to have been."""
+        arrangement, devices, own = arrangement_of(fences), self._devices, np.array([slot])
+        first_ms = int(rows_of(devices.paths.fixes, slot)["ts_ms"][0])
+        devices.marks["told_from_ms"][slot] = first_ms
+        periods = [arrangement.period_at(stay.fence_id, first_ms) for stay in anchor.carried]
+        known = with_room(devices.known, own, np.array([len(periods)]))
+        count = 0
+        for stay, found in zip(anchor.carried, periods, strict=True):
+            if found is not None:
+                known.stretch["size"][slot] = count = count + 1
+                spell = rows_of(known, slot)[count - 1 :]
+                spell[:] = np.zeros(1, SPELL)
+                spell["fence"], spell["period"] = found
+                spell["last_ms"] = spell["told_ms"] = first_ms
+                for name in Carried.__struct_fields__[1:]:
+                    spell[name] = getattr(stay, name)
+        self._devices = devices._replace(known=known)
+        label = arrangement.label_of(anchor.fence_ids)
+        if label is None:
+            self._doubt(slot, min(stay.arrived_ms for stay in anchor.carried), first_ms)
+            return
+        labels = [(arrangement.label_of(place), pace, score) for place, pace, score in anchor.active()]
+        active = [(place - 1, pace, score) for place, pace, score in labels if place is not None]
+        self._devices = self._devices._replace(
+            paths=resumed(devices.paths, slot, label, anchor.scores[:2], active, rules)
+        )
+
+    def _anchor_of(self, slot: int, fences: FenceSet) -> Anchor | None:
+        """Where the path of a slot begins, with fences as it knows them."""
+        label = int(self._devices.paths.heads["anchor"][slot])
+        if label == UNKNOWN:
+            return None
+        stays = rows_of(self._devices.known, slot)
+        carried = tuple(
+            Carried(fences.fence_ids[stay["fence"]], *(stay[name].item() for name in Carried.__struct_fields__[1:]))
+            for stay in stays[stays["carried"] > 0]
+        )
+        step = rows_of(self._devices.paths.steps, slot)[0]
+        row = rows_of(self._devices.paths.entries, slot)[: step["row_end"]]
+        arrangement = arrangement_of(fences)
+        return Anchor(
+            arrangement.fences_of(label),
+            carried,
+            tuple(arrangement.fences_of(place + 1) for place in row["place"].tolist()),
+            (int(step["out_score"]), int(step["far_score"]), *row["score"].tolist()),
+            tuple(row["pace"].tolist()),
+        )
 
     def _note_late(self, slots: Ints, ts_ms: Ints) -> None:
         for slot, at_ms in zip(slots.tolist(), ts_ms.tolist(), strict=True):
-            self.late[slot] = LateSpan(at_ms, at_ms).join(self.late.get(slot))
+            self._doubt(slot, at_ms, at_ms)
+        self._disturbed.update(slots.tolist())
+
+    def _doubt(self, slot: int, from_ms: int, to_ms: int) -> None:
+        """Let the store settle a span of a slot."""
+        self.late[slot] = LateSpan(from_ms, to_ms).join(self.late.get(slot))
+        self.newly_late.add(slot)
 
     def _concerns(self, slot: int, fences: FenceSet, changed: Collection[str]) -> bool:
         """Whether a slot has fixes near one of some fences or visits at it."""
@@ -309,7 +425,7 @@ class Tracks:
     ) -> list[Visit]:
         """Bring the paths of slots up to their fixes and tell what is new of their visits."""
         arrangement = arrangement_of(fences)
-        context = (arrangement.ground, arrangement.overlaps, rules, patiently, RECENT_FIXES)
+        context = (arrangement.ground, arrangement.overlaps, rules, patiently)
         revisions: list[Visit] = []
         done = 0
         while done < len(slots):
@@ -337,8 +453,12 @@ class Tracks:
         self, slot: int, spells: npt.NDArray[np.void], fences: FenceSet, reason: str, patiently: bool
     ) -> list[Visit]:
         """The revisions that spells of a slot's path call for; takes note of what has been told of each."""
+        ended = (spells["carried"] > 0) & spells["final"]
+        self._doubt_ended(slot, spells[ended])
+        spells = spells[~ended]
         stays = stays_of(spells, fences)
-        revisions = self._publish(slot, stays, reason, int(self._devices.marks["told_from_ms"][slot]), patiently)
+        from_ms = int(self._devices.marks["told_from_ms"][slot])
+        revisions = self._publish(slot, stays, reason, from_ms, patiently)
         told = with_room(self._devices.told, np.array([slot]), np.array([len(stays)]))
         self._devices = self._devices._replace(told=told)
         told.stretch["size"][slot] = len(stays)
@@ -348,25 +468,49 @@ class Tracks:
             alike = [visit for visit in standing if visit.fence_id == stay.fence_id]
             visit = alike[0] if len(alike) == 1 else max(alike, key=partial(overlap_ms, stay), default=stay)
             edges = (getattr(visit, name) or 0 for name in MOMENTS)
-            fields = (spell["fence"], spell["state"], spell["row"], *edges, stay.fixes, spell["lead_nats"])
+            lead_nats = spell["lead_nats"] if visit.confidence == stay.confidence else np.nan
+            fields = (spell["fence"], spell["state"], spell["row"], *edges, visit.fixes, lead_nats)
             rows[k] = fields
         self._devices.marks["noted"][slot] = 1
         return revisions
 
     def _publish(self, slot: int, stays: Sequence[Stay], reason: str, from_ms: int, patiently: bool) -> list[Visit]:
         published = self.published[slot]
-        revisions = revise(
-            self.device_ids[slot], published.values(), stays, reason, from_ms, END_OF_TIME_MS, patiently=patiently
-        )
+        known = self._told_since(slot, from_ms, stays) if slot in self._anchors else published.values()
+        revisions = revise(self.device_ids[slot], known, stays, reason, from_ms, END_OF_TIME_MS, patiently=patiently)
         published.update((visit.visit_id, visit) for visit in revisions)
         return revisions
 
-    def _forget(self, slots: Ints) -> None:
-        """Let go of fixes that are neither recent nor needed."""
+    def _told_since(self, slot: int, from_ms: int, stays: Sequence[Stay]) -> list[Visit]:
+        """The visits of a slot without those that began before and are not among the stays: the store has them."""
+        carried = {stay.fence_id for stay in stays if stay.arrived_ms < from_ms}
+        return [
+            visit for visit in self.published[slot].values() if visit.arrived_ms >= from_ms or visit.fence_id in carried
+        ]
+
+    def _doubt_ended(self, slot: int, spells: npt.NDArray[np.void]) -> None:
+        """Let the store settle stays that were carried to their end, each once: it has their beginnings."""
+        for spell in spells:
+            stay = (int(spell["fence"]), int(spell["arrived_ms"]))
+            if stay not in self._ended.setdefault(slot, set()):
+                self._ended[slot].add(stay)
+                self._doubt(slot, int(spell["arrived_ms"]), int(spell["last_ms"]))
+
+    def _forget(self, slots: Ints, fences: FenceSet, rules: Rules) -> None:
+        """Let go of fixes that are neither recent nor needed, and of visits that were over long before them."""
         if self.late:
             # What memory lets go must be in the store by the time the late span is settled.
             slots = slots[~np.isin(slots, list(self.late))]
-        forget(self._devices, slots, RECENT_MS, RECENT_FIXES)
+        arrangement = arrangement_of(fences)
+        context = (arrangement.ground, arrangement.overlaps, rules)
+        for slot in forget(self._devices, slots, *context, RECENT_MS, RECENT_FIXES).tolist():
+            self._begin_at(slot, self._anchor_of(slot, fences))
+            since_ms = int(rows_of(self._devices.paths.fixes, slot)["ts_ms"][0]) - RECENT_LOG_MS
+            self.published[slot] = {
+                visit_id: visit
+                for visit_id, visit in self.published[slot].items()
+                if (end_ms := end_ms_of(visit)) is None or end_ms >= since_ms
+            }
 
 
 def _order(slots: Ints, fixes: Fixes) -> npt.NDArray[np.intp]:

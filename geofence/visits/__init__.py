@@ -2,8 +2,8 @@
 
 from geofence.visits.derivation import Derivation, derive_stays
 from geofence.visits.explain import Evidence, explain
-from geofence.visits.log import Stay, revise, visit_of
-from geofence.visits.recomputation import Recomputation, compare, end_ms_of, recompute
+from geofence.visits.log import Stay, end_ms_of, revise, visit_of
+from geofence.visits.recomputation import Recomputation, compare, recompute
 
 __all__ = [
     "Derivation",

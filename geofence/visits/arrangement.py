@@ -17,6 +17,7 @@ from geofence.fences import FenceSet
 from geofence.geodesy import metres_per_degree
 from geofence.kernel import Near, near
 from geofence.outlines import box_of
+from geofence.visits.cells import fences_at
 
 SAMPLES_A_SIDE: Final = 24
 COARSE_SAMPLES_A_SIDE: Final = 6
@@ -104,6 +105,33 @@ class Arrangement:
         pairs = np.flatnonzero(np.isin(found.row, list(reserved)))
         whose = zip(pairs.tolist(), found.row[pairs].tolist(), found.point[pairs].tolist(), strict=True)
         return np.array([pair for pair, row, point in whose if device_of(point) not in reserved[row]], np.int64)
+
+    def label_of(self, fence_ids: Collection[str]) -> int | None:
+        """The label of where just these fences hold: 0 outside, place + 1; None where no such place is known."""
+        if not set(fence_ids) <= set(self._fence_ids):
+            return None
+        fences = tuple(self._fence_ids.index(fence_id) for fence_id in sorted(fence_ids))
+        place = fences[0] if len(fences) == 1 else self._places.get(fences, None if fences else -1)
+        return None if place is None else place + 1
+
+    def fences_of(self, label: int) -> tuple[str, ...]:
+        """The ids of the fences that hold where a label is, in order."""
+        if label == 0:
+            return ()
+        first, end = fences_at(label - 1, self.ground, self.overlaps)
+        fences = [label - 1] if first < 0 else self.overlaps.place_fence[first:end].tolist()
+        return tuple(self._fence_ids[fence] for fence in fences)
+
+    def period_at(self, fence_id: str, moment_ms: int) -> tuple[int, int] | None:
+        """The number of a fence, and its period in which a moment lies."""
+        if fence_id not in self._fence_ids:
+            return None
+        ground, fence = self.ground, self._fence_ids.index(fence_id)
+        for period in range(ground.period_begins[fence], ground.period_begins[fence + 1]):
+            rows = ground.period_row[ground.period_row_begins[period] : ground.period_row_begins[period + 1]]
+            if ground.valid_from_ms[rows[0]] <= moment_ms < ground.valid_to_ms[rows[-1]]:
+                return fence, period
+        return None
 
     def groups(self, found: Near, held: npt.NDArray[np.bool_], fixes: int) -> npt.NDArray[np.int32]:
         """The group of the overlapping rows that hold near each of some fixes; -1 where there are none."""

@@ -31,6 +31,9 @@ FROM_FAR: Final = -1
 FROM_OUTSIDE: Final = -2
 """Where a state came from, besides the place at an index of the row before."""
 
+UNKNOWN: Final = -1
+"""Where a path begins with nothing known of the device before; otherwise a label: 0 outside, place + 1."""
+
 
 @nb.njit(cache=True, nogil=True)
 def has_room(steps, entries, i, near_count):  # type: ignore[no-untyped-def]
@@ -41,15 +44,19 @@ def has_room(steps, entries, i, near_count):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def take_step(steps, entries, i, near, ground, overlaps, stay_scale_s):  # type: ignore[no-untyped-def]
+def take_step(steps, entries, i, near, anchor, ground, overlaps, stay_scale_s):  # type: ignore[no-untyped-def]
     """Write the row of step ``i``: the best score that ends in each state there, and where it came from.
 
     ``near`` are the cells near its fix, weighed; ``outside`` and ``elsewhere`` of the step what the fix says for being
-    outside and anywhere else.
+    outside and anywhere else. With an ``anchor`` the first row has its scores
+    already.
     """
     step = steps[i]
     if i == 0:
-        _start(step, entries, near)
+        if anchor == UNKNOWN:
+            _start(step, entries, near)
+        else:
+            _resume(step, entries[: step.row_end], near)
         return
     earlier = steps[i - 1]
     old, begin = entries[earlier.row_begin : earlier.row_end], earlier.row_end
@@ -124,9 +131,19 @@ def _start(step, entries, near):  # type: ignore[no-untyped-def]
     for k in range(len(near)):
         entry = entries[k]
         entry.place, entry.pace, entry.inside, entry.near = near[k].place, near[k].pace, near[k].inside, True
-        entry.score, entry.back = inside + near[k].inside, FROM_FAR
+        entry.score, entry.back = inside + entry.inside, FROM_FAR
     step.row_begin, step.row_end = 0, len(near)
     step.out_score, step.far_score = step.outside, inside + step.elsewhere
+
+
+@nb.njit(cache=True, nogil=True)
+def _resume(step, row, near):  # type: ignore[no-untyped-def]
+    """Tell what the first step's fix says for the places of its row, whose scores are known."""
+    for entry in row:
+        entry.near, entry.inside = False, score_elsewhere(step, entry.pace)
+        for cell in near:
+            if cell.place == entry.place:
+                entry.near, entry.inside = True, cell.inside
 
 
 @nb.njit(cache=True, nogil=True)
@@ -171,10 +188,8 @@ def trace_back(steps, entries, first):  # type: ignore[no-untyped-def]
     before it changes.
     """
     i = len(steps) - 1
-    at, best, place = FROM_OUTSIDE, steps[i].out_score, -1
-    for k in range(steps[i].row_begin, steps[i].row_end):
-        if entries[k].score > best:
-            at, best, place = k - steps[i].row_begin, entries[k].score, entries[k].place
+    at = leading(steps[i], entries)
+    place = entries[steps[i].row_begin + at].place if at >= 0 else -1
     while i >= 0:
         step = steps[i]
         label = 0 if at == FROM_OUTSIDE else place + 1
@@ -183,16 +198,57 @@ def trace_back(steps, entries, first):  # type: ignore[no-untyped-def]
         step.best = label
         if i == 0:
             return 0
-        if at == FROM_OUTSIDE:
-            at = step.out_back
-        elif at == FROM_FAR:
-            at = step.far_back
-        else:
-            at = entries[step.row_begin + at].back
+        at = came_from(step, entries, at)
         i -= 1
         if at >= 0:
             place = entries[steps[i].row_begin + at].place
     return 0
+
+
+@nb.njit(cache=True, nogil=True)
+def agreed(steps, entries):  # type: ignore[no-untyped-def]
+    """The last step at which all paths still possible are in one state, and that state; -1 where there is none.
+
+    Whatever comes after the last step, the path up to there will not change. The state is ``FROM_OUTSIDE``,
+    ``FROM_FAR``, or the index of an entry in the row of the step.
+    """
+    i = len(steps) - 1
+    widest = 0
+    for each in steps:
+        widest = max(widest, each.row_end - each.row_begin)
+    possible = np.zeros(widest + 2, np.bool_)
+    # States are counted from -2 on, so that each has an index.
+    possible[: steps[i].row_end - steps[i].row_begin + 2] = True
+    while np.count_nonzero(possible) > 1:
+        if i == 0:
+            return -1, FROM_FAR
+        step = steps[i]
+        before = np.zeros(widest + 2, np.bool_)
+        for state in np.flatnonzero(possible):
+            before[came_from(step, entries, state - 2) + 2] = True
+        possible = before
+        i -= 1
+    return i, np.flatnonzero(possible)[0] - 2
+
+
+@nb.njit(cache=True, nogil=True)
+def came_from(step, entries, state):  # type: ignore[no-untyped-def]
+    """The state before a state of a step."""
+    if state == FROM_OUTSIDE:
+        return step.out_back
+    if state == FROM_FAR:
+        return step.far_back
+    return entries[step.row_begin + state].back
+
+
+@nb.njit(cache=True, nogil=True)
+def leading(step, entries):  # type: ignore[no-untyped-def]
+    """The state in which the likeliest path ends at a step."""
+    state, best = FROM_OUTSIDE, step.out_score
+    for k in range(step.row_begin, step.row_end):
+        if entries[k].score > best:
+            state, best = k - step.row_begin, entries[k].score
+    return state
 
 
 @nb.njit(cache=True, nogil=True)

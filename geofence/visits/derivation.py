@@ -13,15 +13,14 @@ from geofence.fixes import Fixes
 from geofence.kernel import Near
 from geofence.rules import Rules
 from geofence.visits.arrangement import arrangement_of
-from geofence.visits.chain import FORGETTING
-from geofence.visits.edges import SEARCH_S
+from geofence.visits.forgetting import keep_from
 from geofence.visits.log import Stay, StayState
 from geofence.visits.path import whole_path
 from geofence.visits.spells import (
     CLOSED,
     CONFIRMED,
-    MARGIN_MS,
     OPEN,
+    SETTLED_AFTER_MS,
     SPELL,
     UNTOLD,
     ends_ms,
@@ -33,9 +32,6 @@ from geofence.visits.spells import (
 from geofence.visits.tables import path_at
 
 CONFIDENCE_NATS: Final = 2.0
-
-SETTLED_AFTER_MS: Final = int(2 * SEARCH_S * 1000)
-"""An arrival is looked for in the first half of a stay, and no further in than ``SEARCH_S``."""
 
 _STATE: Final = list(SPELL.fields or ()).index("state")
 _STATES: Final[dict[int, StayState]] = {OPEN: "open", CONFIRMED: "confirmed", CLOSED: "closed"}
@@ -79,30 +75,34 @@ def derive_stays(
 def _derive(tables, slot, ground, overlaps, rules, as_of_ms, ended):  # type: ignore[no-untyped-def]
     """The spells (``spells.SPELL``), told, and the restart point as an index of a fix."""
     path = path_at(tables, slot)
-    spells = told_spells(path, np.empty(0, SPELL), ground, overlaps, rules, as_of_ms, ended)
+    spells = told_spells(path, np.empty(0, SPELL), ground, overlaps, rules, as_of_ms, False, ended)
     return spells, keep_from(path, spells)
 
 
 @nb.njit(cache=True, nogil=True)
-def told_spells(path, known, ground, overlaps, rules, as_of_ms, ended):  # type: ignore[no-untyped-def]
+def told_spells(path, known, ground, overlaps, rules, as_of_ms, patiently, ended):  # type: ignore[no-untyped-def]
     """The spells (``spells.SPELL``) of a path, told.
 
-    What cannot have changed is taken from those ``known`` before, and what has hardly: a confirmed stay is gone over
-    again when it has lasted a quarter longer, one that is closed when it has been over for so much longer.
+    What began before the path has the arrival ``known`` of it. ``patiently``, what cannot have changed is taken from
+    there, too, and what has hardly: a confirmed stay is gone over again when it has lasted a quarter longer, one that
+    is closed when it has been over for so much longer.
     """
     spells = spells_of(path, ground, overlaps, rules)
     count = len(spells)
     for k in range(count):
-        fence = spells[k].fence
+        fence, last = spells[k].fence, spells[k].last
         earlier = _known_as(known, spells[k])
-        if earlier >= 0 and _stays_closed(path, ground, known[earlier], spells[k], rules, as_of_ms):
+        if earlier >= 0 and patiently:
+            if _stays_closed(path, ground, known[earlier], spells[k], rules, as_of_ms):
+                spells[k] = known[earlier]
+                continue
+            if _goes_on(path, ground, known[earlier], spells[k], as_of_ms):
+                spells[k] = known[earlier]
+                stay_on(path, ground, spells[k], last)
+                continue
+        if earlier >= 0 and known[earlier].carried > 0:
             spells[k] = known[earlier]
-            continue
-        if earlier >= 0 and _goes_on(path, ground, known[earlier], spells[k], as_of_ms):
-            last = spells[k].last
-            spells[k] = known[earlier]
-            stay_on(path, ground, spells[k], last)
-            continue
+            spells[k].last = last
         before = spells[k - 1].last if k > 0 and spells[k - 1].fence == fence else -1
         after = spells[k + 1].first if k + 1 < count and spells[k + 1].fence == fence else len(path.steps)
         tell(path, ground, overlaps, spells[k], before, after, rules, as_of_ms, ended)
@@ -142,62 +142,13 @@ def _is_soon(since_ms, told_ms, as_of_ms):  # type: ignore[no-untyped-def]
     return 4 * (as_of_ms - told_ms) < told_ms - since_ms
 
 
-@nb.njit(cache=True, nogil=True)
-def keep_from(path, spells):  # type: ignore[no-untyped-def]
-    """The latest restart point before every spell that can still change; the index of a fix, 0 where there is none.
-
-    It lies in a run of fixes far from everything whose weights sum to ``FORGETTING`` behind it. The last weight is
-    provisional and does not count.
-    """
-    n = len(path.steps)
-    oldest = n
-    for spell in spells:
-        if not spell.final:
-            oldest = min(oldest, spell.first)
-    forgotten, tried = 0.0, False
-    for start in range(oldest - 1, 0, -1):
-        if path.steps[start].cells > 0:
-            forgotten, tried = 0.0, False
-            continue
-        if forgotten >= FORGETTING and not tried:
-            keep, tried = _kept_before(path, spells, start), True
-            if keep == 0 or _restarts(path, spells, start, keep):
-                return path.steps[keep].fix if keep > 0 else 0
-        if start < n - 1:
-            forgotten += path.steps[start].weight
-    return 0
-
-
-@nb.njit(cache=True, nogil=True)
-def _kept_before(path, spells, start):  # type: ignore[no-untyped-def]
-    """From where on fixes are needed when the chain starts anew at ``start``.
-
-    Three fixes beyond the margin: a silence ends at one, its speed and weight need another, whose error a third.
-    """
-    following = len(path.steps) - 1
-    for spell in spells:
-        if spell.first >= start:
-            following = min(following, spell.first)
-    return max(0, min(start, np.searchsorted(path.steps.ts_ms, path.steps[following].ts_ms - MARGIN_MS) - 3))
-
-
-@nb.njit(cache=True, nogil=True)
-def _restarts(path, spells, start, keep):  # type: ignore[no-untyped-def]
-    """Whether the chain restarted at ``start`` can be started at ``keep`` already, and no told stay reaches there."""
-    for spell in spells:
-        over = spell.state == UNTOLD or (spell.state == CLOSED and spell.departed_ms <= path.steps[keep].ts_ms)
-        if spell.first < start and not over:
-            return False
-    return not np.any(path.steps.cells[keep:start] > 0) and not np.any(path.steps.label[keep:start] != 0)
-
-
 def stays_of(spells: npt.NDArray[np.void], fences: FenceSet) -> list[Stay]:
     """Spells (``spells.SPELL``) as stays, in their order; those that are not told are left out."""
     return [_stay(spell, fences) for spell in spells.tolist() if spell[_STATE] != UNTOLD]
 
 
 def _stay(spell: tuple[Any, ...], fences: FenceSet) -> Stay:
-    fence, _, first, last, final, state, reason, row, *moments, lead, _ = spell
+    fence, _, first, last, final, state, reason, row, *moments, lead, _, _, carried = spell
     arrived_ms, earliest_ms, latest_ms, *departed, last_ms = moments
     departed_ms, departed_earliest_ms, departed_latest_ms = departed if state == CLOSED else (None, None, None)
     until_ms = max(last_ms, arrived_ms) if departed_ms is None else departed_ms
@@ -218,7 +169,7 @@ def _stay(spell: tuple[Any, ...], fences: FenceSet) -> Stay:
         on_site_max_s=max(longest_ms, until_ms - arrived_ms) / 1000.0,
         confidence=_confidence(lead),
         reason=_REASONS[reason],
-        fixes=last - first + 1,
+        fixes=carried + last - first + 1,
         settled=final if state == CLOSED else last_ms - arrived_ms > SETTLED_AFTER_MS,
     )
 

@@ -129,6 +129,14 @@ def differing(visit: Visit, stay: Stay) -> tuple[str, ...]:
     return tuple(name for name in compared if getattr(visit, name) != getattr(stay, name))
 
 
+def end_ms_of(visit: Visit) -> int | None:
+    """Until when there is something to say of a visit, epoch ms; None: until now.
+
+    Of one that was retracted before it was left, until its arrival.
+    """
+    return visit.arrived_latest_ms if visit.state == "retracted" and visit.departed_ms is None else visit.departed_ms
+
+
 def overlap_ms(one: Visit | Stay, other: Visit | Stay) -> int:
     """For how long two spans overlap; 0 where they only touch, negative where they lie apart."""
     until_ms = min(one.departed_ms or _FOREVER_MS, other.departed_ms or _FOREVER_MS)

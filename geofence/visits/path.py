@@ -4,7 +4,7 @@ A path grows with its fixes: ``extend`` weighs those that are new and the few be
 and goes on from the scores that are there. All fixes at once or one by one come to the same path.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numba as nb
@@ -14,16 +14,17 @@ from geofence.fences import FenceSet
 from geofence.fixes import DEGREE_E7, Fixes
 from geofence.kernel import Near, near
 from geofence.rules import Rules
-from geofence.stretches import rows_at, with_room
+from geofence.stretches import rows_at, rows_of, with_room
 from geofence.visits.arrangement import arrangement_of
 from geofence.visits.cells import cells_near, room_for_cells
-from geofence.visits.chain import has_room, take_step, trace_back
+from geofence.visits.chain import FROM_FAR, UNKNOWN, has_room, take_step, trace_back
 from geofence.visits.cleaning import DOUBLED, FUTURE, USED, judge, within_a_moment
 from geofence.visits.evidence import LONG_SILENCE_S, REACH_M, error_of, measure, weigh
 from geofence.visits.rivals import settle_rivals
 from geofence.visits.tables import (
     FIX,
     LEAST_ENTRIES,
+    STEP,
     Path,
     PathTables,
     Surroundings,
@@ -80,6 +81,41 @@ def whole_path(
     return tables
 
 
+def resumed(
+    tables: PathTables,
+    slot: int,
+    label: int,
+    scores: Sequence[int],
+    active: Sequence[tuple[int, float, int]],
+    rules: Rules,
+) -> PathTables:
+    """The tables with the path of a slot beginning with its first fix, where the device was in the state of a label.
+
+    ``scores`` are those of being outside and far; ``active`` the place, pace and score of each active place, in order.
+    """
+    own, one, room = np.array([slot]), np.ones(1, np.int64), np.array([len(active)])
+    tables = tables._replace(steps=with_room(tables.steps, own, one), entries=with_room(tables.entries, own, room))
+    for table, size in ((tables.steps, 1), (tables.entries, len(active))):
+        table.stretch["size"][slot] = size
+    row = rows_of(tables.entries, slot)
+    for k, (place, pace, score) in enumerate(active):
+        row[["place", "pace", "score", "back"]][k] = place, pace, score, FROM_FAR
+    fixes = rows_of(tables.fixes, slot)
+    pair_end = fixes["pair_begin"][1] if len(fixes) > 1 else tables.pairs.stretch["size"][slot]
+    step = rows_of(tables.steps, slot)
+    step[:] = np.zeros(1, STEP)
+    step["ts_ms"], step["lat"], step["lon"] = (fixes[name][0] for name in ("ts_ms", "lat_e7", "lon_e7"))
+    step["lat"] /= DEGREE_E7
+    step["lon"] /= DEGREE_E7
+    step["error_m"] = error_of(int(fixes["accuracy_dm"][0]), False, rules.unstated_error_m, rules.max_error_m)
+    step["pair_end"], step["row_end"] = pair_end, len(active)
+    step["out_score"], step["far_score"] = scores
+    step["best"] = step["label"] = label
+    head = tables.heads[slot]
+    head["anchor"], head["judged"], head["previous"] = label, 1, 0
+    return tables
+
+
 @nb.njit(cache=True, nogil=True)
 def _held(ts_ms, point, row, valid_from_ms, valid_to_ms, barred, known, shared):  # type: ignore[no-untyped-def]
     """Which rows hold near fixes, and whether each of them is known to overlap no other."""
@@ -117,6 +153,7 @@ def extend(tables, slot, ground, overlaps, rules, as_of_ms):  # type: ignore[no-
         shared = overlaps.cell_begins[group + 1] - overlaps.cell_begins[group] if group >= 0 else 0
         most = max(most, steps[i].pair_end - steps[i].pair_begin + shared)
     near = room_for_cells(most)
+    anchor = head.anchor if steps[0].fix == 0 else UNKNOWN
     for i in range(first, n):
         step = steps[i]
         own = pairs[step.pair_begin : step.pair_end]
@@ -125,10 +162,10 @@ def extend(tables, slot, ground, overlaps, rules, as_of_ms):  # type: ignore[no-
             return False, path
         step.cells = count
         step.outside, step.elsewhere = weigh(near[:count], step.error_m, step.speed_mps, step.weight, rules)
-        take_step(steps, entries, i, near[:count], ground, overlaps, rules.stay_scale_s)
+        take_step(steps, entries, i, near[:count], anchor, ground, overlaps, rules.stay_scale_s)
     changed = min(first, trace_back(steps, entries, first))
     settled = head.settled if head.settled <= changed else 0
-    head.settled = settle_rivals(steps, entries, settled, ground, overlaps)
+    head.settled = settle_rivals(steps, entries, settled, anchor > 0, ground, overlaps)
     tables.entries.stretch[slot].size = steps[n - 1].row_end
     head.fresh = n
     return True, path

@@ -10,7 +10,7 @@ from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.rules import Rules
 from geofence.visits.derivation import derive_stays
-from geofence.visits.log import Stay, differing, overlap_ms, visit_of
+from geofence.visits.log import Stay, differing, end_ms_of, overlap_ms, visit_of
 from schemas.explanation import Difference
 from schemas.visit import Visit
 
@@ -77,14 +77,6 @@ def recompute(
         if any(end_ms is None or end_ms >= settled_ms for end_ms in ends):
             return None
     return Recomputation(fixes, as_of_ms, derived.stays)
-
-
-def end_ms_of(visit: Visit) -> int | None:
-    """Until when there is something to say of a visit, epoch ms; None: until now.
-
-    Of one that was retracted before it was left, until its arrival.
-    """
-    return visit.arrived_latest_ms if visit.state == "retracted" and visit.departed_ms is None else visit.departed_ms
 
 
 def compare(visit: Visit, stays: Sequence[Stay], standing: Sequence[Visit]) -> Comparison:

@@ -32,14 +32,15 @@ REST_WITNESSES: Final = 4.0
 
 
 @nb.njit(cache=True, nogil=True)
-def settle_rivals(steps, entries, begin, ground, overlaps):  # type: ignore[no-untyped-def]
+def settle_rivals(steps, entries, begin, began_before, ground, overlaps):  # type: ignore[no-untyped-def]
     """Set ``steps.label`` from ``begin`` on: the path's ``best``, but stays that are over go to the rivals that explain
     them better.
 
     A stay is all steps at one place with absences of ``SEARCH_S`` at most. Rivals are places of one pace of which none
     lies within the other. While a device is there the path's word holds: a visit that is told must not hop about.
     ``begin`` is 0 or what was returned before: the first step whose label is not settled, as long as none before it
-    has changed.
+    has changed. Where the stay at the first step ``began_before`` the path, its beginning cannot be weighed, and the
+    path's word stands.
     """
     ts_ms, best, label = steps.ts_ms, steps.best, steps.label
     n = len(best)
@@ -60,6 +61,9 @@ def settle_rivals(steps, entries, begin, ground, overlaps):  # type: ignore[no-u
             end += 1
         if end == n:
             return first
+        if first == 0 and began_before:
+            first = last + 1
+            continue
         rival = _best_rival(steps, entries, first, last, ground, overlaps)
         for i in range(first, last + 1):
             if best[i] == best[first]:

@@ -25,6 +25,9 @@ TRUSTED_S: Final = 60.0
 """At the end of all data, a stay of this long whose last fix is slow is believed to have gone on."""
 
 SEARCH_MS: Final = int(SEARCH_S * 1000)
+SETTLED_AFTER_MS: Final = 2 * SEARCH_MS
+"""An arrival is looked for in the first half of a stay, and no further in than ``SEARCH_S``; a departure likewise."""
+
 MARGIN_MS: Final = int((SEARCH_S + OBSERVED_S) * 1000)
 """Fixes further than this from a stay change nothing about its edges."""
 
@@ -60,6 +63,8 @@ SPELL: Final = np.dtype(
         ("last_ms", np.int64),
         ("lead_nats", np.float64),
         ("told_ms", np.int64),
+        ("touched", np.bool_),
+        ("carried", np.int64),
     ]
 )
 """Used fixes ``first`` to ``last`` at a fence, within one ``period`` of its validity (see ``arrangement.Ground``).
@@ -67,7 +72,8 @@ SPELL: Final = np.dtype(
 ``final``: later fixes can no longer change it. What follows says how it is told, and means nothing where ``state`` is
 ``UNTOLD``: ``departed_*`` are those of ``CLOSED`` ones; ``row`` is the version told; ``lead_nats`` says how much better
 its fixes are explained by the fence than by any single other place; ``told_ms`` is the moment of looking at which all
-this was settled.
+this was settled. ``touched``: a fix of it lay inside the fence, or hardly further out than its error. So many
+of its fixes are ``carried``: it began before the path, with the arrival that was told then.
 """
 
 
@@ -226,10 +232,11 @@ def tell(path, ground, overlaps, spell, before, after, rules, as_of_ms, ended): 
     n = len(ts_ms)
     spell.told_ms = as_of_ms
     to_ms = ends_ms(ground, spell.period)
-    _tell_arrival(path, ground, spell, before, after, rules)
+    if spell.carried == 0:
+        _tell_arrival(path, ground, spell, before, after, rules)
     arrived_ms = spell.arrived_ms
     last_ms = ts_ms[spell.last]
-    touched = _touched(path, ground, spell)
+    spell.touched |= _touched(path, ground, spell)
     expired = to_ms <= as_of_ms
     bridge_ms = _bridge_ms(path, ground, spell, rules)
     gone = ended or after < n or as_of_ms - last_ms > bridge_ms or _drove_off(path, ground, spell, n, rules)
@@ -239,14 +246,17 @@ def tell(path, ground, overlaps, spell, before, after, rules, as_of_ms, ended): 
     spell.last_ms = last_ms
     spell.row = _row_at(ground, spell.period, min(last_ms, to_ms - 1))
     spell.final = closed and is_final(path, ground, spell, rules)
+    confirmed = spell.carried > 0 and spell.state == CONFIRMED
     spell.state = UNTOLD
     if closed:
         _tell_departure(path, ground, spell, before, after, rules, expired)
         lasted_s = (spell.departed_ms - arrived_ms) / 1000.0
         visited = lasted_s >= LEISURELY_S or _stopped(path, spell, rules)
-        if lasted_s >= min_on_site_s and touched and visited:
+        if lasted_s >= min_on_site_s and spell.touched and visited:
             spell.state = CLOSED
-    elif touched:
+    elif confirmed:
+        spell.state = CONFIRMED
+    elif spell.touched:
         on_site_ms = last_ms - arrived_ms
         slow_last = path.steps[spell.last].speed_mps <= SLOW_MPS
         stayed = on_site_ms >= min_on_site_s * 1000.0

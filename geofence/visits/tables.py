@@ -13,6 +13,7 @@ import numpy.typing as npt
 from geofence.fixes import Fixes
 from geofence.kernel import Near
 from geofence.stretches import Ints, Records, Table, drop_rows, empty_table, rows_at, with_room, with_slots
+from geofence.visits.chain import UNKNOWN
 
 LEAST_ENTRIES: Final = 16
 """Room for entries that a path begins with."""
@@ -85,10 +86,14 @@ ENTRY: Final = np.dtype(
 )
 """An active place at a step: see ``chain``. ``inside`` is what the step's fix says for it."""
 
-HEAD: Final = np.dtype([(name, np.int64) for name in ("first", "judged", "previous", "fresh", "settled")])
+HEAD: Final = np.dtype(
+    [(name, np.int64) for name in ("first", "judged", "previous", "fresh", "settled", "anchor", "seek")]
+)
 """Where the path of a slot stands. It covers the fixes from ``first`` on. Those before ``judged`` have a verdict;
 ``previous`` is the last of them that was not repeated (-1: none). Steps from ``fresh`` on have changed since the path
-was traced, those before ``settled`` have their final label unless it is traced anew."""
+was traced, those before ``settled`` have their final label unless it is traced anew. ``anchor`` is the label that the
+path is known to begin with where it begins with the first fix (``chain.UNKNOWN``: with nothing known). With ``seek``
+steps it is time to see whether its front may be forgotten."""
 
 
 class PathTables(NamedTuple):
@@ -109,7 +114,7 @@ class PathTables(NamedTuple):
     def with_slots(self, slots: int) -> Self:
         """With empty slots up to ``slots``."""
         more = np.zeros(slots - len(self.heads), HEAD)
-        more["previous"] = -1
+        more["previous"], more["anchor"] = -1, UNKNOWN
         return type(self)(
             with_slots(self.fixes, slots),
             with_slots(self.pairs, slots),

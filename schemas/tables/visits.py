@@ -1,10 +1,11 @@
 """The tables ``visit_revisions`` (every revision) and ``visits`` (the newest of each), and the view ``visits_now``."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import pyarrow as pa
 
+from schemas import wire
 from schemas.tables.table import MOMENT, Table, moments
 from schemas.visit import Visit
 
@@ -115,6 +116,25 @@ def batch(visits: Sequence[Visit]) -> pa.RecordBatch:
         },
         schema=COLUMNS,
     )
+
+
+SELECTED: Final = """
+    visit_id, device_id, fence_id, fence_version, job_id, state, revision,
+    toUnixTimestamp64Milli(arrived_at),
+    toUnixTimestamp64Milli(arrived_earliest),
+    toUnixTimestamp64Milli(arrived_latest),
+    toUnixTimestamp64Milli(departed_at),
+    toUnixTimestamp64Milli(departed_earliest),
+    toUnixTimestamp64Milli(departed_latest),
+    on_site_s, on_site_min_s, on_site_max_s, round(toFloat64(confidence), 6), reason, fixes
+"""
+"""What to select of a visit to read it with ``of_rows``."""
+
+
+def of_rows(rows: Iterable[Sequence[Any]]) -> list[Visit]:
+    """Visits from rows of ``SELECTED``."""
+    names = Visit.__struct_encode_fields__
+    return [wire.from_builtins(Visit, dict(zip(names, row, strict=True))) for row in rows]
 
 
 VISITS: Final = Table("visit_revisions", statements, Visit, COLUMNS, batch)

@@ -311,6 +311,7 @@ class Tracker:
                 if self._partitions.get(number) is not partition:
                     return
                 revisions = look(partition.tracks, slots[first : first + AT_A_TIME])
+                partition.note_late()
                 if revisions:
                     told = {partition.tracks.slots[visit.device_id] for visit in revisions}
                     partition.touch(np.array(sorted(told)))
@@ -354,10 +355,13 @@ class Tracker:
         while (late := tracks.late.get(slot)) is not None:
             from_ms = max(late.from_ms - reach_ms, oldest_ms)
             stored = await recorded.fixes_since(device_id, from_ms)
+            logged = await recorded.visits_since(device_id, from_ms)
             async with self._changing:
                 if self._partitions.get(number) is not partition or partition.late_offset[slot] != asked_offset:
                     return  # another's by now, or more arrived meanwhile and the recorder must come that far first
                 now_ms, complete = self._clock.now_ms(), from_ms == oldest_ms
+                for visit in logged:
+                    tracks.learn(visit)
                 revisions = tracks.rederive(slot, stored, self._fences, self._rules, now_ms, complete=complete)
                 if revisions is not None:
                     partition.late_offset.pop(slot, None)

@@ -8,7 +8,9 @@ from aiokafka.structs import TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from geofence.fixes import Fixes
+from schemas.tables.visits import SELECTED, of_rows
 from schemas.topics import PINGS, RECORDER_GROUP
+from schemas.visit import Visit
 
 FIRST_REACH_MS: Final = 36 * 3_600_000
 REACH_FACTOR: Final = 8
@@ -21,6 +23,13 @@ SELECT toUnixTimestamp64Milli(ts) AS ts_ms, lat_e7, lon_e7, accuracy_dm, speed_c
 FROM pings FINAL
 WHERE device_id = {device_id:String} AND ts >= fromUnixTimestamp64Milli({from_ms:Int64})
 ORDER BY ts, lat_e7, lon_e7
+"""
+
+LOGGED_VISITS: Final = f"""
+SELECT {SELECTED}
+FROM visits FINAL
+WHERE device_id = {{device_id:String}}
+  AND (departed_at IS NULL OR departed_at >= fromUnixTimestamp64Milli({{from_ms:Int64}}, 'UTC'))
 """
 
 OLDEST_STORED: Final = """
@@ -52,6 +61,11 @@ class RecordedPings:
         """The stored fixes of a device from a moment of event time on, in order."""
         answer = await self._store.query_arrow(STORED_FIXES, parameters={"device_id": device_id, "from_ms": from_ms})
         return Fixes(*(answer.column(name).to_numpy() for name in Fixes.__dataclass_fields__))
+
+    async def visits_since(self, device_id: str, from_ms: int) -> list[Visit]:
+        """The logged visits of a device, retracted ones too, that had not ended by a moment."""
+        answer = await self._store.query(LOGGED_VISITS, parameters={"device_id": device_id, "from_ms": from_ms})
+        return of_rows(answer.result_rows)
 
     async def oldest_ms(self, device_id: str) -> int:
         """Event time of the oldest stored fix of a device; 0 where there is none."""

@@ -33,6 +33,7 @@ class PartitionTracks:
         self.late_offset: dict[int, int] = {}
         self.catch_up_offset = 0
         self._since_ms = since_ms
+        self._last_offset = -1
         self._gathered: set[int] = set()
         self._segment = np.zeros(0, np.int64)
         self._heard_ms = np.zeros(0, np.int64)
@@ -67,14 +68,20 @@ class PartitionTracks:
         touched = np.unique(slots)
         self._heard_ms[touched] = now_ms
         self.touch(touched)
-        for slot in self.tracks.late.keys() & set(touched.tolist()) if self.tracks.late else ():
-            self.late_offset[slot] = last_offset
+        self._last_offset = last_offset
         if not caught_up:
             self._gathered.update(touched.tolist())
         elif self._gathered:
             revisions += self.tracks.look(np.array(sorted(self._gathered)), fences, rules)
             self._gathered.clear()
+        self.note_late()
         return revisions
+
+    def note_late(self) -> None:
+        """Let what is newly late wait until the store has all that has been folded."""
+        for slot in self.tracks.newly_late:
+            self.late_offset[slot] = self._last_offset
+        self.tracks.newly_late.clear()
 
     def silent(self, now_ms: int, after_ms: int, settled_after_ms: float) -> npt.NDArray[np.int64]:
         """Slots not heard of for ``after_ms`` whose silence has not yet said all it can: ``settled_after_ms``."""

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from geofence.fixes import Fixes
-from geofence.tracks import LateSpan, Track
+from geofence.tracks import Anchor, LateSpan, Track
 from schemas.times import Instant
 from schemas.visit import Visit
 
@@ -24,7 +24,7 @@ class PackedTrack(msgspec.Struct, array_like=True):
     kept_from_ms: int
     published: list[Visit]
     late: tuple[int, int] | None
-    restart_ms: int | None
+    anchor: Anchor | None
     looked_ms: int
     late_offset: int
 
@@ -86,7 +86,7 @@ def pack(tracks: Iterable[tuple[Track, int]]) -> bytes:
                 track.kept_from_ms,
                 list(track.published.values()),
                 (track.late.from_ms, track.late.to_ms) if track.late else None,
-                track.restart_ms,
+                track.anchor,
                 track.looked_ms,
                 late_offset,
             )
@@ -106,7 +106,7 @@ def unpack(value: bytes) -> list[tuple[Track, int]]:
                 packed.kept_from_ms,
                 {visit.visit_id: visit for visit in packed.published},
                 LateSpan(*packed.late) if packed.late else None,
-                packed.restart_ms,
+                packed.anchor,
                 packed.looked_ms,
             ),
             packed.late_offset,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from geofence.fixes import Fixes
-from geofence.tracks import LateSpan, Track
+from geofence.tracks import Anchor, Carried, LateSpan, Track
 from schemas.times import Instant
 from schemas.visit import Visit
 from stream.tracker.segments import SEGMENTS_PER_PARTITION, pack, partition_of_key, segment_key, segment_of, unpack
@@ -29,11 +29,13 @@ VISIT = Visit(
     reason="arrived",
     fixes=4,
 )
+CARRIED = Carried("bakery", 2, 0, True, 70, 1_000, 900, 1_100)
+ANCHOR = Anchor(("bakery",), (CARRIED,), (("bakery",), ("bakery", "zone")), (-7, -9, 1 << 50, -3), (1.0, 0.5))
 
 
 def test_a_track_survives_packing_to_the_last_field():
     fixes = Fixes.of_columns([1, 2], [47.0, 47.1], [-9.0, 9.0], [5.0, np.nan], [np.nan, 3.0])
-    track = Track("van-1", fixes, 17, {"v1": VISIT}, LateSpan(3, 9), restart_ms=4, looked_ms=11)
+    track = Track("van-1", fixes, 17, {"v1": VISIT}, LateSpan(3, 9), anchor=ANCHOR, looked_ms=11)
     [(restored, late_offset)] = unpack(pack([(track, 42)]))
     assert late_offset == 42
     for name in Fixes.__dataclass_fields__:

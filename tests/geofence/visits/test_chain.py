@@ -7,7 +7,7 @@ from geofence.fences import FenceSet
 from geofence.rules import Rules
 from geofence.visits.arrangement import arrangement_of
 from geofence.visits.cells import room_for_cells
-from geofence.visits.chain import take_step, trace_back
+from geofence.visits.chain import UNKNOWN, take_step, trace_back
 from geofence.visits.evidence import mass, weigh
 from geofence.visits.tables import ENTRY, STEP
 from tests import naive
@@ -80,7 +80,7 @@ def test_the_path_is_the_best_of_all_paths(chain):
         near = room_for_cells(states)[:-1]
         for k, of in enumerate(order):
             near[["place", "pace", "inside"]][k] = places[of], pace[of], scores[i][of + 1]
-        take_step(steps, entries, i, near, PLACES.ground, PLACES.overlaps, 900.0)
+        take_step(steps, entries, i, near, UNKNOWN, PLACES.ground, PLACES.overlaps, 900.0)
     trace_back(steps, entries, 0)
     row = slice(steps["row_begin"][-1], steps["row_end"][-1])
     path = tuple(places.index(label - 1) + 1 if label else 0 for label in steps["best"].tolist())

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from geofence import tracks
+from geofence import folding, tracks
 from geofence.fixes import Fixes
 from geofence.stretches import rows_of
 from geofence.visits import Derivation, derive_stays, path
 from tests import naive
+from tests.geofence import test_forgetting as forgetting
 from tests.geofence.visits import test_complaints as complaints
 from tests.geofence.visits import test_derivation as derivation
 from tests.geofence.visits import test_oracle as oracle
@@ -46,7 +47,7 @@ def assert_caught(check: Callable[..., None], *drawn: st.SearchStrategy[Any], wi
 
 
 def test_late_fixes_that_are_not_sorted_in_are_caught(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(tracks.Tracks, "_sort_in", lambda self, *arrived: self._append(*arrived))
+    monkeypatch.setattr(tracks.Tracks, "_sort_in", lambda self, *arrived: self._append(*arrived[:-1]))
     assert_caught(properties.check_live_equals_batch_while_a_backlog_drains, seeds, st.floats(0.2, 0.8), st.just(40))
 
 
@@ -60,15 +61,27 @@ def test_copies_of_which_the_first_to_come_counts_are_caught(monkeypatch: Patch)
 
 
 def test_memory_let_go_too_early_is_caught(monkeypatch: Patch) -> None:
-    def hasty(devices: Any, slots: Any, *recent: int) -> None:
-        devices.marks["restart_ms"][slots] = [rows_of(devices.paths.fixes, slot)["ts_ms"][-1] for slot in slots]
-        forget(devices, slots, *recent)
+    def hasty(devices: Any, slots: Any, *_: Any) -> Any:
+        for slot in slots:
+            folding._drop(devices, slot, max(0, len(rows_of(devices.paths.fixes, slot)) - 5))
+            devices.marks["kept_from_ms"][slot] = rows_of(devices.paths.fixes, slot)["ts_ms"][0]
+            devices.known.stretch["size"][slot] = 0
+        return slots[:0]
 
-    forget = tracks.forget
     properties.remember_little(monkeypatch)
     monkeypatch.setattr(tracks, "RECENT_FIXES", 5)
     monkeypatch.setattr(tracks, "forget", hasty)
     assert_caught(properties.check_live_equals_batch_while_a_backlog_drains, seeds, st.just(0.0), st.just(20))
+
+
+def test_a_path_resumed_without_what_the_device_may_have_been_at_is_caught(monkeypatch: Patch) -> None:
+    resumed = tracks.resumed
+    monkeypatch.setattr(
+        tracks, "resumed", lambda *given: resumed(*given[:4], [each for each in given[4] if each[2] > 0], given[5])
+    )
+    forgetting.forget_soon(monkeypatch)
+    stops = [(-25_000.0, 0.0), (600.0, 5_000.0), (0.0, 300.0)]
+    assert_caught(forgetting.check_shops_within_a_zone, st.just(0), st.just(stops))
 
 
 def test_late_fixes_judged_by_the_fences_of_now_are_caught(monkeypatch: Patch) -> None:
