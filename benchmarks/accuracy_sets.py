@@ -69,8 +69,9 @@ class World:
     town: TownSpec | None = None
 
 
+DEFAULT_WORLD: Final = "simulated"
 SIMULATED: Final = {
-    "simulated": World(),
+    DEFAULT_WORLD: World(),
     "simulated_adjoining": World(town=TownSpec(adjoining=0.12, facing=0.12)),
     "simulated_no_accuracy": World(Noise(claims=(("none", 1.0),))),
     "simulated_claims_5_m": World(Noise(claims=(("5 m", 1.0),))),
@@ -86,14 +87,16 @@ SIMULATED: Final = {
 }
 """Name -> world. Where a town is not given it is the default one; every other noise figure is the default too."""
 
-SEEDS: Final = (311, 312, 313)
-"""Not those that the engine's parameters were chosen on."""
+SEEDS: Final = tuple(range(311, 323))
+"""Not those that the engine's parameters were chosen on. Three pooled days scatter by .004 of F1, so that the default
+world, which goals are set for, has all of them, and every other world the first three."""
 
 
 def labelled_sets(quick: bool) -> Iterator[tuple[str, LabelledSet]]:
     """(name, set), made one after the other; ``quick`` has fewer technicians in each simulated set."""
     for name, world in SIMULATED.items():
-        yield name, simulated(world, SEEDS[:1] if quick else SEEDS, technicians=8 if quick else 20)
+        seeds = SEEDS if name == DEFAULT_WORLD else SEEDS[:3]
+        yield name, simulated(world, SEEDS[:1] if quick else seeds, technicians=8 if quick else 20)
     if DATA.exists():
         for name, read in REAL.items():
             yield name, read()

@@ -200,12 +200,12 @@ def speed_mps(fixes: Sequence[Fix], errors: Sequence[float], i: int) -> float:
     stated = fixes[i].speed_mps
     if stated:
         return stated
-    proven = [0.0]
+    proven = []
     for a, b in ((i - 1, i), (i, i + 1)):
         if a >= 0 and b < len(fixes) and 0 < fixes[b].ts_ms - fixes[a].ts_ms <= 45_000:
             gap_s = (fixes[b].ts_ms - fixes[a].ts_ms) / 1000.0
             proven.append((step_m(fixes[a], fixes[b]) - errors[a] - errors[b]) / gap_s)
-    return max(proven)
+    return max(0.0, min(proven, default=0.0))
 
 
 def step_m(a: Fix, b: Fix) -> float:

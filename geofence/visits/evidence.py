@@ -87,7 +87,9 @@ def measure(steps, fixes, first, as_of_ms, rules):  # type: ignore[no-untyped-de
         if stated != UNSTATED and stated > 0:
             step.own_mps = stated / 100.0
         else:
-            step.own_mps = max(0.0, _proven_mps(steps, i - 1), _proven_mps(steps, i))
+            # The first and the last fix of a halt have a way on one side: the slower one tells.
+            slower_mps = min(_proven_mps(steps, i - 1), _proven_mps(steps, i))
+            step.own_mps = 0.0 if slower_mps == math.inf else max(0.0, slower_mps)
         before_s = (step.ts_ms - steps[i - 1].ts_ms) / 1000.0 if i > 0 else -1.0
         after_s = ((steps[i + 1].ts_ms if i + 1 < n else as_of_ms) - step.ts_ms) / 1000.0
         if i + 1 == n:
@@ -103,13 +105,13 @@ def measure(steps, fixes, first, as_of_ms, rules):  # type: ignore[no-untyped-de
 
 @nb.njit(cache=True, nogil=True)
 def _proven_mps(steps, i):  # type: ignore[no-untyped-def]
-    """The speed that the way from step ``i`` to the next one proves."""
+    """The speed that the way from step ``i`` to the next one proves, infinite where it proves nothing."""
     if i < 0 or i + 1 == len(steps):
-        return 0.0
+        return math.inf
     one, other = steps[i], steps[i + 1]
     gap_s = (other.ts_ms - one.ts_ms) / 1000.0
     if not 0.0 < gap_s <= PROVEN_WITHIN_S:
-        return 0.0
+        return math.inf
     return (step_m(one, other) - one.error_m - other.error_m) / gap_s
 
 
