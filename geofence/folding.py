@@ -171,15 +171,16 @@ def advance(devices, slots, done, as_of_ms, ground, overlaps, rules, patiently):
         if paths.steps.stretch[slot].room < paths.fixes.stretch[slot].size:
             short_of = STEPS
             break
-        enough, path = extend(paths, slot, ground, overlaps, rules, as_of_ms[k])
+        enough, path, more = extend(paths, slot, ground, overlaps, rules, as_of_ms[k])
         if not enough:
             short_of = ENTRIES
             break
         before = rows_at(devices.known, slot)
-        derived = told_spells(path, before, ground, overlaps, rules, as_of_ms[k], patiently, False)
+        derived = told_spells(path, before, more, ground, overlaps, rules, as_of_ms[k], patiently, False)
         own = devices.known.stretch[slot]
         if len(derived) > own.room:
             short_of = SPELLS
+            paths.heads[slot].fresh -= 1  # or the spells that are known would be taken for those of this path
             break
         ended = _has_ended(derived, before)
         own.size = len(derived)

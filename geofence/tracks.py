@@ -35,10 +35,10 @@ from geofence.rules import Rules
 from geofence.stretches import Ints, rows_of, with_room
 from geofence.visits.arrangement import arrangement_of
 from geofence.visits.chain import UNKNOWN
-from geofence.visits.derivation import derive_stays, stays_of
-from geofence.visits.log import MOMENTS, Stay, end_ms_of, overlap_ms, revise
+from geofence.visits.derivation import derive_stays, stay_of
+from geofence.visits.log import Stay, end_ms_of, overlap_ms, revise, revised
 from geofence.visits.path import resumed, surroundings_of
-from geofence.visits.spells import SPELL
+from geofence.visits.spells import SPELL, Spell
 from geofence.visits.tables import Surroundings, append, nowhere, with_entries, with_steps
 from schemas.visit import Visit
 
@@ -131,6 +131,7 @@ class Tracks:
         self._anchors: dict[int, Anchor] = {}
         self._ended: dict[int, set[tuple[int, int]]] = {}
         self._disturbed: set[int] = set()
+        self._told_as: dict[int, list[str]] = {}
         self._fences: FenceSet | None = None
         self._devices = Devices.of_slots(0)
         self._outdated = np.zeros(0, np.bool_)
@@ -430,8 +431,9 @@ class Tracks:
         done = 0
         while done < len(slots):
             done, short_of, told, begins, spells = advance(self._devices, slots, done, as_of_ms, *context)
+            rows = list(map(Spell._make, spells.tolist()))
             for slot, begin, end in zip(told.tolist(), begins[:-1].tolist(), begins[1:].tolist(), strict=True):
-                revisions += self._tell(slot, spells[begin:end], fences, reason, patiently)
+                revisions += self._tell(slot, rows[begin:end], fences, reason, patiently)
             if short_of != NOTHING:
                 self._devices = self._with_room(short_of, slots[done:])
         return revisions
@@ -449,29 +451,53 @@ class Tracks:
             return self._devices._replace(paths=with_entries(paths, short))
         return self._devices._replace(known=with_room(known, short, 2 * known.stretch["room"][short] + 1))
 
-    def _tell(
-        self, slot: int, spells: npt.NDArray[np.void], fences: FenceSet, reason: str, patiently: bool
-    ) -> list[Visit]:
+    def _tell(self, slot: int, spells: Sequence[Spell], fences: FenceSet, reason: str, patiently: bool) -> list[Visit]:
         """The revisions that spells of a slot's path call for; takes note of what has been told of each."""
-        ended = (spells["carried"] > 0) & spells["final"]
-        self._doubt_ended(slot, spells[ended])
-        spells = spells[~ended]
-        stays = stays_of(spells, fences)
+        for spell in spells:
+            if spell.carried and spell.final:
+                self._doubt_ended(slot, spell)
+        spells = [spell for spell in spells if not (spell.carried and spell.final)]
+        corrections = self._corrections(slot, spells, fences, patiently)
+        if corrections is not None:
+            return corrections
+        stays = [stay_of(spell, fences) for spell in spells]
         from_ms = int(self._devices.marks["told_from_ms"][slot])
         revisions = self._publish(slot, stays, reason, from_ms, patiently)
-        told = with_room(self._devices.told, np.array([slot]), np.array([len(stays)]))
-        self._devices = self._devices._replace(told=told)
-        told.stretch["size"][slot] = len(stays)
-        rows = rows_of(told, slot)
+        if self._devices.told.stretch["room"][slot] < len(stays):
+            told = with_room(self._devices.told, np.array([slot]), np.array([len(stays)]))
+            self._devices = self._devices._replace(told=told)
+        self._devices.told.stretch["size"][slot] = len(stays)
+        rows = rows_of(self._devices.told, slot)
         standing = [visit for visit in self.published[slot].values() if visit.state != "retracted"]
+        self._told_as[slot] = []
         for k, (stay, spell) in enumerate(zip(stays, spells, strict=True)):
             alike = [visit for visit in standing if visit.fence_id == stay.fence_id]
-            visit = alike[0] if len(alike) == 1 else max(alike, key=partial(overlap_ms, stay), default=stay)
-            edges = (getattr(visit, name) or 0 for name in MOMENTS)
-            lead_nats = spell["lead_nats"] if visit.confidence == stay.confidence else np.nan
-            fields = (spell["fence"], spell["state"], spell["row"], *edges, visit.fixes, lead_nats)
-            rows[k] = fields
+            visit = alike[0] if len(alike) == 1 else max(alike, key=partial(overlap_ms, stay), default=None)
+            rows[k] = _told(spell, stay, stay if visit is None else visit)
+            self._told_as[slot].append("" if visit is None else visit.visit_id)
         self._devices.marks["noted"][slot] = 1
+        return revisions
+
+    def _corrections(self, slot: int, spells: Sequence[Spell], fences: FenceSet, patiently: bool) -> list[Visit] | None:
+        """The revisions where each spell has been told as a visit, at a fence of its own; None where it is not so."""
+        rows = rows_of(self._devices.told, slot)
+        ids, occupied = rows["fence"].tolist(), [spell.fence for spell in spells]
+        if not self._devices.marks["noted"][slot] or ids != occupied or len(set(occupied)) < len(occupied):
+            return None
+        corrected: list[tuple[int, Any, Visit | None]] = []
+        for k, (spell, known, visit_id) in enumerate(zip(spells, rows.tolist(), self._told_as[slot], strict=True)):
+            visit = self.published[slot].get(visit_id)
+            stay = stay_of(spell, fences)
+            if visit is None or visit.state == "retracted" or overlap_ms(stay, visit) < 0:
+                return None
+            revision = revised(visit, stay, patiently=patiently)
+            told = _told(spell, stay, revision or visit)
+            if told != known:
+                corrected.append((k, told, revision))
+        for k, told, _ in corrected:
+            rows[k] = told
+        revisions = [revision for *_, revision in corrected if revision is not None]
+        self.published[slot].update((visit.visit_id, visit) for visit in revisions)
         return revisions
 
     def _publish(self, slot: int, stays: Sequence[Stay], reason: str, from_ms: int, patiently: bool) -> list[Visit]:
@@ -488,13 +514,12 @@ class Tracks:
             visit for visit in self.published[slot].values() if visit.arrived_ms >= from_ms or visit.fence_id in carried
         ]
 
-    def _doubt_ended(self, slot: int, spells: npt.NDArray[np.void]) -> None:
-        """Let the store settle stays that were carried to their end, each once: it has their beginnings."""
-        for spell in spells:
-            stay = (int(spell["fence"]), int(spell["arrived_ms"]))
-            if stay not in self._ended.setdefault(slot, set()):
-                self._ended[slot].add(stay)
-                self._doubt(slot, int(spell["arrived_ms"]), int(spell["last_ms"]))
+    def _doubt_ended(self, slot: int, spell: Spell) -> None:
+        """Let the store settle a stay that was carried to its end, once: it has its beginning."""
+        stay = (spell.fence, spell.arrived_ms)
+        if stay not in self._ended.setdefault(slot, set()):
+            self._ended[slot].add(stay)
+            self._doubt(slot, spell.arrived_ms, spell.last_ms)
 
     def _forget(self, slots: Ints, fences: FenceSet, rules: Rules) -> None:
         """Let go of fixes that are neither recent nor needed, and of visits that were over long before them."""
@@ -511,6 +536,14 @@ class Tracks:
                 for visit_id, visit in self.published[slot].items()
                 if (end_ms := end_ms_of(visit)) is None or end_ms >= since_ms
             }
+
+
+def _told(spell: Spell, stay: Stay, visit: Visit | Stay) -> tuple[Any, ...]:
+    """What is noted (``folding.TOLD``) of a spell, whose stay has been told as a visit."""
+    lead_nats = spell.lead_nats if visit.confidence == stay.confidence else np.nan
+    edges = (visit.departed_ms or 0, visit.departed_earliest_ms or 0, visit.departed_latest_ms or 0)
+    arrival = (visit.arrived_ms, visit.arrived_earliest_ms, visit.arrived_latest_ms)
+    return (spell.fence, spell.state, spell.row, *arrival, *edges, visit.fixes, lead_nats)
 
 
 def _order(slots: Ints, fixes: Fixes) -> npt.NDArray[np.intp]:

@@ -10,6 +10,7 @@ from typing import Final
 import numba as nb
 import numpy as np
 
+from geofence.compiling import COUNTED, UNCOUNTED
 from geofence.visits.evidence import pace_of, site_prior
 
 NEAR_CELL: Final = np.dtype(
@@ -33,7 +34,7 @@ def room_for_cells(most):  # type: ignore[no-untyped-def]
     return np.empty(most + 1, NEAR_CELL)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def cells_near(near, pairs, group, ground, overlaps, rules):  # type: ignore[no-untyped-def]
     """Fill ``near`` with the cells of a fix, by their place in the order of their fences' ids; how many there are.
 
@@ -66,7 +67,7 @@ def cells_near(near, pairs, group, ground, overlaps, rules):  # type: ignore[no-
     return count
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**COUNTED)
 def _add_shared(near, count, pairs, group, ground, overlaps, rules):  # type: ignore[no-untyped-def]
     """Add the cells of a group of overlapping rows."""
     together = np.empty(len(pairs), np.int64)
@@ -97,14 +98,14 @@ def _prior(ground, row, rules):  # type: ignore[no-untyped-def]
     return site_prior(ground.area_m2[row], rules.prior_weight if np.isnan(own) else own)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def pace_at(ground, row, rules):  # type: ignore[no-untyped-def]
     """The pace of a row (``evidence.pace_of``)."""
     own_s = ground.min_on_site_s[row]
     return pace_of(rules.min_on_site_s if np.isnan(own_s) else own_s)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def fences_at(place, ground, overlaps):  # type: ignore[no-untyped-def]
     """First and end of a place's fences in ``overlaps.place_fence``; (-1, 0) where the place is one fence."""
     fences = len(ground.rank)
@@ -113,7 +114,7 @@ def fences_at(place, ground, overlaps):  # type: ignore[no-untyped-def]
     return overlaps.place_begins[place - fences], overlaps.place_begins[place - fences + 1]
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def holds(place, fence, ground, overlaps):  # type: ignore[no-untyped-def]
     """Whether a fence is occupied by a device at a place."""
     first, end = fences_at(place, ground, overlaps)
@@ -125,7 +126,7 @@ def holds(place, fence, ground, overlaps):  # type: ignore[no-untyped-def]
     return False
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def allied(a, b, ground, overlaps):  # type: ignore[no-untyped-def]
     """Whether two places share a fence."""
     first, end = fences_at(b, ground, overlaps)
@@ -137,7 +138,7 @@ def allied(a, b, ground, overlaps):  # type: ignore[no-untyped-def]
     return False
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def comes_before(a, b, ground, overlaps):  # type: ignore[no-untyped-def]
     """Whether the fence ids of place ``a`` come before those of place ``b``, as lists compare."""
     a_first, a_end = fences_at(a, ground, overlaps)

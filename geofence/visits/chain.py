@@ -13,6 +13,7 @@ from typing import Final
 import numba as nb
 import numpy as np
 
+from geofence.compiling import UNCOUNTED
 from geofence.visits.cells import allied, comes_before
 from geofence.visits.evidence import LOG_MISTAKE, SCORE_SCALE, at_pace, score
 
@@ -35,7 +36,7 @@ UNKNOWN: Final = -1
 """Where a path begins with nothing known of the device before; otherwise a label: 0 outside, place + 1."""
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def has_room(steps, entries, i, near_count):  # type: ignore[no-untyped-def]
     """Whether the row of step ``i`` is sure to fit in."""
     if i == 0:
@@ -43,7 +44,7 @@ def has_room(steps, entries, i, near_count):  # type: ignore[no-untyped-def]
     return 2 * steps[i - 1].row_end - steps[i - 1].row_begin + near_count <= len(entries)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def take_step(steps, entries, i, near, anchor, ground, overlaps, stay_scale_s):  # type: ignore[no-untyped-def]
     """Write the row of step ``i``: the best score that ends in each state there, and where it came from.
 
@@ -124,7 +125,7 @@ def take_step(steps, entries, i, near, anchor, ground, overlaps, stay_scale_s): 
     step.row_begin, step.row_end = begin, begin + kept
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def _start(step, entries, near):  # type: ignore[no-untyped-def]
     """The row of the first step."""
     inside = score(START_INSIDE)
@@ -136,7 +137,7 @@ def _start(step, entries, near):  # type: ignore[no-untyped-def]
     step.out_score, step.far_score = step.outside, inside + step.elsewhere
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def _resume(step, row, near):  # type: ignore[no-untyped-def]
     """Tell what the first step's fix says for the places of its row, whose scores are known."""
     for entry in row:
@@ -146,7 +147,7 @@ def _resume(step, row, near):  # type: ignore[no-untyped-def]
                 entry.near, entry.inside = True, cell.inside
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def _join(step, old, row, near, ground, overlaps):  # type: ignore[no-untyped-def]
     """Put the places active before (``old``) and those near a step into its row, in order.
 
@@ -180,7 +181,7 @@ def _join(step, old, row, near, ground, overlaps):  # type: ignore[no-untyped-de
     return e, several
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def trace_back(steps, entries, first):  # type: ignore[no-untyped-def]
     """Set ``best`` of the steps to the likeliest path: place + 1, 0 outside. Returns the first that may have changed.
 
@@ -231,7 +232,7 @@ def agreed(steps, entries):  # type: ignore[no-untyped-def]
     return i, np.flatnonzero(possible)[0] - 2
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def came_from(step, entries, state):  # type: ignore[no-untyped-def]
     """The state before a state of a step."""
     if state == FROM_OUTSIDE:
@@ -241,7 +242,7 @@ def came_from(step, entries, state):  # type: ignore[no-untyped-def]
     return entries[step.row_begin + state].back
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def leading(step, entries):  # type: ignore[no-untyped-def]
     """The state in which the likeliest path ends at a step."""
     state, best = FROM_OUTSIDE, step.out_score
@@ -260,12 +261,12 @@ def _prices(gap_s: float, stay_scale_s: float, pace: float) -> tuple[int, int]:
     return score(math.log(1.0 - changed)), score(math.log(dear))
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def _leave(gap_s, stay_scale_s, pace, usual):  # type: ignore[no-untyped-def]
     return usual if pace == 1.0 else _prices(gap_s, stay_scale_s, pace)[1]
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def score_elsewhere(step, pace):  # type: ignore[no-untyped-def]
     """The score of a step for a place that it is not near."""
     if pace == 1.0 or step.weight == 0.0:

@@ -2,11 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
@@ -23,6 +22,7 @@ from geofence.visits.spells import (
     SETTLED_AFTER_MS,
     SPELL,
     UNTOLD,
+    Spell,
     ends_ms,
     is_final,
     spells_of,
@@ -33,7 +33,6 @@ from geofence.visits.tables import path_at
 
 CONFIDENCE_NATS: Final = 2.0
 
-_STATE: Final = list(SPELL.fields or ()).index("state")
 _STATES: Final[dict[int, StayState]] = {OPEN: "open", CONFIRMED: "confirmed", CLOSED: "closed"}
 _REASONS: Final = ("arrived", "initially_inside", "departed", "fence_changed")
 
@@ -66,7 +65,8 @@ def derive_stays(
     arrangement = arrangement_of(fences)
     tables = whole_path(device_id, fixes, fences, rules, as_of_ms, found)
     spells, keep_from = _derive(tables, 0, arrangement.ground, arrangement.overlaps, rules, as_of_ms, ended)
-    stays = stays_of(spells, fences)
+    rows = map(Spell._make, spells.tolist())
+    stays = [stay_of(spell, fences) for spell in rows if spell.state != UNTOLD]
     stays.sort(key=lambda stay: (stay.arrived_ms, stay.fence_id))
     return Derivation(stays, keep_from)
 
@@ -75,19 +75,22 @@ def derive_stays(
 def _derive(tables, slot, ground, overlaps, rules, as_of_ms, ended):  # type: ignore[no-untyped-def]
     """The spells (``spells.SPELL``), told, and the restart point as an index of a fix."""
     path = path_at(tables, slot)
-    spells = told_spells(path, np.empty(0, SPELL), ground, overlaps, rules, as_of_ms, False, ended)
+    spells = told_spells(path, np.empty(0, SPELL), -1, ground, overlaps, rules, as_of_ms, False, ended)
     return spells, keep_from(path, spells)
 
 
 @nb.njit(cache=True, nogil=True)
-def told_spells(path, known, ground, overlaps, rules, as_of_ms, patiently, ended):  # type: ignore[no-untyped-def]
+def told_spells(path, known, more, ground, overlaps, rules, as_of_ms, patiently, ended):  # type: ignore[no-untyped-def]
     """The spells (``spells.SPELL``) of a path, told.
 
-    What began before the path has the arrival ``known`` of it. ``patiently``, what cannot have changed is taken from
+    ``more`` steps have gone on as the path was when its spells were ``known``; -1 where it has changed otherwise. What
+    began before the path has the arrival ``known`` of it. ``patiently``, what cannot have changed is taken from
     there, too, and what has hardly: a confirmed stay is gone over again when it has lasted a quarter longer, one that
     is closed when it has been over for so much longer.
     """
-    spells = spells_of(path, ground, overlaps, rules)
+    goes_on, spells = _gone_on(path, known, more if patiently else -1, ground)
+    if not goes_on:
+        spells = spells_of(path, ground, overlaps, rules)
     count = len(spells)
     for k in range(count):
         fence, last = spells[k].fence, spells[k].last
@@ -107,6 +110,21 @@ def told_spells(path, known, ground, overlaps, rules, as_of_ms, patiently, ended
         after = spells[k + 1].first if k + 1 < count and spells[k + 1].fence == fence else len(path.steps)
         tell(path, ground, overlaps, spells[k], before, after, rules, as_of_ms, ended)
     return spells
+
+
+@nb.njit(cache=True, nogil=True)
+def _gone_on(path, known, more, ground):  # type: ignore[no-untyped-def]
+    """Whether the spells of a path are those ``known``, but for ``more`` steps that may belong to the last ones."""
+    if more < 0:
+        return False, known
+    spells = known.copy()
+    end = len(path.steps) - 1
+    for spell in spells:
+        if spell.last == end - more and path.steps[end].label > 0:
+            if ends_ms(ground, spell.period) <= path.steps[end].ts_ms:
+                return False, known
+            spell.last = end
+    return True, spells
 
 
 @nb.njit(cache=True, nogil=True)
@@ -142,35 +160,31 @@ def _is_soon(since_ms, told_ms, as_of_ms):  # type: ignore[no-untyped-def]
     return 4 * (as_of_ms - told_ms) < told_ms - since_ms
 
 
-def stays_of(spells: npt.NDArray[np.void], fences: FenceSet) -> list[Stay]:
-    """Spells (``spells.SPELL``) as stays, in their order; those that are not told are left out."""
-    return [_stay(spell, fences) for spell in spells.tolist() if spell[_STATE] != UNTOLD]
-
-
-def _stay(spell: tuple[Any, ...], fences: FenceSet) -> Stay:
-    fence, _, first, last, final, state, reason, row, *moments, lead, _, _, carried = spell
-    arrived_ms, earliest_ms, latest_ms, *departed, last_ms = moments
-    departed_ms, departed_earliest_ms, departed_latest_ms = departed if state == CLOSED else (None, None, None)
-    until_ms = max(last_ms, arrived_ms) if departed_ms is None else departed_ms
-    shortest_ms = (until_ms if departed_earliest_ms is None else departed_earliest_ms) - latest_ms
-    longest_ms = (until_ms if departed_latest_ms is None else departed_latest_ms) - earliest_ms
+def stay_of(spell: Spell, fences: FenceSet) -> Stay:
+    """A told spell as a stay."""
+    closed = spell.state == CLOSED
+    departed_ms = spell.departed_ms if closed else None
+    until_ms = spell.departed_ms if closed else max(spell.last_ms, spell.arrived_ms)
+    shortest_ms = (spell.departed_earliest_ms if closed else until_ms) - spell.arrived_latest_ms
+    longest_ms = (spell.departed_latest_ms if closed else until_ms) - spell.arrived_earliest_ms
+    lasted_ms = until_ms - spell.arrived_ms
     return Stay(
-        fence_id=fences.fence_ids[fence],
-        fence_version=int(fences.version[row]),
-        state=_STATES[state],
-        arrived_ms=arrived_ms,
-        arrived_earliest_ms=min(earliest_ms, arrived_ms),
-        arrived_latest_ms=latest_ms,
+        fence_id=fences.fence_ids[spell.fence],
+        fence_version=int(fences.version[spell.row]),
+        state=_STATES[spell.state],
+        arrived_ms=spell.arrived_ms,
+        arrived_earliest_ms=min(spell.arrived_earliest_ms, spell.arrived_ms),
+        arrived_latest_ms=spell.arrived_latest_ms,
         departed_ms=departed_ms,
-        departed_earliest_ms=departed_earliest_ms,
-        departed_latest_ms=departed_latest_ms,
-        on_site_s=(until_ms - arrived_ms) / 1000.0,
+        departed_earliest_ms=spell.departed_earliest_ms if closed else None,
+        departed_latest_ms=spell.departed_latest_ms if closed else None,
+        on_site_s=lasted_ms / 1000.0,
         on_site_min_s=max(0, shortest_ms) / 1000.0,
-        on_site_max_s=max(longest_ms, until_ms - arrived_ms) / 1000.0,
-        confidence=_confidence(lead),
-        reason=_REASONS[reason],
-        fixes=carried + last - first + 1,
-        settled=final if state == CLOSED else last_ms - arrived_ms > SETTLED_AFTER_MS,
+        on_site_max_s=max(longest_ms, lasted_ms) / 1000.0,
+        confidence=_confidence(spell.lead_nats),
+        reason=_REASONS[spell.reason],
+        fixes=spell.carried + spell.last - spell.first + 1,
+        settled=spell.final if closed else spell.last_ms - spell.arrived_ms > SETTLED_AFTER_MS,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import numba as nb
 
+from geofence.compiling import UNCOUNTED
 from geofence.fixes import UNSTATED
 from geofence.geodesy import metres_per_degree, wrap_degrees
 
@@ -54,7 +55,7 @@ def mass(distance_m: float, width_m: float, error_m: float) -> float:
     return (1.0 - TAIL) * near + TAIL * far
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def step_m(one, other):  # type: ignore[no-untyped-def]
     """Metres between two steps."""
     x_m, y_m = metres_per_degree(0.5 * (one.lat + other.lat))
@@ -72,7 +73,7 @@ def error_of(accuracy_dm, repeated, unstated_m, max_error_m):  # type: ignore[no
     return min(error_m, unstated_m) if repeated else error_m
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def measure(steps, fixes, first, as_of_ms, rules):  # type: ignore[no-untyped-def]
     """Set speed (m/s), weight 0..1, and the weight with gaps cut at a minute (for edges) of the steps from ``first``.
 
@@ -103,7 +104,7 @@ def measure(steps, fixes, first, as_of_ms, rules):  # type: ignore[no-untyped-de
     _rest_in_silences(steps, first, rules.walk_mps)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def _proven_mps(steps, i):  # type: ignore[no-untyped-def]
     """The speed that the way from step ``i`` to the next one proves, infinite where it proves nothing."""
     if i < 0 or i + 1 == len(steps):
@@ -115,7 +116,7 @@ def _proven_mps(steps, i):  # type: ignore[no-untyped-def]
     return (step_m(one, other) - one.error_m - other.error_m) / gap_s
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def _rest_in_silences(steps, first, walk_mps):  # type: ignore[no-untyped-def]
     """Slow the moving fixes around a long silence in which the device hardly got on: it stood between them.
 
@@ -153,7 +154,7 @@ def score(nats: float) -> int:
     return math.floor(nats * SCORE_SCALE + 0.5)
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def weigh(near, error_m, speed_mps, weight, rules):  # type: ignore[no-untyped-def]
     """Scores of a fix for being outside and in any cell that it is not near; those for the cells near it go into
     ``near.inside``.

@@ -97,9 +97,9 @@ def revise(
     ]
     for j, stay in enumerate(wanted):
         if j in taken:
-            visit = current[taken[j]]
-            if _differs(visit, stay) and not (patiently and not stay.settled and _minor(visit, stay)):
-                revisions.append(_visit(visit.visit_id, device_id, stay, visit.revision + 1, visit.job_id, stay.reason))
+            revision = revised(current[taken[j]], stay, patiently=patiently)
+            if revision is not None:
+                revisions.append(revision)
         else:
             visit_id = _fresh_id(
                 device_id, stay, {visit_id for visit_id, v in newest.items() if v.state != "retracted"}
@@ -116,6 +116,13 @@ def revise(
             newest[visit_id] = revision
             revisions.append(revision)
     return revisions
+
+
+def revised(visit: Visit, stay: Stay, *, patiently: bool) -> Visit | None:
+    """The revision of a visit that its stay calls for, if any; see ``revise``."""
+    if not _differs(visit, stay) or (patiently and not stay.settled and _minor(visit, stay)):
+        return None
+    return _visit(visit.visit_id, visit.device_id, stay, visit.revision + 1, visit.job_id, stay.reason)
 
 
 def visit_of(device_id: str, stay: Stay) -> Visit:

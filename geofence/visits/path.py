@@ -136,15 +136,18 @@ def _held(ts_ms, point, row, valid_from_ms, valid_to_ms, barred, known, shared):
 def extend(tables, slot, ground, overlaps, rules, as_of_ms):  # type: ignore[no-untyped-def]
     """Bring the path of a slot up to its fixes, as of a moment not before them.
 
-    Returns whether that was possible, and the path; where not, its entries need more room: then call again.
+    Returns whether that was possible, the path, and how many of its steps go on as the path was before: -1 where a
+    label has changed or a new step has another one. Where it was not possible its entries need more room: call again.
     """
     head = tables.heads[slot]
-    _use(tables, slot, rules)
+    before = tables.steps.stretch[slot].size
+    traced = head.fresh == before and before > 1
+    kept = _use(tables, slot, rules)
     path = path_at(tables, slot)
     fixes, pairs, steps, entries = path
     n = len(steps)
     if n == 0:
-        return True, path
+        return True, path, -1
     first = min(head.fresh, n - 1)
     measure(steps, fixes, first, as_of_ms, rules)
     most = 0
@@ -159,25 +162,30 @@ def extend(tables, slot, ground, overlaps, rules, as_of_ms):  # type: ignore[no-
         own = pairs[step.pair_begin : step.pair_end]
         count = cells_near(near, own, fixes[step.fix].group, ground, overlaps, rules)
         if not has_room(steps, entries, i, count):
-            return False, path
+            return False, path, -1
         step.cells = count
         step.outside, step.elsewhere = weigh(near[:count], step.error_m, step.speed_mps, step.weight, rules)
         take_step(steps, entries, i, near[:count], anchor, ground, overlaps, rules.stay_scale_s)
-    changed = min(first, trace_back(steps, entries, first))
-    settled = head.settled if head.settled <= changed else 0
-    head.settled = settle_rivals(steps, entries, settled, anchor > 0, ground, overlaps)
+    steady = traced and kept == before and first >= before - 2
+    last_but_one, last = (steps[before - 2].label, steps[before - 1].label) if steady else (-1, -1)
+    changed = trace_back(steps, entries, first)
+    settled = head.settled if head.settled <= min(first, changed) else 0
+    head.settled, moved = settle_rivals(steps, entries, settled, anchor > 0, ground, overlaps)
     tables.entries.stretch[slot].size = steps[n - 1].row_end
     head.fresh = n
-    return True, path
+    steady = steady and changed == first and not moved and steps[before - 2].label == last_but_one
+    for i in range(before - 1, n):
+        steady = steady and steps[i].label == last
+    return True, path, n - before if steady else -1
 
 
 @nb.njit(cache=True, nogil=True)
 def _use(tables, slot, rules):  # type: ignore[no-untyped-def]
-    """Judge the new fixes of a slot; those used become steps."""
+    """Judge the new fixes of a slot; those used become steps. Returns how many steps have stayed as they were."""
     head, own, pairs = tables.heads[slot], tables.steps.stretch[slot], tables.pairs.stretch[slot].size
     fixes = rows_at(tables.fixes, slot)
     steps = tables.steps.rows[own.begin : own.begin + own.room]
-    n = own.size
+    n = kept = own.size
     for f in range(head.judged, len(fixes)):
         fix = fixes[f]
         candidate = steps[n - 1].fix if n > 0 else -1
@@ -189,6 +197,7 @@ def _use(tables, slot, rules):  # type: ignore[no-untyped-def]
         if candidate >= 0 and within_a_moment(fixes, candidate, f):
             fixes[candidate].verdict = DOUBLED
             n -= 1
+            kept = min(kept, n)
         # With a fix after it the last one weighs otherwise; beyond a long silence the one before may have rested.
         unsettled = 1 if n < 2 or steps[n - 1].ts_ms - steps[n - 2].ts_ms <= LONG_SILENCE_S * 1000 else 2
         head.fresh = max(0, min(head.fresh, n - unsettled))
@@ -202,6 +211,7 @@ def _use(tables, slot, rules):  # type: ignore[no-untyped-def]
         n += 1
     own.size = n
     head.judged = len(fixes)
+    return kept
 
 
 @nb.njit(cache=True, nogil=True)

@@ -9,6 +9,7 @@ from typing import Final
 import numba as nb
 import numpy as np
 
+from geofence.compiling import COUNTED, UNCOUNTED
 from geofence.visits.cells import comes_before, fences_at, holds
 from geofence.visits.chain import score_elsewhere
 from geofence.visits.edges import SEARCH_S
@@ -31,7 +32,7 @@ REST_WITNESSES: Final = 4.0
 """Fixes at rest count a third, and together for no more than so many of full weight."""
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def settle_rivals(steps, entries, begin, began_before, ground, overlaps):  # type: ignore[no-untyped-def]
     """Set ``steps.label`` from ``begin`` on: the path's ``best``, but stays that are over go to the rivals that explain
     them better.
@@ -40,11 +41,13 @@ def settle_rivals(steps, entries, begin, began_before, ground, overlaps):  # typ
     lies within the other. While a device is there the path's word holds: a visit that is told must not hop about.
     ``begin`` is 0 or what was returned before: the first step whose label is not settled, as long as none before it
     has changed. Where the stay at the first step ``began_before`` the path, its beginning cannot be weighed, and the
-    path's word stands.
+    path's word stands. The second answer is whether a stay has gone to a rival.
     """
     ts_ms, best, label = steps.ts_ms, steps.best, steps.label
     n = len(best)
-    label[begin:] = best[begin:]
+    for i in range(begin, n):
+        label[i] = best[i]
+    moved = False
     first = begin
     while first < n:
         if best[first] == 0:
@@ -60,7 +63,7 @@ def settle_rivals(steps, entries, begin, began_before, ground, overlaps):  # typ
                 last = end
             end += 1
         if end == n:
-            return first
+            return first, moved
         if first == 0 and began_before:
             first = last + 1
             continue
@@ -68,11 +71,12 @@ def settle_rivals(steps, entries, begin, began_before, ground, overlaps):  # typ
         for i in range(first, last + 1):
             if best[i] == best[first]:
                 label[i] = rival + 1
+        moved |= label[first] != best[first]
         first = last + 1
-    return n
+    return n, moved
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**COUNTED)
 def _best_rival(steps, entries, first, last, ground, overlaps):  # type: ignore[no-untyped-def]
     """The place that clearly explains the stay of the steps ``first`` to ``last`` best."""
     ts_ms, speed_mps, best = steps.ts_ms, steps.speed_mps, steps.best
@@ -147,7 +151,7 @@ def _places_near(steps, entries, first, last):  # type: ignore[no-untyped-def]
     return places[:count], paces[:count]
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def _neighbours(best, first, last):  # type: ignore[no-untyped-def]
     """The last step at a place before ``first``, -1 where there is none, and the first one after ``last``."""
     before, after = first - 1, last + 1
@@ -158,7 +162,7 @@ def _neighbours(best, first, last):  # type: ignore[no-untyped-def]
     return before, after
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def _stopped_ms(ts_ms, speed_mps, before, first, last, after, reach_ms, side):  # type: ignore[no-untyped-def]
     """When a vehicle was last seen moving before a stay (``side`` 1), or first seen moving after it (-1).
 
@@ -178,7 +182,7 @@ def _stopped_ms(ts_ms, speed_mps, before, first, last, after, reach_ms, side):  
     return found
 
 
-@nb.njit(cache=True, nogil=True)
+@nb.njit(**UNCOUNTED)
 def _within(inner, outer, ground, overlaps):  # type: ignore[no-untyped-def]
     """Whether all fences of one place hold at another."""
     begin, end = fences_at(outer, ground, overlaps)

@@ -1,7 +1,7 @@
 """Spells: stretches of the path at one fence, and when and how each of them is told."""
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 import numba as nb
 import numpy as np
@@ -44,37 +44,40 @@ INITIALLY_INSIDE: Final = 1
 DEPARTED: Final = 2
 FENCE_CHANGED: Final = 3
 
-SPELL: Final = np.dtype(
-    [
-        ("fence", np.int64),
-        ("period", np.int64),
-        ("first", np.int64),
-        ("last", np.int64),
-        ("final", np.bool_),
-        ("state", np.int64),
-        ("reason", np.int64),
-        ("row", np.int64),
-        ("arrived_ms", np.int64),
-        ("arrived_earliest_ms", np.int64),
-        ("arrived_latest_ms", np.int64),
-        ("departed_ms", np.int64),
-        ("departed_earliest_ms", np.int64),
-        ("departed_latest_ms", np.int64),
-        ("last_ms", np.int64),
-        ("lead_nats", np.float64),
-        ("told_ms", np.int64),
-        ("touched", np.bool_),
-        ("carried", np.int64),
-    ]
-)
-"""Used fixes ``first`` to ``last`` at a fence, within one ``period`` of its validity (see ``arrangement.Ground``).
 
-``final``: later fixes can no longer change it. What follows says how it is told, and means nothing where ``state`` is
-``UNTOLD``: ``departed_*`` are those of ``CLOSED`` ones; ``row`` is the version told; ``lead_nats`` says how much better
-its fixes are explained by the fence than by any single other place; ``told_ms`` is the moment of looking at which all
-this was settled. ``touched``: a fix of it lay inside the fence, or hardly further out than its error. So many
-of its fixes are ``carried``: it began before the path, with the arrival that was told then.
-"""
+class Spell(NamedTuple):
+    """Used fixes ``first`` to ``last`` at a fence, within one ``period`` of its validity (see ``arrangement.Ground``).
+
+    ``final``: later fixes can no longer change it. What follows says how it is told, and means nothing where ``state``
+    is ``UNTOLD``: ``departed_*`` are those of ``CLOSED`` ones; ``row`` is the version told; ``lead_nats`` says how much
+    better its fixes are explained by the fence than by any single other place; ``told_ms`` is the moment of looking at
+    which all this was settled. ``touched``: a fix of it lay inside the fence, or hardly further out than its error. So
+    many of its fixes are ``carried``: it began before the path, with the arrival that was told then.
+    """
+
+    fence: int
+    period: int
+    first: int
+    last: int
+    final: bool
+    state: int
+    reason: int
+    row: int
+    arrived_ms: int
+    arrived_earliest_ms: int
+    arrived_latest_ms: int
+    departed_ms: int
+    departed_earliest_ms: int
+    departed_latest_ms: int
+    last_ms: int
+    lead_nats: float
+    told_ms: int
+    touched: bool
+    carried: int
+
+
+SPELL: Final = np.dtype(list(Spell.__annotations__.items()), align=True)
+"""``Spell`` for compiled code: int64, float64 and bool."""
 
 
 @nb.njit(cache=True, nogil=True)
