@@ -439,17 +439,23 @@ class Tracks:
         return revisions
 
     def _with_room(self, short_of: int, slots: Ints) -> Devices:
-        """With more room in a table for the first of some slots; the others are looked at next."""
+        """With more room in a table for the first of some slots, and for those of the others that soon lack it."""
         paths, known, _, _ = self._devices
-        short = slots[:1]
         if short_of == STEPS:
             size, room = paths.fixes.stretch["size"][slots], paths.steps.stretch["room"][slots]
-            near = paths.pairs.stretch["size"][slots] > 0
-            near[0] = True
-            return self._devices._replace(paths=with_steps(paths, slots[near & (room < size)]))
+            soon = (paths.pairs.stretch["size"][slots] > 0) & (room < size)
+        elif short_of == ENTRIES:
+            size, room = paths.entries.stretch["size"][slots], paths.entries.stretch["room"][slots]
+            soon = (size > 0) & (4 * size > 3 * room)
+        else:
+            soon = (known.stretch["room"][slots] == 0) & (paths.steps.stretch["size"][slots] > 0)
+        soon[0] = True
+        slots = slots[soon]
+        if short_of == STEPS:
+            return self._devices._replace(paths=with_steps(paths, slots))
         if short_of == ENTRIES:
-            return self._devices._replace(paths=with_entries(paths, short))
-        return self._devices._replace(known=with_room(known, short, 2 * known.stretch["room"][short] + 1))
+            return self._devices._replace(paths=with_entries(paths, slots))
+        return self._devices._replace(known=with_room(known, slots, 2 * known.stretch["room"][slots] + 1))
 
     def _tell(self, slot: int, spells: Sequence[Spell], fences: FenceSet, reason: str, patiently: bool) -> list[Visit]:
         """The revisions that spells of a slot's path call for; takes note of what has been told of each."""
