@@ -1,6 +1,7 @@
 """Moments: epoch milliseconds inside, RFC 3339 UTC outside."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from dateutil import parser as dateutil_parser
 
@@ -47,5 +48,11 @@ def parse_epoch_ms(value: object) -> int:
 
 def format_instant(epoch_ms: int) -> str:
     """RFC 3339 UTC with milliseconds, e.g. ``2026-03-02T08:15:00.000Z``."""
-    moment = _EPOCH + timedelta(milliseconds=int(epoch_ms))
-    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+    epoch_s, ms = divmod(int(epoch_ms), 1000)
+    return f"{_second(epoch_s)}.{ms:03}Z"
+
+
+@lru_cache(maxsize=16_384)
+def _second(epoch_s: int) -> str:
+    """Most moments written in a while share their second with others."""
+    return (_EPOCH + timedelta(seconds=epoch_s)).replace(tzinfo=None).isoformat(timespec="seconds")
