@@ -193,9 +193,13 @@ class FenceBook:
         handles = self._index.nearest(lat, lon, limit)
         return list(dict.fromkeys(self._fence_of[handle] for handle in handles))[:limit]
 
+    def rows(self) -> list["FenceRow"]:
+        """The rows of the set as it is now."""
+        return [row for rows in self._rows_of.values() for row in rows.values()]
+
     def snapshot(self) -> FenceSet:
         """The set as it is now."""
-        return FenceSet.of_rows([row for rows in self._rows_of.values() for row in rows.values()])
+        return FenceSet.of_rows(self.rows())
 
     def _measured(self, record: FenceRecord) -> dict[int, "FenceRow"]:
         return {next(self._handles): FenceRow.of(record.fence_id, version) for version in record.versions}

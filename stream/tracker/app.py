@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
@@ -15,10 +15,11 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from faust.types import EventT
 from prometheus_client import Counter, Gauge, Histogram
 
-from geofence.fences import FenceBook, FenceSet
+from geofence.fences import FenceBook, FenceRow, FenceSet
 from geofence.rule_book import RuleBook
 from geofence.rules import Rules
 from geofence.tracks import Tracks
+from geofence.visits.arrangement import arrangement_of
 from schemas.clock import Clock
 from schemas.fence import FenceError, FenceRecord
 from schemas.settings import Settings
@@ -82,7 +83,7 @@ class Tracker:
         self._rule_book = rule_book or RuleBook()
         self._rules = self._rule_book.rules
         self._book = FenceBook()
-        self._swap_fences()
+        self._swap_fences(self._set_of(self._book.rows()))
         self._partitions: dict[int, PartitionTracks] = {}
         self._board = LiveBoard()
         self._folded: list[EventT[Any]] = []
@@ -141,7 +142,9 @@ class Tracker:
         await self._told.start()
         await self._follower.start()
         await self._follower.caught_up()
-        self._swap_fences()
+        self._fences_changed.clear()
+        self._changed_fences.clear()
+        self._swap_fences(self._set_of(self._book.rows()))
         for fence_id in self._rule_book.strangers(self._fences.fence_ids):
             log.warning("rules for a fence that is not there (yet)", fence_id=fence_id)
         steps = (self._watch_fences, self._tick, self._settle_late)
@@ -272,17 +275,23 @@ class Tracker:
         self._changed_fences.add(fence_id)
         self._fences_changed.set()
 
-    def _swap_fences(self) -> None:
-        self._fences_changed.clear()
-        self._changed_fences.clear()
-        self._fences = self._rule_book.applied_to(self._book.snapshot())
-        self._settled_after_ms = settled_after_ms(self._fences, self._rules)
+    def _set_of(self, rows: Sequence[FenceRow]) -> FenceSet:
+        """A fence set under the rules, ready to be looked up in."""
+        fences = self._rule_book.applied_to(FenceSet.of_rows(rows))
+        arrangement_of(fences)
+        return fences
+
+    def _swap_fences(self, fences: FenceSet) -> None:
+        self._fences = fences
+        self._settled_after_ms = settled_after_ms(fences, self._rules)
 
     async def _watch_fences(self) -> None:
         await self._fences_changed.wait()
         await asyncio.sleep(FENCES_SETTLE_S)
-        changed = set(self._changed_fences)
-        self._swap_fences()
+        changed, self._changed_fences = self._changed_fences, set()
+        self._fences_changed.clear()
+        # In a thread: packing a hundred thousand fences takes half a second, in which frames must go on.
+        self._swap_fences(await asyncio.to_thread(self._set_of, self._book.rows()))
         log.info("fences changed", fences=len(changed), rows=len(self._fences))
         for number, partition in list(self._partitions.items()):
             slots = np.arange(len(partition.tracks))
