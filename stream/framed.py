@@ -89,7 +89,7 @@ def framed_app(name: str, settings: Settings, framed_topics: Iterable[str], **ov
             "broker_commit_interval": 1.0,
             "stream_buffer_maxsize": BUFFERED_FRAMES,
             "stream_wait_empty": False,
-            "producer_compression_type": "lz4",
+            "producer_compression_type": "zstd",
             "producer_max_request_size": 8 * 1024 * 1024,
             "consumer_max_fetch_size": 8 * 1024 * 1024,
             "consumer_auto_offset_reset": "earliest",
