@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 
 from api.problems import Problem, unavailable
 from api.services import services_of
@@ -30,20 +31,26 @@ _Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 def allow(permission: Permission) -> Callable[..., ApiKey]:
     """A dependency that lets a request pass when its key's role has the permission; gives the key."""
 
-    async def check(request: Request, credentials: _Credentials) -> ApiKey:
-        key = _authenticate(request, credentials)
-        if permission not in PERMISSIONS[key.role]:
-            raise Problem(403, "forbidden", f"the role {key.role} does not have the permission {permission}")
-        return key
+    async def check(request: Request, _documented: _Credentials) -> ApiKey:
+        return authorize(request, permission)
 
     return check  # type: ignore[return-value]
 
 
-def _authenticate(request: Request, credentials: HTTPAuthorizationCredentials | None) -> ApiKey:
-    if credentials is None:
+def authorize(request: Request, permission: Permission) -> ApiKey:
+    """The request's key, if its role has the permission; raises Problem 401, 403, or 503 while keys are unknown."""
+    key = _authenticate(request)
+    if permission not in PERMISSIONS[key.role]:
+        raise Problem(403, "forbidden", f"the role {key.role} does not have the permission {permission}")
+    return key
+
+
+def _authenticate(request: Request) -> ApiKey:
+    scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
+    if scheme.lower() != "bearer" or not token:
         raise _unauthorized("send the header Authorization: Bearer <key>")
     keys = services_of(request).keys
-    prefix, _, rest = credentials.credentials.partition("_")
+    prefix, _, rest = token.partition("_")
     key_id, _, secret = rest.partition("_")
     key = keys.records.get(key_id) if prefix == "onsite" else None
     # Compared for an unknown key too: how long the answer takes says nothing of which keys exist.

@@ -17,6 +17,7 @@ MODULES: Final = {
     "storage": "benchmarks.storage",
     "pipeline": "benchmarks.pipeline",
     "accuracy": "benchmarks.accuracy",
+    "ingest": "benchmarks.ingest",
 }
 """Name -> module; a module is imported when its benchmark runs."""
 

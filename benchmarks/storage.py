@@ -85,7 +85,7 @@ async def _measure(settings: Settings, quick: bool) -> dict[str, dict[str, float
     records = await _fill(settings, per_device=40 if quick else 100)
     store = await open_store(settings)
     try:
-        rate = await _recorder_rate(settings, records)
+        rate = await _recorder_rate(settings, store, records)
         row_rate = await _row_insert_rate(settings, store, expected=20_000)
         figures: dict[str, float] = {"recorder_rows_per_cpu_s": rate}
         anchors: dict[str, float] = {"row_inserts_rows_per_cpu_s": row_rate}
@@ -114,16 +114,14 @@ async def _fill(settings: Settings, per_device: int) -> int:
     return devices * per_device
 
 
-async def _recorder_rate(settings: Settings, expected: int) -> float:
+async def _recorder_rate(settings: Settings, store: AsyncClient, expected: int) -> float:
     app = Recorder(settings).app
     await app.start()
     started_s = time.process_time()
-    store = await open_store(settings)
     async with asyncio.timeout(DEADLINE_S):
         while (await store.query("SELECT count() FROM pings")).first_row != (expected,):  # noqa: ASYNC110 -- as a user sees it
             await asyncio.sleep(0.5)
     cpu_s = time.process_time() - started_s
-    await store.close()
     await app.stop()
     return expected / cpu_s
 

@@ -1,7 +1,8 @@
 """From the bytes of a frame to pings. A record nobody can read is named with its reason; it never stops the others."""
 
-from collections.abc import Sequence
-from typing import Annotated, Final, NamedTuple
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -42,7 +43,11 @@ class _PlainPing(Ping, gc=False):
     received_ms: _Time | None = None
 
 
-_plain_frame: Final = msgspec.json.Decoder(list[_PlainPing])
+_plain: Final = msgspec.json.Decoder(_PlainPing)
+_first_byte: Final[Callable[[Any], int]] = itemgetter(0)
+_last_byte: Final[Callable[[Any], int]] = itemgetter(-1)
+_OPENING: Final = {ord("{")}
+_CLOSING: Final = {ord("}")}
 _any_ping: Final = msgspec.json.Decoder(Ping)
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are not JSON, not UTF-8 or nested without end."""
@@ -62,11 +67,8 @@ def decode_pings(values: Sequence[bytes | None], received_ms: int | Sequence[int
     say when it received a ping. The verdict on a record depends on nothing but the record and that moment.
     """
     moments = np.broadcast_to(np.asarray(received_ms, np.int64), len(values))
-    try:
-        pings: list[Ping] = list(_plain_frame.decode(b"[" + b",".join(values) + b"]"))  # type: ignore[arg-type]
-    except (*_UNREADABLE, TypeError):  # TypeError: a null value among them
-        return _decode_one_by_one(values, moments)
-    if len(pings) != len(values):
+    pings = _decode_plain(values)
+    if pings is None:
         return _decode_one_by_one(values, moments)
     received = _fill_received(pings, moments)
     doubtful = _doubtful(pings, received)
@@ -74,6 +76,21 @@ def decode_pings(values: Sequence[bytes | None], received_ms: int | Sequence[int
     for index, _ in reversed(bad):
         del pings[index]
     return DecodedPings(pings, bad)
+
+
+def _decode_plain(values: Sequence[bytes | None]) -> list[Ping] | None:
+    """The pings of values that are all plain, one each; None where they have to be looked at one by one.
+
+    As lines they are joined in one copy. What ends with a brace and goes on, after a line end, with another is two JSON
+    values, for a string holds no line end; so where there are as many pings as values, each value is one.
+    """
+    try:
+        if set(map(_first_byte, values)) != _OPENING or set(map(_last_byte, values)) != _CLOSING:
+            return None
+        pings: list[Ping] = list(_plain.decode_lines(b"\n".join(values)))  # type: ignore[arg-type]
+    except (*_UNREADABLE, TypeError, IndexError):  # a null value among them, or an empty one
+        return None
+    return pings if len(pings) == len(values) else None
 
 
 def _decode_one_by_one(values: Sequence[bytes | None], moments: npt.NDArray[np.int64]) -> DecodedPings:

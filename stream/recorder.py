@@ -207,6 +207,8 @@ class Recorder:
 
     async def _start(self) -> None:
         await self._log.start()
+        for table in TABLES.values():
+            table.batch([])  # the first array takes Arrow a third of a second, to look for pandas
         for lane in self._lanes.values():
             lane.start(self.app)
 

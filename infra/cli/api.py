@@ -25,6 +25,7 @@ from schemas.key import ApiKey
 from schemas.live import LiveState
 from schemas.settings import Settings, load_settings
 from schemas.topics import FENCES, KEYS, LIVE
+from stream.collector import settle
 from stream.kafka import Follower, KafkaLog
 from stream.store import open_store
 
@@ -76,6 +77,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     for part in parts:
         await part.start()
     host, port = listener.getsockname()[:2]
+    settle()
     log.info("serving", host=host, port=port)
     try:
         await server.serve(sockets=[listener])

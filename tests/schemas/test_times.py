@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.times import Instant, format_instant, parse_instant
+from schemas.times import Instant, format_instant, parse_epoch_ms, parse_instant
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,26 @@ def test_refuse(value: Any) -> None:
 @given(st.integers(-62_135_596_800_000, 253_402_300_799_999))
 def test_round_trip(epoch_ms: int) -> None:
     assert parse_instant(format_instant(epoch_ms)) == epoch_ms
+
+
+times_of_a_kind = st.builds(
+    "{}{}{}".format,
+    st.datetimes().map(lambda moment: moment.isoformat()) | st.text("0123456789-T:. ", max_size=26),
+    st.sampled_from(["", ".1", ".123456789", ",5"]),
+    st.sampled_from(["", "Z", "z", "+00:00", "-03:30", "+24:00", "+0530"]),
+)
+
+
+def read_or_refused(text: str) -> int | str:
+    try:
+        return parse_epoch_ms(text)
+    except ValueError as error:
+        return str(error).replace(repr(text), repr(text.strip()))
+
+
+@given(times_of_a_kind)
+def test_the_usual_form_is_read_as_any_other(text: str) -> None:
+    assert read_or_refused(text) == read_or_refused(f" {text}")  # a blank in front is not the usual form
 
 
 @given(st.text())

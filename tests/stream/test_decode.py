@@ -80,6 +80,14 @@ def test_an_empty_frame() -> None:
     assert decode_pings([], NOW_MS) == ([], [])
 
 
+def test_pieces_that_make_as_many_pings_as_there_are_records_are_no_records() -> None:
+    for pieces in ([raw()[:20], raw()[20:]], [raw()[:-1], b"}"], [b'{"device_id":"a}', b'{b"' + raw()[18:]]):
+        for spare in (raw() + raw(), raw() + b"\n" + raw(), raw() + b"," + raw()):
+            decoded = decode_pings([*pieces, spare, raw()], NOW_MS)
+            assert [index for index, _ in decoded.bad] == [0, 1, 2]
+            assert len(decoded.pings) == 1
+
+
 numbers = st.one_of(
     st.none(), st.floats(allow_nan=False, allow_infinity=False), st.integers(-2, 400), st.just("1.5"), st.just("x")
 )
@@ -89,7 +97,20 @@ times = st.one_of(
     st.just("2026-03-02T08:15:00Z"),
     st.integers(NOW_MS - 10**10, NOW_MS + 120_000),
 )
+PIECES = (
+    raw()[:20],
+    raw()[20:],
+    raw()[:-1],
+    b"}",
+    b'{"device_id":{}',
+    raw() + b"\n" + raw(),
+    raw() + raw(),
+    raw() + b"\n",
+)
+"""What is no record of its own, and may look like some beside others."""
+
 records = st.one_of(
+    st.sampled_from(PIECES),
     st.sampled_from([raw(), *(value for value, _ in UNREADABLE.values() if len(value) < 1_000)]),
     st.fixed_dictionaries(
         {

@@ -1,0 +1,205 @@
+"""Pings over HTTP into the real broker, each 202 after its ack: pings and requests per CPU-second of the API process.
+
+The API is a process of its own, started as ``onsite api`` is; all its CPU time counts, that of the clients, which are
+here, does not. Batches are JSON arrays of 100 pings of as many devices, single pings a JSON object a request; times are
+RFC 3339. Beside it bare producers send the same records, a call a record, with the same guarantees (``acks=all``,
+idempotent): aiokafka and confluent-kafka, compressing with zstd as the API does.
+"""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import psutil
+from aiokafka import AIOKafkaProducer
+from confluent_kafka import Producer
+
+from benchmarks import load
+from infra.embedded.broker import Broker
+from infra.embedded.ports import reserve_free
+from infra.keys import open_key_ring
+from infra.migrations import create_topics
+from infra.system import environment_of
+from schemas.ping import Ping
+from schemas.settings import Settings
+from schemas.times import format_instant
+from schemas.topics import PINGS
+
+BATCH: Final = 100
+CONNECTIONS: Final = 32
+DEVICES: Final = 5_000
+WARM_UP_SHARE: Final = 10
+"""One request in ten goes first and does not count."""
+
+SINGLES_SHARE: Final = 4
+"""One ping in four is posted by itself too."""
+
+IN_FLIGHT: Final = 5_000
+"""Records a bare producer has on their way before it waits for their acks."""
+
+START_DEADLINE_S: Final = 60.0
+
+
+def run(quick: bool) -> dict[str, dict[str, float]]:
+    """Measure; ``quick`` sends fewer pings."""
+    rounds = 16 if quick else 40
+    with tempfile.TemporaryDirectory() as folder:
+        broker = Broker(Path(folder))
+        broker.start()
+        try:
+            broker.wait_ready()
+            settings = Settings(kafka=broker.address, data_dir=Path(folder), port=reserve_free(), log_level="error")
+            return _measure(settings, rounds)
+        finally:
+            broker.stop()
+
+
+def _measure(settings: Settings, rounds: int) -> dict[str, dict[str, float]]:
+    asyncio.run(create_topics(settings))
+    records = list(load.pings(DEVICES, rounds))
+    items = [_as_a_client_writes(value) for _, value in records]
+    token = asyncio.run(_device_token(settings))
+    batches = [b"[" + b",".join(items[first : first + BATCH]) + b"]" for first in range(0, len(items), BATCH)]
+    with _api(settings, token) as process:
+        batched = asyncio.run(_requests_per_cpu_s(process, settings, token, batches)) * BATCH
+        single = asyncio.run(_requests_per_cpu_s(process, settings, token, items[: len(items) // SINGLES_SHARE]))
+    anchors = {
+        "aiokafka_sends_per_cpu_s": asyncio.run(_aiokafka_rate(settings, records)),
+        "confluent_kafka_sends_per_cpu_s": _confluent_rate(settings, records),
+    }
+    return {
+        "figures": {"batched_pings_per_cpu_s": batched, "single_requests_per_cpu_s": single},
+        "anchors": anchors,
+        "ratios": {
+            "onsite_vs_aiokafka": batched / anchors["aiokafka_sends_per_cpu_s"],
+            "onsite_vs_confluent_kafka": batched / anchors["confluent_kafka_sends_per_cpu_s"],
+        },
+    }
+
+
+def _as_a_client_writes(value: bytes) -> bytes:
+    ping = msgspec.json.decode(value, type=Ping)
+    fields = msgspec.to_builtins(ping)
+    del fields["received_at"]
+    return msgspec.json.encode({**fields, **{name: format_instant(fields[name]) for name in ("ts", "sent_at")}})
+
+
+async def _device_token(settings: Settings) -> str:
+    async with open_key_ring(settings) as ring:
+        return (await ring.create("benchmark", "device")).token
+
+
+@contextlib.contextmanager
+def _api(settings: Settings, token: str) -> Iterator[psutil.Process]:
+    """The API, answering; there is no store, and pings need none."""
+    argv = [sys.executable, "-m", "infra.cli", "api"]
+    process = subprocess.Popen(argv, env={**os.environ, **environment_of(settings)})
+    try:
+        give_up_s = time.monotonic() + START_DEADLINE_S
+        while not _answers(settings, token):
+            if process.poll() is not None or time.monotonic() > give_up_s:
+                raise RuntimeError("the API did not start")
+            time.sleep(0.1)
+        yield psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _answers(settings: Settings, token: str) -> bool:
+    try:
+        asyncio.run(_post_all(settings, [_request(token, b"[]")]))
+    except (OSError, asyncio.IncompleteReadError, RuntimeError):
+        return False
+    return True
+
+
+def _request(token: str, body: bytes) -> bytes:
+    head = (
+        f"POST /v1/pings HTTP/1.1\r\nHost: onsite\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def _requests_per_cpu_s(
+    process: psutil.Process, settings: Settings, token: str, bodies: Sequence[bytes]
+) -> float:
+    requests = [_request(token, body) for body in bodies]
+    warm_up = len(requests) // WARM_UP_SHARE
+    await _post_all(settings, requests[:warm_up])
+    began_s = _cpu_s(process)
+    await _post_all(settings, requests[warm_up:])
+    return (len(requests) - warm_up) / (_cpu_s(process) - began_s)
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+async def _post_all(settings: Settings, requests: Sequence[bytes]) -> None:
+    """Post over ``CONNECTIONS`` connections that are kept, one request at a time on each. All have to be accepted."""
+    waiting = iter(requests)
+
+    async def post() -> None:
+        reader, writer = await asyncio.open_connection(settings.host, settings.port)
+        for request in waiting:
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+            answer = await reader.readexactly(length)
+            if not head.startswith(b"HTTP/1.1 202") or not answer.endswith(b'"rejected":[]}'):
+                raise RuntimeError(f"not accepted: {answer.decode()}")
+        writer.close()
+
+    await asyncio.gather(*(post() for _ in range(min(CONNECTIONS, len(requests)))))
+
+
+async def _aiokafka_rate(settings: Settings, records: Sequence[tuple[str, bytes]]) -> float:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka, acks="all", enable_idempotence=True, compression_type="zstd"
+    )
+    await producer.start()
+    began_s = time.process_time()
+    for first in range(0, len(records), IN_FLIGHT):
+        sent = [
+            await producer.send(PINGS.name, value, key.encode()) for key, value in records[first : first + IN_FLIGHT]
+        ]
+        await asyncio.gather(*sent)
+    rate = len(records) / (time.process_time() - began_s)
+    await producer.stop()
+    return rate
+
+
+def _confluent_rate(settings: Settings, records: Sequence[tuple[str, bytes]]) -> float:
+    producer = Producer(
+        {
+            "bootstrap.servers": settings.kafka,
+            "acks": "all",
+            "enable.idempotence": True,
+            "compression.type": "zstd",
+            "partitioner": "murmur2_random",
+        }
+    )
+    acked = 0
+
+    def note(error: object, _message: object) -> None:
+        nonlocal acked
+        acked += error is None
+
+    began_s = time.process_time()
+    for first in range(0, len(records), IN_FLIGHT):
+        for key, value in records[first : first + IN_FLIGHT]:
+            producer.produce(PINGS.name, value, key.encode(), on_delivery=note)
+        producer.flush()
+    assert acked == len(records)
+    return len(records) / (time.process_time() - began_s)
