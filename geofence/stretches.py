@@ -55,7 +55,7 @@ def with_room(table: Table, slots: Ints, needed: Ints) -> Table:
         return _compacted(table)
     slots, wanted = slots[short], wanted[short]
     moved_to = int(table.end[0]) + np.cumsum(wanted) - wanted
-    table.rows[_indices(moved_to, size[slots])] = table.rows[_indices(begin[slots], size[slots])]
+    _copy(table.rows, begin[slots], table.rows, moved_to, size[slots])
     begin[slots], room[slots] = moved_to, wanted
     table.end[0] += wanted.sum()
     return table
@@ -80,14 +80,17 @@ def _compacted(table: Table) -> Table:
     stretch["begin"] = np.cumsum(room) - room
     end = int(room.sum())
     rows = np.empty(2 * end, table.rows.dtype)
-    size = stretch["size"]
-    rows[_indices(stretch["begin"], size)] = table.rows[_indices(table.stretch["begin"], size)]
+    _copy(table.rows, table.stretch["begin"].copy(), rows, stretch["begin"].copy(), stretch["size"].copy())
     return Table(stretch, np.array([end], np.int64), rows)
 
 
-def _indices(begin: Ints, size: Ints) -> Ints:
-    """The indices of stretches, one after the other."""
-    return np.repeat(begin - (np.cumsum(size) - size), size) + np.arange(int(size.sum()))
+@nb.njit(cache=True, nogil=True)
+def _copy(source, source_begin, target, target_begin, size):  # type: ignore[no-untyped-def]
+    """Copy stretches to where there is none yet."""
+    for k in range(len(size)):
+        came, went = source_begin[k], target_begin[k]
+        for i in range(size[k]):
+            target[went + i] = source[came + i]
 
 
 @nb.njit(cache=True, nogil=True)

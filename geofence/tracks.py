@@ -153,9 +153,10 @@ class Tracks:
 
     def slots_of(self, device_ids: Sequence[str]) -> Ints:
         """The slot of each of some devices."""
-        for device_id in dict.fromkeys(device_ids):
-            self.slot_of(device_id)
-        return np.array([self.slots[device_id] for device_id in device_ids], np.int64)
+        slots = list(map(self.slots.get, device_ids))
+        if None in slots:
+            slots = [self.slot_of(device_id) for device_id in device_ids]
+        return np.array(slots, np.int64)
 
     def newest_ms(self, slots: Any = slice(None)) -> Any:
         """Event time of the newest fix of some slots (default: all); there must be one."""
@@ -440,7 +441,7 @@ class Tracks:
 
     def _with_room(self, short_of: int, slots: Ints) -> Devices:
         """With more room in a table for the first of some slots, and for those of the others that soon lack it."""
-        paths, known, _, _ = self._devices
+        paths, known, told, _ = self._devices
         if short_of == STEPS:
             size, room = paths.fixes.stretch["size"][slots], paths.steps.stretch["room"][slots]
             soon = (paths.pairs.stretch["size"][slots] > 0) & (room < size)
@@ -455,7 +456,8 @@ class Tracks:
             return self._devices._replace(paths=with_steps(paths, slots))
         if short_of == ENTRIES:
             return self._devices._replace(paths=with_entries(paths, slots))
-        return self._devices._replace(known=with_room(known, slots, 2 * known.stretch["room"][slots] + 1))
+        spells = 2 * known.stretch["room"][slots] + 1
+        return self._devices._replace(known=with_room(known, slots, spells), told=with_room(told, slots, spells))
 
     def _tell(self, slot: int, spells: Sequence[Spell], fences: FenceSet, reason: str, patiently: bool) -> list[Visit]:
         """The revisions that spells of a slot's path call for; takes note of what has been told of each."""
