@@ -339,7 +339,7 @@ def forget(devices, slots, ground, overlaps, rules, recent_ms, recent_fixes):  #
             continue
         recent = max(len(fixes) - recent_fixes, np.searchsorted(fixes.ts_ms, fixes[-1].ts_ms - recent_ms))
         if devices.paths.steps.stretch[slot].size == 0:
-            if len(fixes) <= max(2 * recent_fixes, head.seek):
+            if recent < head.first or len(fixes) <= max(2 * recent_fixes, head.seek):
                 continue
             needed = _start_before(fixes, len(fixes) - 1, head.first, rules)
             head.seek = 2 * (len(fixes) - needed)
