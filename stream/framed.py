@@ -16,6 +16,7 @@ from faust.transport.drivers import TRANSPORTS, aiokafka
 from faust.types import TP, ConsumerMessage, Message
 
 from schemas.settings import Settings
+from stream.kafka import until_answering
 
 MAX_FRAME_RECORDS: Final = 5_000
 BUFFERED_FRAMES: Final = 8
@@ -42,16 +43,19 @@ class Frame:
 class FramedApp(faust.App):
     """A Faust app whose agents receive ``Frame`` values from ``framed_topics``.
 
+    A broker that is not there when it starts is waited for; Faust alone would end.
     Agents acknowledge by hand (``async for event in stream.noack().events(): …; event.ack()``). ``prepare`` is awaited
     before the app joins its group, ``drain`` when it is told to stop, while it can still produce and commit.
     """
 
+    bootstrap: str
     framed_topics: frozenset[str] = frozenset()
     prepare: Callable[[], Awaitable[None]] | None = None
     drain: Callable[[], Awaitable[None]] | None = None
 
     async def on_first_start(self) -> None:
-        """Prepare, then start as Faust does."""
+        """Wait for the broker, prepare, then start as Faust does."""
+        await until_answering(self.bootstrap)
         if self.prepare is not None:
             await self.prepare()
         await super().on_first_start()
@@ -94,6 +98,7 @@ def framed_app(name: str, settings: Settings, framed_topics: Iterable[str], **ov
             **overrides,
         },
     )
+    app.bootstrap = settings.kafka
     app.framed_topics = frozenset(framed_topics)
     return app
 

@@ -44,6 +44,7 @@ INSERT_SETTINGS: Final = {"max_partitions_per_insert_block": 0}
 log = structlog.get_logger()
 
 rows_inserted = Counter("onsite_recorder_rows", "Rows inserted", ["table"])
+rows_waiting = Gauge("onsite_recorder_rows_waiting", "Rows taken from the broker that are not inserted yet", ["table"])
 insert_seconds = Histogram("onsite_recorder_insert_seconds", "Time of an insert that succeeded", ["table"])
 bad_records = Counter("onsite_recorder_bad_records", "Records nobody can read", ["topic"])
 store_up = Gauge("onsite_recorder_store_up", "Whether the last insert succeeded")
@@ -146,6 +147,7 @@ class Lane:
 
     async def put(self, event: EventT[Any], batch: pa.RecordBatch) -> None:
         """Hand over a frame's rows; waits while the lane is full."""
+        rows_waiting.labels(self._table).inc(batch.num_rows)
         await self._waiting.put((event, batch))
 
     async def stop(self) -> None:
@@ -165,6 +167,7 @@ class Lane:
             if rows is not None and rows.num_rows:
                 await self._store.insert(self._table, rows)
                 rows_inserted.labels(self._table).inc(rows.num_rows)
+                rows_waiting.labels(self._table).dec(rows.num_rows)
             for event, _ in gathered:
                 event.ack()
 
