@@ -22,6 +22,7 @@ MAX_FRAME_RECORDS: Final = 5_000
 BUFFERED_FRAMES: Final = 8
 """Frames waiting for an agent; fetching pauses beyond, so memory stays bounded."""
 
+METADATA_MAX_AGE_MS: Final = 5_000
 _LOOK_EVERY_S: Final = 0.1
 
 
@@ -92,6 +93,8 @@ def framed_app(name: str, settings: Settings, framed_topics: Iterable[str], **ov
             "stream_wait_empty": False,
             "producer_compression_type": "lz4",
             "producer_max_request_size": 8 * 1024 * 1024,
+            # A broker that has just come back may name no topics yet: a group that was assigned none looks again soon.
+            "consumer_metadata_max_age_ms": METADATA_MAX_AGE_MS,
             "consumer_max_fetch_size": 8 * 1024 * 1024,
             "consumer_auto_offset_reset": "earliest",
             "web_enabled": False,

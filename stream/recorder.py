@@ -12,9 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pyarrow as pa
 import structlog
-from aiohttp import ClientError
 from clickhouse_connect.driver.asyncclient import AsyncClient
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from faust.types import EventT
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -28,7 +26,7 @@ from schemas.wire import decode, encode
 from stream.decode import decode_pings
 from stream.framed import Frame, FramedApp, framed_app
 from stream.kafka import KafkaLog
-from stream.store import open_store
+from stream.store import STORE_ERRORS, open_store
 
 MAX_POLL_INTERVAL_S: Final = 14 * 86_400.0
 """How long the store may be away before the broker believes that the recorder is."""
@@ -98,7 +96,7 @@ class PatientStore:
                 client = await self._connected()
                 with insert_seconds.labels(table).time():
                     await client.insert_arrow(table, rows, settings=INSERT_SETTINGS)
-            except (ClickHouseError, ClientError, OSError, TimeoutError) as error:
+            except STORE_ERRORS as error:
                 self._note(down=True, table=table, error=str(error))
                 await self._disconnect(client)
                 await asyncio.sleep(pause_s)

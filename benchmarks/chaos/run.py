@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-from aiohttp import ClientError
 from aiokafka.errors import KafkaError
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from benchmarks.chaos.evidence import Stored, Truth, identity_of, published_visits, wrong_events, wrong_log, wrong_pings
 from benchmarks.chaos.faults import FAULTS_A_ROUND, Killer, rounds_of_faults
@@ -26,13 +24,13 @@ from schemas.ping import Ping
 from schemas.settings import Settings
 from schemas.topics import PINGS, RECORDER_GROUP, TRACKER_GROUP
 from simulator.day import DaySpec, build_day
-from stream.store import open_store
+from stream.store import STORE_ERRORS, open_store
 
 FASTEST_RATE: Final = 240.0
 _HASTE: Final = {"ONSITE_SESSION_TIMEOUT_S": "3", "ONSITE_CHECKPOINT_S": "1"}
 """As the clock: what takes seconds in life is quicker here, so that more happens between two kills."""
 LONGEST_DAY_H: Final = 24.0
-SERVICE_ERRORS: Final = (ClickHouseError, ClientError, KafkaError, OSError)
+SERVICE_ERRORS: Final = (*STORE_ERRORS, KafkaError)
 _SETTLE_LOOK_S: Final = 1.0
 _PROGRESS_WITHIN_S: Final = 60.0
 _PROGRESS_LOOK_S: Final = 0.2

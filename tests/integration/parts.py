@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -22,14 +23,15 @@ from infra.system import ROLES, ensure_admin_key, environment_of, read_token
 from schemas.ping import Ping
 from schemas.settings import Settings
 
-DEADLINE_S = 90.0
+DEADLINE_S = 75.0
 STOP_DEADLINE_S = 30.0
 
 
-async def until(condition: Callable[[], Awaitable[bool]], what: str, deadline_s: float = DEADLINE_S) -> None:
-    give_up_s = time.monotonic() + deadline_s
-    while not await condition():
-        assert time.monotonic() < give_up_s, f"not within {deadline_s:g} s: {what}"
+async def until(condition: Callable[[], Awaitable[Any]], what: str, wanted: Any = True) -> None:
+    """Wait until what a condition comes to is what is wanted; fail with what it came to last."""
+    give_up_s = time.monotonic() + DEADLINE_S
+    while (found := await condition()) != wanted:
+        assert time.monotonic() < give_up_s, f"not within {DEADLINE_S:g} s: {what}; instead {found}"
         await asyncio.sleep(0.1)
 
 
