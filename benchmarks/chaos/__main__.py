@@ -5,6 +5,7 @@ Ends by itself, with a summary; exit code 1 when something was lost or told wron
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
 import tempfile
@@ -18,7 +19,8 @@ from infra.errors import CommandError
 
 
 def summary_of(outcome: Outcome) -> Table:
-    """What happened, a line each."""
+    """What happened, a line each; the memory only where no process was started anew."""
+    memory = {} if outcome.kills else outcome.memory
     table = Table("", "", show_header=False)
     table.columns[1].justify = "right"
     for what, value in (
@@ -27,6 +29,7 @@ def summary_of(outcome: Outcome) -> Table:
         ("visits", f"{outcome.visits:,}"),
         ("visit events published", f"{outcome.events:,}"),
         *((f"kills of {role}", f"{count}") for role, count in sorted(outcome.kills.items())),
+        *((f"memory of {role}", f"{mb:,.0f} MB, {slope:+,.1f} MB/h") for role, (mb, slope) in memory.items()),
         ("longest recovery", f"{outcome.longest_recovery_s:.1f} s"),
         ("posting took", f"{outcome.posted_s:.0f} s"),
         ("settling took", f"{outcome.settled_s:.0f} s"),
@@ -40,19 +43,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=float, default=300.0, help="how long pings are posted and processes killed")
     parser.add_argument("--seed", type=int, help="picks the day and the kills; default: any, and it is printed")
-    parser.add_argument("--rounds", type=int, help="rounds of kills; default: until the last ping is posted")
+    parser.add_argument("--rounds", type=int, help="rounds of kills; default: while pings are posted; 0: a soak")
+    parser.add_argument("--technicians", type=int, default=12, help="one phone each")
     parser.add_argument(
         "--state", type=Path, help="empty folder to keep the data and logs in; default: a temporary one"
     )
     asked = parser.parse_args(arguments)
     seed = int.from_bytes(os.urandom(4)) if asked.seed is None else asked.seed
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that is away is no news here
     console = Console(highlight=False)
-    console.print(f"chaos for {asked.seconds:g} s, seed {seed}")
+    console.print(f"{'soak' if asked.rounds == 0 else 'chaos'} for {asked.seconds:g} s, seed {seed}")
     with tempfile.TemporaryDirectory(prefix="onsite-chaos-") as temporary:
         state_dir = asked.state or Path(temporary)
         state_dir.mkdir(parents=True, exist_ok=True)
         try:
-            outcome = asyncio.run(run(state_dir, Spec(seed, asked.seconds, asked.rounds)))
+            outcome = asyncio.run(run(state_dir, Spec(seed, asked.seconds, asked.rounds, asked.technicians)))
         except CommandError as error:
             console.print(f"[red]✗[/red] {error}", soft_wrap=True)
             return 1

@@ -3,27 +3,30 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 from aiokafka.errors import KafkaError
 
 from benchmarks.chaos.evidence import Stored, Truth, identity_of, published_visits, wrong_events, wrong_log, wrong_pings
 from benchmarks.chaos.faults import FAULTS_A_ROUND, Killer, rounds_of_faults
+from benchmarks.chaos.memory import Memory
 from benchmarks.chaos.offsets import behind, ends_of
 from infra.delivery import Delivery
 from infra.demo import RunningSystem, deliver, running_system
+from infra.errors import CommandError
 from schemas.clock import Clock
 from schemas.ping import Ping
 from schemas.settings import Settings
 from schemas.topics import PINGS, RECORDER_GROUP, TRACKER_GROUP
-from simulator.day import DaySpec, build_day
+from simulator.day import Day, DaySpec, build_day
 from stream.store import STORE_ERRORS, open_store
 
 FASTEST_RATE: Final = 240.0
@@ -34,6 +37,8 @@ SERVICE_ERRORS: Final = (*STORE_ERRORS, KafkaError)
 _SETTLE_LOOK_S: Final = 1.0
 _PROGRESS_WITHIN_S: Final = 60.0
 _PROGRESS_LOOK_S: Final = 0.2
+_OUTAGES_COST: Final = 3.0
+"""So many times longer than the day lasts its delivery may take."""
 _LEAD_MS: Final = 500
 _ATTEMPTS: Final = 1_000
 _PATIENCE_S: Final = 3.0
@@ -44,7 +49,7 @@ _PATIENCE_S: Final = 3.0
 class Spec:
     """How long pings are posted, which day and which faults, by how many phones, and how long all may take to settle.
 
-    ``rounds`` of faults are as many as there is time for where it is None.
+    ``rounds`` of faults are as many as ``seconds`` allow where it is None; with 0 nothing is killed: a soak.
     """
 
     seed: int
@@ -67,6 +72,8 @@ class Outcome:
     """Posts that were not answered with a 202."""
     visits: int
     events: int
+    memory: dict[str, tuple[float, float]]
+    """Of each process: MB at the end, MB an hour that it grew by."""
     longest_recovery_s: float
     posted_s: float
     settled_s: float
@@ -98,19 +105,13 @@ async def run(state_dir: Path, spec: Spec) -> Outcome:
         await system.import_fences(day.fences())
         day = day.shifted(clock.now_ms() + round(_LEAD_MS * rate) - day.spec.start_ms)
         phones = Phones(system.facts["api"], system.token)
+        memory = Memory(state_dir / "onsite.json")
         killer = Killer(state_dir / "onsite.json", partial(_works, system))
         began_s = time.monotonic()
-        striking = asyncio.create_task(_strike(killer, spec))
-        try:
-            await deliver(day, clock, phones)
-            if spec.rounds is not None:
+        async with _meanwhile(memory.watch()), _meanwhile(_strike(killer, spec)) as striking:
+            await _post_all(day, clock, phones, spec)
+            if spec.rounds is not None or striking.done():
                 await striking
-        finally:
-            striking.cancel()
-            await asyncio.gather(striking, return_exceptions=True)
-            await phones.close()
-        if not striking.cancelled():
-            striking.result()
         posted_s = time.monotonic() - began_s
         settled = await _settle(system, Truth(phones.accepted, day.fences()), clock, spec.settle_within_s)
         return Outcome(
@@ -121,17 +122,44 @@ async def run(state_dir: Path, spec: Spec) -> Outcome:
             repeated=phones.tally.repeated,
             visits=settled.visits,
             events=settled.events,
+            memory=memory.by_role(),
             longest_recovery_s=killer.longest_recovery_s,
             posted_s=posted_s,
             settled_s=time.monotonic() - began_s - posted_s,
         )
 
 
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Something that goes on beside what is done in here, and ends with it."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _post_all(day: Day, clock: Clock, phones: Phones, spec: Spec) -> None:
+    within_s = _OUTAGES_COST * spec.seconds + spec.settle_within_s
+    try:
+        async with asyncio.timeout(within_s):
+            await deliver(day, clock, phones)
+    except TimeoutError:
+        failure = phones.tally.last_failure
+        raise CommandError(f"pings were still refused after {within_s:.0f} s: {failure}") from None
+    finally:
+        await phones.close()
+
+
 async def _strike(killer: Killer, spec: Spec) -> None:
     faults = rounds_of_faults(spec.seed)
     if spec.rounds is not None:
         faults = islice(faults, spec.rounds * FAULTS_A_ROUND)
+    over_s = time.monotonic() + spec.seconds
     for fault in faults:
+        if spec.rounds is None and time.monotonic() > over_s:
+            return  # what waits at the phones is posted in peace
         await killer.strike(fault)
 
 

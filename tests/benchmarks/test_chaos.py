@@ -1,12 +1,15 @@
 """Chaos finds what was lost, told twice or told wrong; its kills can be had again."""
 
+import math
 from itertools import islice
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from benchmarks.chaos.evidence import Stored, Truth, identity_of, wrong_events, wrong_log, wrong_pings
 from benchmarks.chaos.faults import FAULTS_A_ROUND, VICTIMS, rounds_of_faults
+from benchmarks.chaos.memory import Memory
 from schemas.ping import Ping
 from schemas.visit import Visit
 from simulator.day import DaySpec, build_day
@@ -70,3 +73,17 @@ def test_a_seed_is_one_sequence_of_kills_and_every_round_kills_everyone_alone_an
     for first in (0, FAULTS_A_ROUND):
         killed = [fault.roles for fault in faults[first : first + FAULTS_A_ROUND]]
         assert {(role,) for role in VICTIMS} | {VICTIMS} <= set(killed)
+
+
+def test_the_slope_is_that_of_each_last_process_in_megabytes_an_hour() -> None:
+    memory = Memory(Path("nowhere"))
+    memory._seen |= {
+        ("tracker", 1): [(t, 1e9) for t in range(9)],
+        ("tracker", 2): [(t, 300e6 + (0 if t < 50 else 1e3 * (t - 50))) for t in range(100)],
+        ("api", 3): [(0, 50e6)],
+    }
+    mb, slope = memory.by_role()["tracker"]
+    assert mb == pytest.approx(300.05, abs=0.01)
+    assert slope == pytest.approx(3.6)
+    assert memory.by_role()["api"][0] == 50.0
+    assert math.isnan(memory.by_role()["api"][1])
