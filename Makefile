@@ -30,6 +30,13 @@ demo: $(STAMP)  ## the whole system with simulated technicians; SECONDS=60 ends 
 test: $(STAMP)  ## every test, with the real embedded broker and store; ARGS="-k kernel" picks some
 	@$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
+.PHONY: chaos soak
+chaos: $(STAMP)  ## kill parts of a running system for SECONDS=300, see that nothing is lost; SEED=n does it again
+	@$(BIN)/python -m benchmarks.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+
+soak: $(STAMP)  ## the same without kills, SECONDS=3600: does the memory of a process grow?
+	@$(BIN)/python -m benchmarks.chaos --rounds 0 --technicians 100 --seconds $(or $(SECONDS),3600) $(if $(SEED),--seed $(SEED))
+
 .PHONY: check check-lint check-format check-types check-imports check-compose check-docker check-locks
 check: check-lint check-format check-types check-imports check-compose check-docker check-locks  ## lint, types, import direction, container files, locks
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 import structlog
+from aiohttp import ClientError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from api.ports import StoreUnavailable, VisitQuery
@@ -13,6 +14,9 @@ from geofence.fixes import Fixes
 from schemas.ping import Ping
 from schemas.tables.visits import SELECTED, of_rows
 from schemas.visit import Visit
+
+ANSWER_WITHIN_S: Final = 10.0
+READY_WITHIN_S: Final = 2.0
 
 log = structlog.get_logger()
 
@@ -109,7 +113,7 @@ class ClickHouseHistory:
 
     async def ready(self) -> None:
         """As in the port."""
-        await self._rows("SELECT 1", {})
+        await self._ask(lambda client: client.query("SELECT 1"), READY_WITHIN_S)
 
     async def _visits(self, sql: str, parameters: dict[str, Any]) -> list[Visit]:
         return of_rows(await self._rows(sql, parameters))
@@ -119,12 +123,14 @@ class ClickHouseHistory:
         rows: list[tuple[Any, ...]] = list(result.result_rows)
         return rows
 
-    async def _ask(self, query: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def _ask(self, query: Callable[[Any], Awaitable[Any]], within_s: float = ANSWER_WITHIN_S) -> Any:
+        """A store that hangs is as one that is away: whoever asks is told so, and soon."""
         try:
-            async with self._connecting:
-                if self._client is None:
-                    self._client = await self._connect()
-            return await query(self._client)
-        except (ClickHouseError, OSError, TimeoutError) as error:
+            async with asyncio.timeout(within_s):
+                async with self._connecting:
+                    if self._client is None:
+                        self._client = await self._connect()
+                return await query(self._client)
+        except (ClickHouseError, ClientError, OSError, TimeoutError) as error:
             log.warning("store not answering", error=str(error))
             raise StoreUnavailable("the store does not answer") from error

@@ -16,7 +16,7 @@ from schemas.ping import Ping
 
 BATCH_PINGS: Final = 1_000
 ATTEMPTS: Final = 10
-_LONGEST_WAIT_S: Final = 30.0
+LONGEST_WAIT_S: Final = 30.0
 _WORTH_A_RETRY: Final = {429, 502, 503, 504}
 
 _encoder = msgspec.json.Encoder()
@@ -28,6 +28,9 @@ class Tally:
 
     accepted: int = 0
     undelivered: int = 0
+    repeated: int = 0
+    """Posts that were not accepted, whatever became of their pings later."""
+
     rejected: Counter[str] = field(default_factory=Counter)
     """By reason code."""
 
@@ -35,10 +38,23 @@ class Tally:
 
 
 class Delivery:
-    """Posts batches to ``POST /v1/pings`` and keeps the tally; several posts may run side by side."""
+    """Posts batches to ``POST /v1/pings`` and keeps the tally; several posts may run side by side.
 
-    def __init__(self, url: str, token: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    A batch is given up after so many ``attempts``, between which it waits ``longest_wait_s`` at most.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        attempts: int = ATTEMPTS,
+        longest_wait_s: float = LONGEST_WAIT_S,
+    ) -> None:
         self.tally = Tally()
+        self._attempts = attempts
+        self._longest_wait_s = longest_wait_s
         self._client = httpx.AsyncClient(
             base_url=url,
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"},
@@ -50,30 +66,33 @@ class Delivery:
         """Close the connections."""
         await self._client.aclose()
 
-    async def post(self, pings: Sequence[Ping]) -> None:
-        """Deliver a batch; what was not delivered after all attempts is counted as such.
+    async def post(self, pings: Sequence[Ping]) -> bool:
+        """Deliver a batch, and tell whether it was; what was not after all attempts is counted as such.
 
         Raises CommandError when the system will never take it: a wrong key, a wrong address.
         """
         body = _encoder.encode_lines(pings)
         wait_s = 0.0
-        for attempt in range(ATTEMPTS):
+        for attempt in range(self._attempts):
             await asyncio.sleep(wait_s)
             # Full jitter: many clients that were told to wait do not come back at once.
-            wait_s = random.uniform(0.1, min(_LONGEST_WAIT_S, 0.2 * 2**attempt))
+            wait_s = random.uniform(0.1, min(self._longest_wait_s, 0.2 * 2 ** min(attempt, 10)))
             try:
                 response = await self._client.post("/v1/pings", content=body)
             except httpx.TransportError as error:
+                self.tally.repeated += 1
                 self.tally.last_failure = f"{type(error).__name__}: {error}"
                 continue
             if response.status_code == 202:
                 self._count(msgspec.json.decode(response.content, type=PingsAnswer))
-                return
+                return True
+            self.tally.repeated += 1
             self.tally.last_failure = _told(response)
             if response.status_code not in _WORTH_A_RETRY:
                 raise CommandError(f"{self._client.base_url}: {self.tally.last_failure}")
-            wait_s = max(wait_s, _retry_after_s(response))
+            wait_s = max(wait_s, min(self._longest_wait_s, _retry_after_s(response)))
         self.tally.undelivered += len(pings)
+        return False
 
     def _count(self, answer: PingsAnswer) -> None:
         self.tally.accepted += answer.accepted
@@ -82,7 +101,7 @@ class Delivery:
 
 def _retry_after_s(response: httpx.Response) -> float:
     try:
-        return min(_LONGEST_WAIT_S, float(response.headers.get("retry-after", "0")))
+        return float(response.headers.get("retry-after", "0"))
     except ValueError:  # a date: not worth reading for so short a wait
         return 0.0
 

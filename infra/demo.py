@@ -5,7 +5,7 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,14 +88,18 @@ class RunningSystem:
 
 
 @asynccontextmanager
-async def running_system(state_dir: Path, clock_rate: float, clock_start_ms: int) -> AsyncIterator[RunningSystem]:
+async def running_system(
+    state_dir: Path, clock_rate: float, clock_start_ms: int, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[RunningSystem]:
     """Start ``onsite up`` on free ports, wait until it is ready, and stop it at the end whatever happens.
 
-    Raises CommandError when it does not come up, or not in time.
+    ``environment`` is what it is told besides this process's own. Raises CommandError when it does not come up, or
+    not in time.
     """
     said = state_dir / "up.out"
     arguments = ["--port", "0", "--clock-rate", repr(clock_rate), "--clock-start", str(clock_start_ms)]
-    child = processes.spawn([sys.executable, "-m", "infra.cli", "up", "--state", str(state_dir), *arguments], said)
+    argv = [sys.executable, "-m", "infra.cli", "up", "--state", str(state_dir), *arguments]
+    child = processes.spawn(argv, said, environment)
     try:
         ready_path = state_dir / "onsite.json"
         give_up_s = time.monotonic() + START_DEADLINE_S

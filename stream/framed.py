@@ -18,11 +18,13 @@ from faust.types import TP, ConsumerMessage, Message
 
 from schemas.settings import Settings
 from stream.collector import settle
+from stream.kafka import until_answering
 
 MAX_FRAME_RECORDS: Final = 5_000
 BUFFERED_FRAMES: Final = 8
 """Frames waiting for an agent; fetching pauses beyond, so memory stays bounded."""
 
+METADATA_MAX_AGE_MS: Final = 5_000
 _LOOK_EVERY_S: Final = 0.1
 
 
@@ -44,16 +46,19 @@ class Frame:
 class FramedApp(faust.App):
     """A Faust app whose agents receive ``Frame`` values from ``framed_topics``.
 
+    A broker that is not there when it starts is waited for; Faust alone would end.
     Agents acknowledge by hand (``async for event in stream.noack().events(): …; event.ack()``). ``prepare`` is awaited
     before the app joins its group, ``drain`` when it is told to stop, while it can still produce and commit.
     """
 
+    bootstrap: str
     framed_topics: frozenset[str] = frozenset()
     prepare: Callable[[], Awaitable[None]] | None = None
     drain: Callable[[], Awaitable[None]] | None = None
 
     async def on_first_start(self) -> None:
-        """Prepare, then start as Faust does."""
+        """Wait for the broker, prepare, then start as Faust does."""
+        await until_answering(self.bootstrap)
         if self.prepare is not None:
             await self.prepare()
         settle()
@@ -91,12 +96,15 @@ def framed_app(name: str, settings: Settings, framed_topics: Iterable[str], **ov
             "stream_wait_empty": False,
             "producer_compression_type": "zstd",
             "producer_max_request_size": 8 * 1024 * 1024,
+            # A broker that has just come back may name no topics yet: a group that was assigned none looks again soon.
+            "consumer_metadata_max_age_ms": METADATA_MAX_AGE_MS,
             "consumer_max_fetch_size": 8 * 1024 * 1024,
             "consumer_auto_offset_reset": "earliest",
             "web_enabled": False,
             **overrides,
         },
     )
+    app.bootstrap = settings.kafka
     app.framed_topics = frozenset(framed_topics)
     return app
 

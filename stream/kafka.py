@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
@@ -17,6 +18,7 @@ _BATCH_BYTES: Final = 512 * 1024
 _MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
 _RECONNECT_S: Final = 1.0
 _STOP_S: Final = 10.0
+_ANSWER_MS: Final = 2_000
 
 log = structlog.get_logger()
 
@@ -24,6 +26,28 @@ T = TypeVar("T")
 
 _Record: TypeAlias = tuple[bytes, bytes | None]
 """Key and value."""
+
+
+async def answers(bootstrap: str) -> bool:
+    """Does a broker answer there, and does it name a live one? Listening comes earlier than serving."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=_ANSWER_MS)
+    try:
+        await admin.start()
+        return bool((await admin.describe_cluster())["brokers"])
+    except (KafkaError, OSError):
+        return False
+    finally:
+        await admin.close()
+
+
+async def until_answering(bootstrap: str) -> None:
+    """Wait for the broker as long as it takes."""
+    waiting = False
+    while not await answers(bootstrap):
+        if not waiting:
+            log.warning("broker not there, waiting", bootstrap=bootstrap)
+        waiting = True
+        await asyncio.sleep(_RECONNECT_S)
 
 
 class KafkaLog:

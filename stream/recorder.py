@@ -12,9 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pyarrow as pa
 import structlog
-from aiohttp import ClientError
 from clickhouse_connect.driver.asyncclient import AsyncClient
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from faust.types import EventT
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -28,7 +26,7 @@ from schemas.wire import decode, encode
 from stream.decode import decode_pings
 from stream.framed import Frame, FramedApp, framed_app
 from stream.kafka import KafkaLog
-from stream.store import open_store
+from stream.store import STORE_ERRORS, open_store
 
 MAX_POLL_INTERVAL_S: Final = 14 * 86_400.0
 """How long the store may be away before the broker believes that the recorder is."""
@@ -44,6 +42,7 @@ INSERT_SETTINGS: Final = {"max_partitions_per_insert_block": 0}
 log = structlog.get_logger()
 
 rows_inserted = Counter("onsite_recorder_rows", "Rows inserted", ["table"])
+rows_waiting = Gauge("onsite_recorder_rows_waiting", "Rows taken from the broker that are not inserted yet", ["table"])
 insert_seconds = Histogram("onsite_recorder_insert_seconds", "Time of an insert that succeeded", ["table"])
 bad_records = Counter("onsite_recorder_bad_records", "Records nobody can read", ["topic"])
 store_up = Gauge("onsite_recorder_store_up", "Whether the last insert succeeded")
@@ -97,7 +96,7 @@ class PatientStore:
                 client = await self._connected()
                 with insert_seconds.labels(table).time():
                     await client.insert_arrow(table, rows, settings=INSERT_SETTINGS)
-            except (ClickHouseError, ClientError, OSError, TimeoutError) as error:
+            except STORE_ERRORS as error:
                 self._note(down=True, table=table, error=str(error))
                 await self._disconnect(client)
                 await asyncio.sleep(pause_s)
@@ -146,6 +145,7 @@ class Lane:
 
     async def put(self, event: EventT[Any], batch: pa.RecordBatch) -> None:
         """Hand over a frame's rows; waits while the lane is full."""
+        rows_waiting.labels(self._table).inc(batch.num_rows)
         await self._waiting.put((event, batch))
 
     async def stop(self) -> None:
@@ -165,6 +165,7 @@ class Lane:
             if rows is not None and rows.num_rows:
                 await self._store.insert(self._table, rows)
                 rows_inserted.labels(self._table).inc(rows.num_rows)
+                rows_waiting.labels(self._table).dec(rows.num_rows)
             for event, _ in gathered:
                 event.ack()
 

@@ -4,12 +4,17 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
+from aiohttp import ClientError
 from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.settings import Settings
 
 CONNECT_TIMEOUT_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 60.0
+
+STORE_ERRORS: Final = (ClickHouseError, ClientError, OSError, TimeoutError)
+"""What a store that is away, dies in the middle of an answer, or refuses, shows as."""
 
 
 def database_of(settings: Settings) -> str:
@@ -20,8 +25,8 @@ def database_of(settings: Settings) -> str:
 async def open_store(settings: Settings, database: str | None = None) -> AsyncClient:
     """Connect to ``settings.clickhouse`` (``http[s]://[user[:password]@]host[:port]/database``).
 
-    ``database`` overrides the DSN's. Queries may run side by side: the client keeps no session. Raises
-    clickhouse_connect's ClickHouseError or OSError when the store does not answer.
+    ``database`` overrides the DSN's. Queries may run side by side: the client keeps no session. Raises one of
+    ``STORE_ERRORS`` when the store does not answer.
     """
     dsn = urlsplit(settings.clickhouse)
     return await clickhouse_connect.get_async_client(

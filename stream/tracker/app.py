@@ -11,7 +11,6 @@ import numpy.typing as npt
 import structlog
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.asyncclient import AsyncClient
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from faust.types import EventT
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -29,6 +28,7 @@ from schemas.wire import decode, encode
 from stream.decode import decode_pings
 from stream.framed import Frame, FramedApp, framed_app
 from stream.kafka import Follower, KafkaLog
+from stream.store import STORE_ERRORS
 from stream.tracker.late import FIRST_REACH_MS, REACH_FACTOR, RecordedPings
 from stream.tracker.live import LiveBoard
 from stream.tracker.partition import PartitionTracks, warm_up
@@ -47,7 +47,7 @@ AT_A_TIME: Final = 256
 SETTLED_AFTER_CORRELATIONS: Final = 14.0
 """After so many times ``Rules.correlation_s`` of silence the last fix counts as much as it ever will."""
 
-_SERVICE_ERRORS: Final = (ClickHouseError, KafkaError, OSError, LogUnavailable)
+_SERVICE_ERRORS: Final = (*STORE_ERRORS, KafkaError, LogUnavailable)
 
 Slots = npt.NDArray[np.int64]
 

@@ -63,7 +63,7 @@ def test_what_is_accepted_and_rejected_is_counted() -> None:
 @pytest.mark.parametrize("failure", [httpx.Response(503), httpx.Response(429), httpx.ConnectError("refused")])
 def test_what_may_work_later_is_tried_again(failure: httpx.Response | Exception) -> None:
     tally = post([failure, failure, accepted(3)])
-    assert (tally.accepted, tally.undelivered) == (3, 0)
+    assert (tally.accepted, tally.undelivered, tally.repeated) == (3, 0, 2)
 
 
 def test_retry_after_is_honoured_within_bounds(waits: list[float]) -> None:

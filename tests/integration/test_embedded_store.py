@@ -1,6 +1,7 @@
 import asyncio
 import datetime as dt
 import gzip
+import resource
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
 
 from infra.embedded.store import Store
-from infra.embedded.store_server import IN_MEMORY_BYTES
+from infra.embedded.store_server import EXIT_LOST_WRITES, IN_MEMORY_BYTES
 from infra.errors import CommandError
 
 pytestmark = pytest.mark.integration
@@ -316,6 +317,29 @@ def test_data_survives_a_stop_and_a_kill_on_the_same_port(tmp_path: Path, end: C
         store.wait_ready()
         assert store.url == url
         assert post(store, "SELECT count(), sum(a) FROM kept").text == "20\t190\n"
+    finally:
+        store.stop()
+
+
+@pytest.mark.parametrize("statement", ["INSERT INTO kept VALUES (7)", "OPTIMIZE TABLE kept FINAL"])
+def test_a_store_that_cannot_write_confirms_nothing_and_keeps_what_it_had(tmp_path: Path, statement: str) -> None:
+    """Every write that makes a file larger is refused, as on a full disk; a merge must not cost the parts it read."""
+    store = Store(tmp_path)
+    store.start()
+    try:
+        store.wait_ready()
+        post(store, "CREATE TABLE kept (a Int64) ENGINE = MergeTree ORDER BY a")
+        for number in (1, 2):
+            assert post(store, f"INSERT INTO kept VALUES ({number})").status_code == 200
+        _, hard = resource.prlimit(store.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(store.process.pid, resource.RLIMIT_FSIZE, (0, hard))
+        with pytest.raises(httpx.RemoteProtocolError):
+            post(store, statement)
+        assert store.process.wait(10.0) == EXIT_LOST_WRITES
+        store.start()
+        store.wait_ready()
+        assert post(store, "SELECT count(), sum(a) FROM kept").text == "2\t3\n"
+        assert post(store, statement).status_code == 200
     finally:
         store.stop()
 
