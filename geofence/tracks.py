@@ -38,7 +38,7 @@ from geofence.visits.chain import UNKNOWN
 from geofence.visits.derivation import derive_stays, stay_of
 from geofence.visits.log import Stay, end_ms_of, overlap_ms, revise, revised
 from geofence.visits.path import resumed, surroundings_of
-from geofence.visits.spells import SPELL, Spell
+from geofence.visits.spells import CLOSED, SPELL, Spell
 from geofence.visits.tables import Surroundings, append, nowhere, with_entries, with_steps
 from schemas.visit import Visit
 
@@ -492,8 +492,11 @@ class Tracks:
         ids, occupied = rows["fence"].tolist(), [spell.fence for spell in spells]
         if not self._devices.marks["noted"][slot] or ids != occupied or len(set(occupied)) < len(occupied):
             return None
+        from_ms = int(self._devices.marks["told_from_ms"][slot])
         corrected: list[tuple[int, Any, Visit | None]] = []
         for k, (spell, known, visit_id) in enumerate(zip(spells, rows.tolist(), self._told_as[slot], strict=True)):
+            if spell.state == CLOSED and spell.departed_ms <= from_ms:
+                continue
             visit = self.published[slot].get(visit_id)
             stay = stay_of(spell, fences)
             if visit is None or visit.state == "retracted" or overlap_ms(stay, visit) < 0:
