@@ -9,7 +9,7 @@ from geofence.stretches import Records, Table, empty_table, rows_at, with_slots
 from geofence.visits.chain import FORGETTING, UNKNOWN
 from geofence.visits.cleaning import DOUBLED_WITHIN_MS
 from geofence.visits.derivation import told_spells
-from geofence.visits.forgetting import cut_of
+from geofence.visits.forgetting import cut_of, told_until_ms
 from geofence.visits.log import MINOR_MS, MOMENTS
 from geofence.visits.path import extend
 from geofence.visits.spells import CLOSED, MARGIN_MS, SETTLED_AFTER_MS, SPELL, UNTOLD
@@ -27,7 +27,8 @@ SOUGHT_EVERY: Final = 16
 """In a long path it is looked after so many steps whether its front may be forgotten: it costs a pass over it."""
 
 LONGEST: Final = 32
-"""A path with so many times the fixes that are recent is cut even where several paths are possible still."""
+"""A path with so many times the fixes that are recent is cut among stays that are final, even where several paths are
+possible still."""
 
 TOLD: Final = np.dtype(
     [
@@ -371,7 +372,8 @@ def _cut(devices, slot, recent_ms, ground, overlaps, rules, recent_fixes):  # ty
     cut = cut_of(front, known, ground, overlaps, rules, len(steps) > LONGEST * recent_fixes)
     if cut == 0:
         return False
-    kept_from_ms = steps[sure - 1].ts_ms + 1
+    mark = devices.marks[slot]
+    kept_from_ms, told_until = steps[sure - 1].ts_ms + 1, told_until_ms(front, known, cut, ground, rules)
     head.anchor = steps[cut].best
     kept = 0
     for spell in known:
@@ -383,7 +385,7 @@ def _cut(devices, slot, recent_ms, ground, overlaps, rules, recent_fixes):  # ty
         kept += 1
     _drop(devices, slot, steps[cut].fix)
     devices.known.stretch[slot].size = kept
-    devices.marks[slot].kept_from_ms = kept_from_ms
+    mark.kept_from_ms, mark.told_from_ms = kept_from_ms, max(mark.told_from_ms, told_until)
     return True
 
 

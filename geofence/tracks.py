@@ -83,7 +83,8 @@ class Carried(msgspec.Struct, frozen=True, array_like=True):
 class Anchor(msgspec.Struct, frozen=True, array_like=True):
     """Where a device was at the first fix that is kept of it: the fences there, none where it was outside.
 
-    ``scores`` are those of the chain there, of being outside, far, and at the fences of each of ``places``.
+    ``scores`` are those of the chain there, of being outside, far, and at the fences of each of ``places``. What had
+    departed by ``told_from_ms`` has been told for good.
     """
 
     fence_ids: tuple[str, ...]
@@ -91,6 +92,7 @@ class Anchor(msgspec.Struct, frozen=True, array_like=True):
     places: tuple[tuple[str, ...], ...]
     scores: tuple[int, ...]
     paces: tuple[float, ...]
+    told_from_ms: int
 
     def active(self) -> Iterator[tuple[tuple[str, ...], float, int]]:
         """(fences, pace, score) of each active place."""
@@ -360,7 +362,7 @@ class Tracks:
         """Let the path of a slot begin where the device is known to have been."""
         arrangement, devices, own = arrangement_of(fences), self._devices, np.array([slot])
         first_ms = int(rows_of(devices.paths.fixes, slot)["ts_ms"][0])
-        devices.marks["told_from_ms"][slot] = first_ms
+        devices.marks["told_from_ms"][slot] = anchor.told_from_ms
         periods = [arrangement.period_at(stay.fence_id, first_ms) for stay in anchor.carried]
         known = with_room(devices.known, own, np.array([len(periods)]))
         count = 0
@@ -403,6 +405,7 @@ class Tracks:
             tuple(arrangement.fences_of(place + 1) for place in row["place"].tolist()),
             (int(step["out_score"]), int(step["far_score"]), *row["score"].tolist()),
             tuple(row["pace"].tolist()),
+            int(self._devices.marks["told_from_ms"][slot]),
         )
 
     def _note_late(self, slots: Ints, ts_ms: Ints) -> None:

@@ -69,7 +69,7 @@ def cut_of(path, spells, ground, overlaps, rules, anyhow):  # type: ignore[no-un
     """The latest step at which a path may begin, given its label there; 0 where there is none.
 
     ``spells`` are those of the path, or of a path that goes on from it, told. ``anyhow``: even where several paths are
-    possible still, of which the likeliest counts then.
+    possible still, of which the likeliest counts then, and where spells that are over would be lost or cut in two.
     """
     steps, entries = path.steps, path.entries
     i = len(steps) - 1
@@ -82,7 +82,7 @@ def cut_of(path, spells, ground, overlaps, rules, anyhow):  # type: ignore[no-un
     bound = _fixes_before(steps, sure, MARGIN_MS)
     while i > 0 and bound > 0:
         if i <= bound:
-            bound = _latest_cut(path, spells, ground, overlaps, rules, sure, i, state)
+            bound = _latest_cut(path, spells, ground, overlaps, rules, sure, i, state, anyhow)
             if bound == i:
                 return i
         state = came_from(steps[i], entries, state)
@@ -91,7 +91,7 @@ def cut_of(path, spells, ground, overlaps, rules, anyhow):  # type: ignore[no-un
 
 
 @nb.njit(cache=True, nogil=True)
-def _latest_cut(path, spells, ground, overlaps, rules, sure, step, state):  # type: ignore[no-untyped-def]
+def _latest_cut(path, spells, ground, overlaps, rules, sure, step, state, anyhow):  # type: ignore[no-untyped-def]
     """``step`` where a path in that state may begin there; otherwise an earlier one before which it may not either.
 
     What the path is up to the step ``sure`` does not change any more.
@@ -100,16 +100,17 @@ def _latest_cut(path, spells, ground, overlaps, rules, sure, step, state):  # ty
     bound = step
     stays = 0
     for spell in spells:
-        over = spell.final and spell.last < len(steps) and is_final(path, ground, spell, rules)
-        if over and spell.last < step and (spell.state == UNTOLD or spell.departed_ms <= steps[step].ts_ms):
-            continue
-        if spell.first >= len(steps):
+        over = is_over(path, spell, ground, rules)
+        departed = spell.last < step and (spell.state == UNTOLD or spell.departed_ms <= steps[step].ts_ms)
+        if spell.first >= len(steps) or (over and (departed or (anyhow and spell.first >= step))):
             continue
         long_ago = steps[step].ts_ms - steps[spell.first].ts_ms > SETTLED_AFTER_MS
-        if spell.first >= step or spell.final or spell.state == CLOSED or not long_ago:
+        goes_on = long_ago and not spell.final and spell.state != CLOSED
+        if spell.first >= step or not (goes_on or (anyhow and over)):
             bound = min(bound, _fixes_before(steps, spell.first, MARGIN_MS))
             continue
-        bound = min(bound, _fixes_before(steps, min(spell.last, sure), SETTLED_AFTER_MS))
+        if not over:
+            bound = min(bound, _fixes_before(steps, min(spell.last, sure), SETTLED_AFTER_MS))
         if state < 0 or not holds(_place_of(path, step, state), spell.fence, ground, overlaps):
             bound = min(bound, step - 1)
         stays += 1
@@ -122,6 +123,23 @@ def _latest_cut(path, spells, ground, overlaps, rules, sure, step, state):  # ty
         return step - 1
     first, end = fences_at(_place_of(path, step, state), ground, overlaps)
     return step if stays == (1 if first < 0 else end - first) else step - 1
+
+
+@nb.njit(cache=True, nogil=True)
+def is_over(path, spell, ground, rules):  # type: ignore[no-untyped-def]
+    """Whether a spell is final by the steps of ``path`` alone."""
+    return spell.final and spell.last < len(path.steps) and is_final(path, ground, spell, rules)
+
+
+@nb.njit(cache=True, nogil=True)
+def told_until_ms(path, spells, cut, ground, rules):  # type: ignore[no-untyped-def]
+    """Up to when a path that is cut has been told for good: what is over and begins too near the cut is not derived."""
+    until_ms = path.steps[cut].ts_ms
+    for spell in spells:
+        over = spell.first >= cut and spell.state != UNTOLD and is_over(path, spell, ground, rules)
+        if over and _fixes_before(path.steps, spell.first, MARGIN_MS) < cut:
+            until_ms = max(until_ms, spell.departed_ms)
+    return until_ms
 
 
 @nb.njit(cache=True, nogil=True)

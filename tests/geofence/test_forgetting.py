@@ -11,7 +11,7 @@ from msgspec import structs
 from geofence import tracks
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
-from geofence.folding import SOUGHT_EVERY
+from geofence.folding import LONGEST, SOUGHT_EVERY
 from geofence.rules import Rules
 from geofence.visits import derive_stays, visit_of
 from schemas.visit import Visit
@@ -21,6 +21,7 @@ from tests.geofence.test_tracks import METRES, START_MS, circle, facts
 RULES = Rules()
 ZONE = FenceSet.of([circle("zone", 0, 20_000.0), circle("bakery", 0), circle("bank", 300), circle("barn", 600)])
 STREET = FenceSet.of([circle(f"house-{k:03}", 60.0 * k, 15.0) for k in range(100)])
+TOWN = FenceSet.of([circle(name, north_m) for name, north_m in (("a", 0), ("b", 300), ("c", 600), ("d", 900))])
 RECENT_FIXES = 60
 
 
@@ -146,6 +147,23 @@ def test_a_log_of_weeks_is_left_to_the_store_and_a_backlog_of_the_first_day_stil
     assert len(phone.track.published) <= 30
     assert len(phone.log()) == len(phone.true_log())
     phone.send(backlog, 5)
+    assert phone.log() == phone.true_log()
+
+
+@given(
+    st.integers(0, 10_000),
+    st.lists(
+        st.tuples(st.sampled_from([0.0, 300.0, 600.0, 900.0]), st.sampled_from([200.0, 700.0])), min_size=6, max_size=20
+    ),
+)
+@settings(max_examples=12, deadline=None)
+def test_stay_after_stay_with_little_between_them_is_bounded(seed, stops):
+    times = 3_600 // int(sum(stay for _, stay in stops) / 15)
+    rounds = times * [(goal, 9.0, stay) for goal, stay in stops]
+    phone = Phone(TOWN)
+    phone.send(moves(seed, [(0.0, 9.0, 700.0), *rounds, (-9_000.0, 9.0, 900.0)], 15.0), 4)
+    assert len(phone.stored) > 1.5 * LONGEST * RECENT_FIXES
+    assert phone.most_kept <= LONGEST * RECENT_FIXES + SOUGHT_EVERY + 2 * 4
     assert phone.log() == phone.true_log()
 
 

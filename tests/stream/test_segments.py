@@ -30,7 +30,7 @@ VISIT = Visit(
     fixes=4,
 )
 CARRIED = Carried("bakery", 2, 0, True, 70, 1_000, 900, 1_100)
-ANCHOR = Anchor(("bakery",), (CARRIED,), (("bakery",), ("bakery", "zone")), (-7, -9, 1 << 50, -3), (1.0, 0.5))
+ANCHOR = Anchor(("bakery",), (CARRIED,), (("bakery",), ("bakery", "zone")), (-7, -9, 1 << 50, -3), (1.0, 0.5), 1_050)
 
 
 def test_a_track_survives_packing_to_the_last_field():
