@@ -566,11 +566,11 @@ def crossing_s(day: Evidence, away_m: list[float], width_m: float, i: int, causa
     return min(now_s, before_s + way_m / driven_mps + (20.0 if driven_mps > DRIVE_MPS else 0.0))
 
 
-def balanced_s(crossings: list[tuple[float, float]]) -> float:
-    """The moment in the middle of (moment, what its change point is worth), interpolated between those around it."""
-    most = max(worth for _, worth in crossings)
-    shares = [(moment, math.exp((worth - most) / 0.4)) for moment, worth in crossings]
-    shares = [(moment, share) for moment, share in shares if share >= 1e-4]
+def balanced_s(crossings: list[tuple[float, float, float]]) -> float:
+    """The middle of (moment, worth of its change point, how much was crossed), interpolated between those around it."""
+    most = max(worth for _, worth, _ in crossings)
+    shares = [(moment, math.exp((worth - most) / 0.4) * moved) for moment, worth, moved in crossings]
+    shares = [(moment, share) for moment, share in shares if share >= 1e-4 * max(share for _, share in shares)]
     half = sum(share for _, share in shares) / 2.0
     middles = [(moment, sum(s for _, s in shares[:k]) + share / 2.0) for k, (moment, share) in enumerate(shares)]
     after = next((k for k, (_, middle) in enumerate(middles) if middle >= half), len(middles) - 1)
@@ -604,7 +604,9 @@ def edge(
         if any(t[j] - t[j - 1] > 120.0 for j in outward):
             worth[i] -= 4.0
     best = max(reversed(points), key=lambda i: worth[i])
-    crossed_s = balanced_s([(crossing_s(day, away_m, width_m, i, causal), worth[i]) for i in points])
+    inner = {i: 1.0 / (1.0 + math.exp(-odds[i])) for i in points}
+    moved = {i: 0.05 + (max(0.0, inner[i] - inner[i - 1]) if i > points[0] else 0.0) for i in points}
+    crossed_s = balanced_s([(crossing_s(day, away_m, width_m, i, causal), worth[i], moved[i]) for i in points])
     earliest = latest = crossed_s
     for i in points:
         if worth[i] < worth[best] - 1.0:

@@ -44,6 +44,10 @@ WITHIN_NATS: Final = 1.0
 BALANCE_NATS: Final = 0.4
 """A change point that is worse by this much counts for 1/e of the best."""
 
+STANDING: Final = 0.05
+"""What a change point counts where the fixes around it lie equally far inside. By how much the later is surer to be
+inside counts on top: it is by moving that one crosses."""
+
 NEGLIGIBLE: Final = 1e-4
 WALKING_MPS: Final = 1.3
 INTERVAL_SIGMAS: Final = 2.0
@@ -115,12 +119,16 @@ def _crossing_s(t_s, steps, distance_m, width_m, rules, causal, i):  # type: ign
 
 
 @nb.njit(cache=True, nogil=True)
-def _balanced_s(t_s, steps, distance_m, width_m, rules, causal, sums, low):  # type: ignore[no-untyped-def]
+def _balanced_s(t_s, steps, distance_m, width_m, rules, causal, odds, sums, low):  # type: ignore[no-untyped-def]
     """The crossing that has as much of the change points before it as behind it; between two, in proportion.
 
     Where fixes hardly tell the kerb from the door, the best change point is as good as drawn from many.
     """
     share = np.exp((sums - np.max(sums)) / BALANCE_NATS)
+    inner = 1.0 / (1.0 + np.exp(-odds[: len(share)]))
+    share[0] *= STANDING
+    share[1:] *= STANDING + np.maximum(0.0, np.diff(inner))
+    share /= np.max(share)
     share[share < NEGLIGIBLE] = 0.0
     half = 0.5 * np.sum(share)
     sooner_s = 0.0
@@ -189,7 +197,7 @@ def edge(t_s, steps, distance_m, weight, width_m, rules, causal, first, lasts_s)
     for i in range(high, low - 1, -1):
         if sums[i - low] > sums[best - low]:
             best = i
-    crossed_s = _balanced_s(t_s, steps, distance_m, width_m, rules, causal, sums, low)
+    crossed_s = _balanced_s(t_s, steps, distance_m, width_m, rules, causal, odds, sums, low)
     earliest_s = crossed_s
     latest_s = crossed_s
     for i in range(low, high + 1):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 import typer
 from typer.testing import CliRunner
 
@@ -136,6 +137,32 @@ def test_phones_los_altos_every_stay_none_invented_none_split(run, tmp_path):
     assert len(library) == len(truth)
     assert np.median(np.abs(late_s)) <= 20.0
     assert np.mean(covered) >= 0.9
+
+
+@needs_data
+def test_phones_arrive_with_the_first_fix_inside_within_one_sampling_interval(run, tmp_path):
+    """The fixes of a stay begin five minutes before it; an interval is the usual gap in the four minutes around."""
+    folder, out = DATA / "phones-los-altos", tmp_path / "out.ndjson"
+    run("--fences", folder / "fences.geojson", folder / "pings.ndjson", "-o", out)
+    library = next(
+        shapely.geometry.shape(feature["geometry"])
+        for feature in json.loads((folder / "fences.geojson").read_bytes())["features"]
+        if feature["id"] == "los-altos-library"
+    )
+    fixes: dict[str, set[tuple[int, float, float]]] = {}
+    for line in (folder / "pings.ndjson").read_bytes().splitlines():
+        ping = json.loads(line)
+        fixes.setdefault(ping["device_id"], set()).add((parse_instant(ping["ts"]), ping["lon"], ping["lat"]))
+    off_s, interval_s = [], []
+    for visit in (decode(Visit, line) for line in out.read_bytes().splitlines()):
+        if visit.fence_id == "los-altos-library":
+            ts_ms, lon, lat = np.array(sorted(fixes[visit.device_id])).T
+            inside = shapely.contains_xy(library, lon, lat) & (ts_ms > visit.arrived_ms - 300_000)
+            off_s.append(abs(visit.arrived_ms - ts_ms[inside][0]) / 1000.0)
+            around = ts_ms[np.abs(ts_ms - visit.arrived_ms) <= 120_000]
+            interval_s.append(np.median(np.diff(around)) / 1000.0)
+    assert len(off_s) == 26
+    assert np.median(off_s) <= np.median(interval_s) <= 1.0
 
 
 @needs_data
