@@ -22,7 +22,7 @@ import psutil
 from aiokafka import AIOKafkaProducer
 from confluent_kafka import Producer
 
-from benchmarks import load
+from benchmarks.load import build_load
 from infra.embedded.broker import Broker
 from infra.embedded.ports import reserve_free
 from infra.keys import open_key_ring
@@ -35,7 +35,6 @@ from schemas.topics import PINGS
 
 BATCH: Final = 100
 CONNECTIONS: Final = 32
-DEVICES: Final = 5_000
 WARM_UP_SHARE: Final = 10
 """One request in ten goes first and does not count."""
 
@@ -50,21 +49,20 @@ START_DEADLINE_S: Final = 60.0
 
 def run(quick: bool) -> dict[str, dict[str, float]]:
     """Measure; ``quick`` sends fewer pings."""
-    rounds = 16 if quick else 40
+    records = list(build_load(minutes=2.5 if quick else 6.0).records())
     with tempfile.TemporaryDirectory() as folder:
         broker = Broker(Path(folder))
         broker.start()
         try:
             broker.wait_ready()
             settings = Settings(kafka=broker.address, data_dir=Path(folder), port=reserve_free(), log_level="error")
-            return _measure(settings, rounds)
+            return _measure(settings, records)
         finally:
             broker.stop()
 
 
-def _measure(settings: Settings, rounds: int) -> dict[str, dict[str, float]]:
+def _measure(settings: Settings, records: Sequence[tuple[str, bytes]]) -> dict[str, dict[str, float]]:
     asyncio.run(create_topics(settings))
-    records = list(load.pings(DEVICES, rounds))
     items = [_as_a_client_writes(value) for _, value in records]
     token = asyncio.run(_device_token(settings))
     batches = [b"[" + b",".join(items[first : first + BATCH]) + b"]" for first in range(0, len(items), BATCH)]
