@@ -22,7 +22,8 @@ import psutil
 from aiokafka import AIOKafkaProducer
 from confluent_kafka import Producer
 
-from benchmarks import load
+from benchmarks.client import Connection, array_of, as_a_client_writes, request_of
+from benchmarks.load import build_load
 from infra.embedded.broker import Broker
 from infra.embedded.ports import reserve_free
 from infra.keys import open_key_ring
@@ -30,12 +31,10 @@ from infra.migrations import create_topics
 from infra.system import environment_of
 from schemas.ping import Ping
 from schemas.settings import Settings
-from schemas.times import format_instant
 from schemas.topics import PINGS
 
 BATCH: Final = 100
 CONNECTIONS: Final = 32
-DEVICES: Final = 5_000
 WARM_UP_SHARE: Final = 10
 """One request in ten goes first and does not count."""
 
@@ -50,24 +49,23 @@ START_DEADLINE_S: Final = 60.0
 
 def run(quick: bool) -> dict[str, dict[str, float]]:
     """Measure; ``quick`` sends fewer pings."""
-    rounds = 16 if quick else 40
+    records = list(build_load(minutes=2.5 if quick else 6.0).records())
     with tempfile.TemporaryDirectory() as folder:
         broker = Broker(Path(folder))
         broker.start()
         try:
             broker.wait_ready()
             settings = Settings(kafka=broker.address, data_dir=Path(folder), port=reserve_free(), log_level="error")
-            return _measure(settings, rounds)
+            return _measure(settings, records)
         finally:
             broker.stop()
 
 
-def _measure(settings: Settings, rounds: int) -> dict[str, dict[str, float]]:
+def _measure(settings: Settings, records: Sequence[tuple[str, bytes]]) -> dict[str, dict[str, float]]:
     asyncio.run(create_topics(settings))
-    records = list(load.pings(DEVICES, rounds))
-    items = [_as_a_client_writes(value) for _, value in records]
+    items = [as_a_client_writes(msgspec.json.decode(value, type=Ping)) for _, value in records]
     token = asyncio.run(_device_token(settings))
-    batches = [b"[" + b",".join(items[first : first + BATCH]) + b"]" for first in range(0, len(items), BATCH)]
+    batches = [array_of(items[first : first + BATCH]) for first in range(0, len(items), BATCH)]
     with _api(settings, token) as process:
         batched = asyncio.run(_requests_per_cpu_s(process, settings, token, batches)) * BATCH
         single = asyncio.run(_requests_per_cpu_s(process, settings, token, items[: len(items) // SINGLES_SHARE]))
@@ -83,13 +81,6 @@ def _measure(settings: Settings, rounds: int) -> dict[str, dict[str, float]]:
             "onsite_vs_confluent_kafka": batched / anchors["confluent_kafka_sends_per_cpu_s"],
         },
     }
-
-
-def _as_a_client_writes(value: bytes) -> bytes:
-    ping = msgspec.json.decode(value, type=Ping)
-    fields = msgspec.to_builtins(ping)
-    del fields["received_at"]
-    return msgspec.json.encode({**fields, **{name: format_instant(fields[name]) for name in ("ts", "sent_at")}})
 
 
 async def _device_token(settings: Settings) -> str:
@@ -116,24 +107,16 @@ def _api(settings: Settings, token: str) -> Iterator[psutil.Process]:
 
 def _answers(settings: Settings, token: str) -> bool:
     try:
-        asyncio.run(_post_all(settings, [_request(token, b"[]")]))
+        asyncio.run(_post_all(settings, [request_of(token, b"[]")]))
     except (OSError, asyncio.IncompleteReadError, RuntimeError):
         return False
     return True
 
 
-def _request(token: str, body: bytes) -> bytes:
-    head = (
-        f"POST /v1/pings HTTP/1.1\r\nHost: onsite\r\nAuthorization: Bearer {token}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
 async def _requests_per_cpu_s(
     process: psutil.Process, settings: Settings, token: str, bodies: Sequence[bytes]
 ) -> float:
-    requests = [_request(token, body) for body in bodies]
+    requests = [request_of(token, body) for body in bodies]
     warm_up = len(requests) // WARM_UP_SHARE
     await _post_all(settings, requests[:warm_up])
     began_s = _cpu_s(process)
@@ -151,15 +134,10 @@ async def _post_all(settings: Settings, requests: Sequence[bytes]) -> None:
     waiting = iter(requests)
 
     async def post() -> None:
-        reader, writer = await asyncio.open_connection(settings.host, settings.port)
+        connection = await Connection.open(f"http://{settings.host}:{settings.port}")
         for request in waiting:
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-            answer = await reader.readexactly(length)
-            if not head.startswith(b"HTTP/1.1 202") or not answer.endswith(b'"rejected":[]}'):
-                raise RuntimeError(f"not accepted: {answer.decode()}")
-        writer.close()
+            await connection.post(request)
+        connection.close()
 
     await asyncio.gather(*(post() for _ in range(min(CONNECTIONS, len(requests)))))
 

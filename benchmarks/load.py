@@ -1,78 +1,165 @@
-"""A load: devices on their rounds among 20,000 polygon fences, as records of ``onsite.pings`` and ``onsite.fences``."""
+"""The load of the benchmarks: a quarter of an hour of 5,000 simulated devices among 20,000 polygon fences.
 
+A district of 1,000 fences and its technicians are simulated (``simulator``: their movement, each phone's own rates, its
+noise and its uploads). Twenty copies of it lie side by side, each further along in its day by half a minute, so that no
+two do the same at the same moment; the quarter of an hour begins when all are under way. One device in twenty is out of
+reach for ten minutes at a time and then uploads all at once; one ping in a hundred is sent again. Pings come in the
+order in which a server would receive them.
+"""
+
+import json
 from collections.abc import Iterator
-from typing import Final
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
+from geofence.fences import FenceSet, read_collection
+from geofence.kernel import near
 from schemas.fence import FenceRecord, FenceVersion
 from schemas.ping import Ping
 from schemas.times import Instant
+from simulator.day import DAY_STARTS_MS, Day, DaySpec, build_day
+from simulator.phones import Bools, Longs, Noise, PingColumns
+from simulator.plane import Plane
+from simulator.town import TownSpec, draw_streets
 
+DEVICES: Final = 5_000
+MINUTES: Final = 15.0
+DISTRICTS: Final = 20
 FENCES: Final = 20_000
-VERTICES: Final = 16
-SPACING_M: Final = 600.0
-RADIUS_M: Final = 25.0
-STEP_S: Final = 15.0
-DRIVE_MPS: Final = 12.0
-MEAN_STAY_S: Final = 600.0
-NOISE_M: Final = 6.0
-START_MS: Final = 1_772_434_800_000
+NEAR_M: Final = 250.0
 
-ORIGIN_LAT: Final = 47.0
-ORIGIN_LON: Final = 9.0
-METRES_PER_DEGREE: Final = np.array([111_194.9, 111_194.9 * np.cos(np.radians(ORIGIN_LAT + 0.4))])
-"""North and east, good enough to lay out a town."""
-
-SIDE: Final = int(np.ceil(np.sqrt(FENCES)))
-
-
-def fence_records() -> Iterator[FenceRecord]:
-    """Fences of 16 vertices on a grid."""
-    turn = np.linspace(0.0, 2.0 * np.pi, VERTICES + 1)
-    outline = RADIUS_M * np.column_stack([np.sin(turn), np.cos(turn)])
-    outline[-1] = outline[0]
-    for number in range(FENCES):
-        lat_lon = _to_degrees(_centre(np.array([number]))[0] + outline)
-        ring = [[lon, lat] for lat, lon in lat_lon.tolist()]
-        geometry = {"type": "Polygon", "coordinates": [ring]}
-        yield FenceRecord(f"site-{number}", [FenceVersion(1, geometry)], Instant(START_MS))
+_TOWN: Final = TownSpec(sites=960, depots=25, zones=15, corridors=0, circles=0.0)
+_BLOCKS: Final = 100
+"""Of a district's streets, each way: 18 km."""
+_DISTRICT_DEG: Final = 0.3
+"""Of longitude from one district to the next."""
+_SOUTH_WEST: Final = Plane(47.02, 8.30)
+_NOISE: Final = Noise(offline_rate=0.0, late_phones=0.0, repeated_batches=0.0065, repeated_pings=0.005)
+_LATE_SHARE: Final = 0.05
+_LATE_EVERY_MS: Final = 600_000
+_LATE_TAKES_MS: Final = 300
+_UNDER_WAY_MS: Final = 1_200_000
+"""After so much of the day nobody waits at the depot any more."""
+_APART_MS: Final = 30_000
 
 
-def pings(devices: int, per_device: int, seed: int = 1) -> Iterator[tuple[str, bytes]]:
-    """(key, value) records in time order: every device reports each 15 s, drives, stays, drives on."""
-    random = np.random.default_rng(seed)
-    names = [f"device-{number}" for number in range(devices)]
-    target = random.integers(0, FENCES, devices)
-    place = _centre(target) + random.normal(0.0, 2_000.0, (devices, 2))
-    stay_s = np.zeros(devices)
-    encode = msgspec.json.Encoder().encode
-    for step in range(per_device):
-        way = _centre(target) - place
-        distance_m = np.hypot(*way.T)
-        arrived = distance_m < DRIVE_MPS * STEP_S
-        stay_s = np.where(arrived & (stay_s <= 0.0), random.exponential(MEAN_STAY_S, devices), stay_s - STEP_S)
-        leaving = arrived & (stay_s <= 0.0)
-        target = np.where(leaving, (target + random.integers(-3, 4, devices)) % FENCES, target)
-        stride_m = np.minimum(distance_m, DRIVE_MPS * STEP_S)
-        place = place + way * (stride_m / np.maximum(distance_m, 1e-9))[:, None]
-        seen = _to_degrees(place + random.normal(0.0, NOISE_M, (devices, 2)))
-        spread_ms = random.integers(0, 1000, devices)
-        for device, (lat, lon) in enumerate(seen.tolist()):
-            ts_ms = START_MS + round(step * STEP_S * 1000) + int(spread_ms[device])
-            speed_mps = 0.0 if arrived[device] else DRIVE_MPS
-            ping = Ping(
-                names[device], ts_ms, round(lat, 7), round(lon, 7), 8.0, speed_mps, sent_ms=ts_ms, received_ms=ts_ms
-            )
-            yield names[device], encode(ping)
+@dataclass(frozen=True, eq=False)
+class Load:
+    """``day`` holds all devices' pings, every copy in the order of delivery; its town is the first district's."""
+
+    day: Day
+    late_devices: Bools
+
+    def __len__(self) -> int:
+        return len(self.day.pings)
+
+    @cached_property
+    def fences(self) -> dict[str, Any]:
+        """All fences as a GeoJSON FeatureCollection."""
+        district = self.day.fences()["features"]
+        return {
+            "type": "FeatureCollection",
+            "features": [_moved(feature, number) for number in range(DISTRICTS) for feature in district],
+        }
+
+    @cached_property
+    def fence_versions(self) -> list[tuple[str, FenceVersion]]:
+        """All fences as (fence_id, version)."""
+        return read_collection(json.dumps(self.fences))
+
+    def fence_records(self) -> Iterator[FenceRecord]:
+        """All fences as records of ``onsite.fences``."""
+        for fence_id, version in self.fence_versions:
+            yield FenceRecord(fence_id, [version], Instant(self.day.spec.start_ms))
+
+    def pings(self) -> Iterator[Ping]:
+        """Pings as the API would have taken them."""
+        for delivered_ms, pings in self.day.deliveries():
+            for ping in pings:
+                ping.received_ms = delivered_ms
+                yield ping
+
+    def records(self) -> Iterator[tuple[str, bytes]]:
+        """Pings as (key, value) of ``onsite.pings``."""
+        encode = msgspec.json.Encoder().encode
+        for ping in self.pings():
+            yield ping.device_id, encode(ping)
+
+    def figures(self) -> dict[str, float]:
+        """What the load really is."""
+        columns, sites = self.day.pings, self.day.town.sites
+        fences = FenceSet.of(self.fence_versions)
+        per_device = np.bincount(columns.device, minlength=len(self.day.devices))
+        return {
+            "load_pings": len(columns),
+            "load_devices": int((per_device > 0).sum()),
+            "load_fences": len(fences.fence_ids),
+            "load_pings_per_device_p50": float(np.median(per_device)),
+            "load_pings_per_device_p95": float(np.percentile(per_device, 95)),
+            "load_adjoining_fences_share": sum(site.adjoins for site in sites) / len(sites),
+            "load_near_pings_share": len(np.unique(near(fences.packed, columns.lat, columns.lon, NEAR_M).point))
+            / len(columns),
+            "load_late_devices_share": float(self.late_devices.mean()),
+            "load_late_pings_share": float(self.late_devices[columns.device].mean()),
+            "load_repeated_pings_share": 1.0 - self.day.distinct_pings / len(columns),
+        }
 
 
-def _centre(number: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    return SPACING_M * np.column_stack([number // SIDE, number % SIDE]).astype(np.float64)
+def build_load(devices: int = DEVICES, minutes: float = MINUTES, seed: int = 1) -> Load:
+    """Simulate it; the same arguments give the same load. ``devices`` are a multiple of the districts."""
+    technicians = devices // DISTRICTS
+    hours = (_UNDER_WAY_MS + DISTRICTS * _APART_MS + minutes * 60_000) / 3_600_000
+    streets = draw_streets(_BLOCKS, np.random.default_rng([seed, 0]))
+    day = build_day(DaySpec(technicians, hours, seed, _TOWN, _NOISE), _SOUTH_WEST, streets)
+    late_devices = np.zeros(devices, np.bool_)
+    late_devices[np.random.default_rng([seed, 1]).permutation(devices)[: round(_LATE_SHARE * devices)]] = True
+    columns = _delayed(PingColumns.concat([_copy(day, number) for number in range(DISTRICTS)]), late_devices)
+    begins_ms = DAY_STARTS_MS + _UNDER_WAY_MS
+    waited_ms = columns.delivered_ms - begins_ms
+    columns = columns.take((waited_ms >= 0) & (waited_ms < minutes * 60_000))
+    columns = columns.take(np.lexsort((columns.device, columns.delivered_ms)))
+    names = tuple(f"{number:02d}-{device}" for number in range(DISTRICTS) for device in day.devices)
+    return Load(replace(day, spec=replace(day.spec, start_ms=begins_ms), devices=names, pings=columns), late_devices)
 
 
-def _to_degrees(metres: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    degrees: npt.NDArray[np.float64] = np.array([ORIGIN_LAT, ORIGIN_LON]) + metres / METRES_PER_DEGREE
-    return degrees
+def _copy(day: Day, number: int) -> PingColumns:
+    """The pings of one district."""
+    columns, earlier_ms = day.pings, number * _APART_MS
+    return replace(
+        columns,
+        device=columns.device + np.int32(number * len(day.devices)),
+        lon=np.round(columns.lon + number * _DISTRICT_DEG, 7),
+        ts_ms=columns.ts_ms - earlier_ms,
+        sent_ms=columns.sent_ms - earlier_ms,
+        delivered_ms=columns.delivered_ms - earlier_ms,
+    )
+
+
+def _delayed(columns: PingColumns, late_devices: Bools) -> PingColumns:
+    """What late devices have gathered goes out together, each at its own moment of every ten minutes."""
+    own_ms = columns.device.astype(np.int64) * 7_919 % _LATE_EVERY_MS
+    upload_ms: Longs = columns.ts_ms + (own_ms - columns.ts_ms) % _LATE_EVERY_MS
+    late = late_devices[columns.device]
+    return replace(
+        columns,
+        sent_ms=np.where(late, upload_ms, columns.sent_ms),
+        delivered_ms=np.where(late, upload_ms + _LATE_TAKES_MS, columns.delivered_ms),
+    )
+
+
+def _moved(feature: dict[str, Any], number: int) -> dict[str, Any]:
+    fence_id = f"{number:02d}-{feature['id']}"
+    rings = [
+        [[round(lon + number * _DISTRICT_DEG, 7), lat] for lon, lat in ring]
+        for ring in feature["geometry"]["coordinates"]
+    ]
+    return {
+        **feature,
+        "id": fence_id,
+        "geometry": {"type": "Polygon", "coordinates": rings},
+        "properties": {**feature["properties"], "fence_id": fence_id},
+    }

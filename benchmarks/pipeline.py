@@ -8,25 +8,20 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from benchmarks import load
+from benchmarks.feed import append_fences, append_pings
+from benchmarks.load import build_load
 from infra.embedded.broker import Broker
 from infra.migrations import create_topics
 from schemas.settings import Settings
-from schemas.topics import FENCES, PINGS
-from schemas.wire import encode
-from stream.kafka import KafkaLog
 
 PARTITIONS: Final = 4
-APPEND: Final = 5_000
-"""Records of one append."""
-
 CONSUMER_DEADLINE_S: Final = 300.0
 
 
 def run(quick: bool) -> dict[str, dict[str, float]]:
     """Fill the topics once, then let each consumer read them from the beginning, one after the other."""
-    devices, per_device = (1_000, 40) if quick else (5_000, 100)
-    total = devices * per_device
+    load = build_load(devices=1_000, minutes=10.0) if quick else build_load()
+    total = len(load)
     # The slow ones stop early; what they are asked is a rate.
     expected = {
         "onsite_tracker": total,
@@ -40,13 +35,16 @@ def run(quick: bool) -> dict[str, dict[str, float]]:
         try:
             broker.wait_ready()
             settings = Settings(kafka=broker.address, partitions=PARTITIONS)
-            asyncio.run(_fill(settings, devices, per_device))
+            asyncio.run(create_topics(settings))
+            asyncio.run(append_fences(settings, load))
+            asyncio.run(append_pings(settings, load.records()))
             measured = {name: _measure(name, settings, count) for name, count in expected.items()}
         finally:
             broker.stop()
     rate = {name: figures["pings_per_cpu_s"] for name, figures in measured.items()}
     return {
-        "figures": {"pings_per_cpu_s": rate["onsite_tracker"], "pings": measured["onsite_tracker"]["pings"]},
+        "figures": {"pings_per_cpu_s": rate["onsite_tracker"], "pings": measured["onsite_tracker"]["pings"]}
+        | load.figures(),
         "anchors": {f"{name}_pings_per_cpu_s": rate[name] for name in ("stock_faust", "idle_faust", "raw_aiokafka")},
         "ratios": {
             "onsite_vs_stock_faust": rate["onsite_tracker"] / rate["stock_faust"],
@@ -54,21 +52,6 @@ def run(quick: bool) -> dict[str, dict[str, float]]:
             "onsite_vs_raw_aiokafka": rate["onsite_tracker"] / rate["raw_aiokafka"],
         },
     }
-
-
-async def _fill(settings: Settings, devices: int, per_device: int) -> None:
-    await create_topics(settings)
-    log = KafkaLog(settings.kafka, timeout_s=60.0)
-    await log.start()
-    await log.append(FENCES, [(record.fence_id, encode(record)) for record in load.fence_records()])
-    chunk: list[tuple[str, bytes | None]] = []
-    for record in load.pings(devices, per_device):
-        chunk.append(record)
-        if len(chunk) == APPEND:
-            await log.append(PINGS, chunk)
-            chunk = []
-    await log.append(PINGS, chunk)
-    await log.stop()
 
 
 def _measure(name: str, settings: Settings, expected: int) -> dict[str, float]:

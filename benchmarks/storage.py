@@ -18,7 +18,8 @@ import pyarrow as pa
 from aiokafka import AIOKafkaConsumer
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from benchmarks import load
+from benchmarks.feed import append_pings
+from benchmarks.load import Load, build_load
 from infra.embedded.broker import Broker
 from infra.embedded.store import Store
 from infra.migrations import migrate
@@ -26,13 +27,13 @@ from schemas.settings import Settings
 from schemas.tables.pings import PINGS as TABLE
 from schemas.topics import PINGS
 from stream.decode import decode_pings
-from stream.kafka import KafkaLog
 from stream.recorder import Recorder
 from stream.store import database_of, open_store
 
 PARTITIONS: Final = 4
 APPEND: Final = 5_000
 PHONES: Final = Path("../shared/data/phones-los-altos/pings.ndjson")
+START_MS: Final = 1_772_434_800_000
 RECEIVED_MS: Final = 1_790_000_000_000
 DEADLINE_S: Final = 240.0
 TRACKS: Final = 40
@@ -82,10 +83,11 @@ def run(quick: bool) -> dict[str, dict[str, float]]:
 
 async def _measure(settings: Settings, quick: bool) -> dict[str, dict[str, float]]:
     await migrate(settings)
-    records = await _fill(settings, per_device=40 if quick else 100)
+    load = build_load(minutes=6.0 if quick else 15.0)
+    await append_pings(settings, load.records())
     store = await open_store(settings)
     try:
-        rate = await _recorder_rate(settings, store, records)
+        rate = await _recorder_rate(settings, store, load)
         row_rate = await _row_insert_rate(settings, store, expected=20_000)
         figures: dict[str, float] = {"recorder_rows_per_cpu_s": rate}
         anchors: dict[str, float] = {"row_inserts_rows_per_cpu_s": row_rate}
@@ -99,31 +101,16 @@ async def _measure(settings: Settings, quick: bool) -> dict[str, dict[str, float
     return {"figures": figures, "anchors": anchors, "ratios": ratios}
 
 
-async def _fill(settings: Settings, per_device: int) -> int:
-    devices = 5_000
-    log = KafkaLog(settings.kafka, timeout_s=60.0)
-    await log.start()
-    chunk: list[tuple[str, bytes | None]] = []
-    for record in load.pings(devices, per_device):
-        chunk.append(record)
-        if len(chunk) == APPEND:
-            await log.append(PINGS, chunk)
-            chunk = []
-    await log.append(PINGS, chunk)
-    await log.stop()
-    return devices * per_device
-
-
-async def _recorder_rate(settings: Settings, store: AsyncClient, expected: int) -> float:
+async def _recorder_rate(settings: Settings, store: AsyncClient, load: Load) -> float:
     app = Recorder(settings).app
     await app.start()
     started_s = time.process_time()
     async with asyncio.timeout(DEADLINE_S):
-        while (await store.query("SELECT count() FROM pings")).first_row != (expected,):  # noqa: ASYNC110 -- as a user sees it
+        while (await store.query("SELECT count() FROM pings FINAL")).first_row != (load.day.distinct_pings,):  # noqa: ASYNC110 -- as a user sees it
             await asyncio.sleep(0.5)
     cpu_s = time.process_time() - started_s
     await app.stop()
-    return expected / cpu_s
+    return len(load) / cpu_s
 
 
 async def _row_insert_rate(settings: Settings, store: AsyncClient, expected: int) -> float:
@@ -170,11 +157,11 @@ async def _merged_bytes(settings: Settings, store: AsyncClient, table: str) -> f
 
 async def _track_query_ms(store: AsyncClient, devices: int) -> float:
     await store.command("TRUNCATE TABLE pings")
-    bounds = {"each": TRACK_PINGS, "start": load.START_MS, "rows": devices * TRACK_PINGS}
+    bounds = {"each": TRACK_PINGS, "start": START_MS, "rows": devices * TRACK_PINGS}
     await store.command(DAYS_OF_DEVICES, parameters=bounds)
     times_s = []
     for number in range(TRACKS):
-        asked = {"device": f"device-{number * devices // TRACKS}", "start": load.START_MS}
+        asked = {"device": f"device-{number * devices // TRACKS}", "start": START_MS}
         started_s = time.perf_counter()
         answer = await store.query(TRACK, parameters=asked)
         times_s.append(time.perf_counter() - started_s)

@@ -6,6 +6,8 @@ the topics an app asks for. Agents, tables, rebalancing and recovery stay Faust'
 acknowledged prefix of the frames delivered since it was assigned.
 """
 
+import asyncio
+import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -146,9 +148,24 @@ class Consumer(aiokafka.Consumer):
         super().__init__(*args, **kwargs)
         self._framed_topics = cast(FramedApp, self.app).framed_topics
         self._delivered: dict[TP, deque[Message]] = {}
+        self._room = asyncio.Event()
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Fetch from a partition again: there is room for its frames."""
+        super().on_buffer_drop(tp)
+        self._room.set()
+
+    async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109
+        """While there is room for no partition's frames, wait until there is: Faust would sleep for a second."""
+        if self.flow_active and self._buffered_partitions and not self._get_active_partitions():
+            self._room.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._room.wait(), timeout)
+            return {}, set()
+        return await super()._wait_next_records(timeout)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, Any]:  # noqa: ASYNC109
         if self.app.rebalancing:

@@ -1,0 +1,55 @@
+"""From a ping to the visit event that it brings about, at 5,000 pings a second through the whole running system.
+
+``onsite up`` runs as it does for a user: broker, store, tracker, recorder, API. The load's 5,000 devices report at
+their own rates on a clock that runs faster than life, which makes 5,000 pings a second of them; they are posted in
+batches of several devices (``benchmarks.traffic``). After a warm-up the time is taken from the 202 of a ping's request
+(``p50_ms``, ``p99_ms``) and from the request going out (``…_from_post_ms``) until a subscriber of ``onsite.visits`` has
+the event (``benchmarks.delays``). ``…_cores`` are the CPU seconds that each process took a second, this one
+(``generator``) and everything else on the machine too: where they come to all of its cores, those are what limits.
+"""
+
+import asyncio
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from benchmarks.cpu import CpuTimes
+from benchmarks.delays import delays_of, load_at, until_told
+from benchmarks.feed import append_fences
+from benchmarks.listener import listening
+from benchmarks.traffic import post
+from infra.demo import running_system
+from schemas.settings import Settings
+
+PINGS_PER_S: Final = 5_000
+WARM_UP_S: Final = 20.0
+TOLD_WITHIN_S: Final = 120.0
+
+
+def run(quick: bool) -> dict[str, dict[str, float]]:
+    """Measure for a minute; with ``quick`` for ten seconds, after a shorter warm-up."""
+    figures = asyncio.run(measure(PINGS_PER_S, *((6.0, 10.0) if quick else (WARM_UP_S, 60.0))))
+    return {"figures": figures, "anchors": {}, "ratios": {}}
+
+
+async def measure(pings_per_s: float, warm_up_s: float, for_s: float) -> dict[str, float]:
+    """Start a system, load it, and answer with the figures."""
+    load, clock_rate = load_at(pings_per_s, warm_up_s + for_s)
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        system = await stack.enter_async_context(running_system(folder, clock_rate, load.day.spec.start_ms))
+        kafka = system.facts["kafka"]
+        await append_fences(Settings(kafka=kafka), load)
+        listener = await stack.enter_async_context(listening(kafka))
+        clock = await system.read_clock(clock_rate, load.fences["features"][0])
+        before = CpuTimes.now(system.facts["pids"])
+        posted = await post(load, clock, system.facts["api"], system.token)
+        cores = CpuTimes.now(system.facts["pids"]).cores_since(before)
+        await until_told(kafka, listener, TOLD_WITHIN_S)
+    return {
+        **delays_of(load, posted, listener, warm_up_s).figures(),
+        "pings_per_s": len(load) / posted.lasted_s,
+        "longest_behind_ms": posted.longest_behind_s * 1000,
+        **cores,
+    }
