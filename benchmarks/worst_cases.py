@@ -12,7 +12,7 @@ import numpy.typing as npt
 from benchmarks.accuracy_sets import LabelledSet, Trace
 from geofence.geodesy import metres_per_degree
 from geofence.kernel import near
-from geofence.outlines import box_of
+from geofence.outlines import boxes_of
 from simulator.score import Case, LoggedStay
 from simulator.truth import Span
 
@@ -150,7 +150,7 @@ def distances_m(trace: Trace, row: int, lat: Floats, lon: Floats) -> Floats:
 
 def _center(trace: Trace, row: int) -> Floats:
     """Longitude and latitude."""
-    west, south, east, north = box_of(trace.fences.packed.outlines, row)
+    west, south, east, north = boxes_of(trace.fences.packed.outlines, np.array([row]))[:, 0].tolist()
     return np.array(((west + east) / 2.0, (south + north) / 2.0))
 
 

@@ -116,10 +116,10 @@ def _fill(
         part += parts_of_row[r]
 
 
-def box_of(outlines: Outlines, row: int) -> tuple[float, float, float, float]:
-    """West, south, east, north of a row in degrees, what is within its radius included."""
-    lon, lat, wide, high = (int(outlines.row[row][side]) / DEGREE_E7 for side in _BOX)
-    return lon - wide, lat - high, lon + wide, lat + high
+def boxes_of(outlines: Outlines, rows: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
+    """West, south, east, north of n rows in degrees, what is within their radius included: float64[4, n]."""
+    lon, lat, wide, high = (outlines.row[side][rows] / DEGREE_E7 for side in _BOX)
+    return np.array([lon - wide, lat - high, lon + wide, lat + high])
 
 
 class Pairs(NamedTuple):

@@ -39,7 +39,7 @@ from geofence.visits.derivation import derive_stays, stay_of
 from geofence.visits.log import Stay, end_ms_of, overlap_ms, revise, revised
 from geofence.visits.path import resumed, surroundings_of
 from geofence.visits.spells import CLOSED, SPELL, Spell
-from geofence.visits.tables import Surroundings, append, nowhere, with_entries, with_steps
+from geofence.visits.tables import Surroundings, append, nowhere, usual_entries, with_entries, with_steps
 from schemas.visit import Visit
 
 RECENT_MS: Final = 2 * 3_600_000
@@ -155,10 +155,9 @@ class Tracks:
 
     def slots_of(self, device_ids: Sequence[str]) -> Ints:
         """The slot of each of some devices."""
-        slots = list(map(self.slots.get, device_ids))
-        if None in slots:
-            slots = [self.slot_of(device_id) for device_id in device_ids]
-        return np.array(slots, np.int64)
+        for device_id in dict.fromkeys(device_ids):
+            self.slot_of(device_id)
+        return np.fromiter(map(self.slots.__getitem__, device_ids), np.int64, len(device_ids))
 
     def newest_ms(self, slots: Any = slice(None)) -> Any:
         """Event time of the newest fix of some slots (default: all); there must be one."""
@@ -449,10 +448,10 @@ class Tracks:
             size, room = paths.fixes.stretch["size"][slots], paths.steps.stretch["room"][slots]
             soon = (paths.pairs.stretch["size"][slots] > 0) & (room < size)
         elif short_of == ENTRIES:
-            size, room = paths.entries.stretch["size"][slots], paths.entries.stretch["room"][slots]
-            soon = (size > 0) & (4 * size > 3 * room)
+            near = paths.pairs.stretch["size"][slots] > 0
+            soon = near & (paths.entries.stretch["room"][slots] < usual_entries(paths, slots))
         else:
-            soon = (known.stretch["room"][slots] == 0) & (paths.steps.stretch["size"][slots] > 0)
+            soon = (known.stretch["room"][slots] == 0) & (paths.pairs.stretch["size"][slots] > 0)
         soon[0] = True
         slots = slots[soon]
         if short_of == STEPS:

@@ -22,8 +22,10 @@ from schemas.settings import Settings
 from stream.collector import settle
 from stream.kafka import until_answering
 
-MAX_FRAME_RECORDS: Final = 5_000
-BUFFERED_FRAMES: Final = 8
+MAX_FRAME_RECORDS: Final = 20_000
+"""Only a backlog fills such a frame, and is worked off the faster: what a device costs a frame counts once."""
+
+BUFFERED_FRAMES: Final = 4
 """Frames waiting for an agent; fetching pauses beyond, so memory stays bounded."""
 
 METADATA_MAX_AGE_MS: Final = 5_000

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from geofence.fences import FenceSet
 from geofence.geodesy import metres_per_degree
 from geofence.kernel import Near, near
-from geofence.outlines import box_of
+from geofence.outlines import boxes_of
 from geofence.visits.cells import fences_at
 
 SAMPLES_A_SIDE: Final = 24
@@ -25,11 +25,10 @@ STACK: Final = 16
 """Where more fences than this lie on one spot, coarse samples and the commonest cell of each must do: the work grows
 with the square of the fences, and of the cells."""
 
+SAMPLED_AT_ONCE: Final = 256
+
 SLIVER: Final = 0.03
 """A cell with less than this share of every fence it belongs to is an accident of drawing."""
-
-Box = tuple[float, float, float, float]
-"""West, south, east, north, degrees."""
 
 Place = tuple[int, ...]
 """The fences (indices into ``FenceSet.fence_ids``) that hold in a cell, in the order of their ids."""
@@ -136,13 +135,8 @@ class Arrangement:
     def groups(self, found: Near, held: npt.NDArray[np.bool_], fixes: int) -> npt.NDArray[np.int32]:
         """The group of the overlapping rows that hold near each of some fixes; -1 where there are none."""
         new = np.unique(found.row[held & ~self.known[found.row]])
-        self.known[new] = True
-        for row, neighbours in zip(new.tolist(), self._rows_around(new).tolist(), strict=True):
-            self._parts[row] = self._sample(row, neighbours)
-            # Samples of a large fence may step over a small one within it, never the other way round.
-            for together, _ in self._parts[row]:
-                if len(together) > 1:
-                    self.shared[list(together)] = True
+        if len(new):
+            self._sample(new)
         among = held & self.shared[found.row]
         alike, first, count = _alike(found.point, found.row, among, fixes)
         rows = found.row[among]
@@ -180,21 +174,22 @@ class Arrangement:
             *(np.append(old, np.array(new, np.int32)) for old, new in zip(known[1:], more, strict=True)),
         )
 
-    def _sample(self, row: int, neighbours: int) -> list[tuple[frozenset[int], int]]:
-        """Sets of rows that hold together within ``row`` at some moment, with the number of samples in each."""
-        if neighbours == 1:
-            return [(frozenset((row,)), 1)]
-        box = box_of(self._packed.outlines, row)
-        if neighbours > STACK:
-            coarse = self._sets_within(row, box, COARSE_SAMPLES_A_SIDE)
-            if any(len(rows) > STACK for rows, _ in coarse):
-                return coarse
-        return self._sets_within(row, box, SAMPLES_A_SIDE)
+    def _sample(self, rows: npt.NDArray[np.int32]) -> None:
+        """Find the sets of rows that hold together within each of some rows, and the number of samples in each."""
+        self.known[rows] = True
+        neighbours = self._rows_around(rows)
+        parts = {row: [(frozenset((row,)), 1)] for row in rows[neighbours == 1].tolist()}
+        crowded = self._sets_within(rows[neighbours > STACK], COARSE_SAMPLES_A_SIDE)
+        parts |= {row: sets for row, sets in crowded.items() if any(len(together) > STACK for together, _ in sets)}
+        parts |= self._sets_within(rows[~np.isin(rows, list(parts))], SAMPLES_A_SIDE)
+        self._parts |= parts
+        # Samples of a large fence may step over a small one within it, never the other way round.
+        for together in {together for sets in parts.values() for together, _ in sets if len(together) > 1}:
+            self.shared[list(together)] = True
 
     def _rows_around(self, rows: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """How many rows come within the circle around the box of each; those of like size are looked up together."""
-        boxes = np.array([box_of(self._packed.outlines, row) for row in rows.tolist()]).reshape(-1, 4)
-        west, south, east, north = boxes.T
+        west, south, east, north = boxes_of(self._packed.outlines, rows)
         lon, lat = (west + east) / 2.0, (south + north) / 2.0
         lon_m, lat_m = np.array([metres_per_degree(each) for each in lat.tolist()]).reshape(-1, 2).T
         around_m = 0.51 * np.hypot((east - west) * lon_m, (north - south) * lat_m)
@@ -208,17 +203,27 @@ class Arrangement:
             counts[alike] = np.bincount(found.point[within], minlength=len(alike))
         return counts
 
-    def _sets_within(self, row: int, box: Box, samples_a_side: int) -> list[tuple[frozenset[int], int]]:
-        west, south, east, north = box
+    def _sets_within(
+        self, rows: npt.NDArray[np.int32], samples_a_side: int
+    ) -> dict[int, list[tuple[frozenset[int], int]]]:
+        """The sets of rows that hold together on a grid of samples within each of some rows, and how often they do."""
+        sets: dict[int, list[tuple[frozenset[int], int]]] = {row: [] for row in rows.tolist()}
         fractions = (np.arange(samples_a_side) + 0.5) / samples_a_side
-        lon, lat = np.meshgrid(west + fractions * (east - west), south + fractions * (north - south))
-        found = near(self._packed, lat.ravel(), (lon.ravel() + 180.0) % 360.0 - 180.0, 0.0)
-        if (found.row == row).all():
-            return [(frozenset((row,)), len(found.row))] if len(found.row) else []
-        within = found.point[found.row == row]
-        begins, ends = np.searchsorted(found.point, within), np.searchsorted(found.point, within, side="right")
-        alike = Counter(found.row[begin:end].tobytes() for begin, end in zip(begins, ends, strict=True))
-        return [(frozenset(np.frombuffer(rows, found.row.dtype).tolist()), count) for rows, count in alike.items()]
+        for begin in range(0, len(rows), SAMPLED_AT_ONCE):
+            some = rows[begin : begin + SAMPLED_AT_ONCE]
+            west, south, east, north = boxes_of(self._packed.outlines, some)[:, :, None, None]
+            lon, lat = west + fractions * (east - west), south + fractions[:, None] * (north - south)
+            lon, lat = (np.ravel(each) for each in np.broadcast_arrays((lon + 180.0) % 360.0 - 180.0, lat))
+            found = near(self._packed, lat, lon, 0.0)
+            alike, first, count = _alike(found.point, found.row, np.ones(len(found.row), np.bool_), len(lat))
+            own = found.point // samples_a_side**2
+            within = some[own] == found.row
+            met = own[within].astype(np.int64) * len(first) + alike[found.point[within]]
+            for key, samples in zip(*(each.tolist() for each in np.unique(met, return_counts=True)), strict=True):
+                at, number = divmod(key, len(first))
+                together = frozenset(found.row[first[number] : first[number] + count[number]].tolist())
+                sets[int(some[at])].append((together, samples))
+        return sets
 
     def _cells_of(self, rows: tuple[int, ...]) -> list[tuple[Place, list[int], list[int]]]:
         """The cells of rows that hold at one moment: (place, members, what is cut out), as positions in ``rows``."""

@@ -164,17 +164,21 @@ def append(tables: PathTables, slots: Ints, fixes: Fixes, surroundings: Surround
 
 def with_steps(tables: PathTables, slots: Ints) -> PathTables:
     """The tables with room for all steps that the fixes of ``slots`` can make, and for the entries of most of these."""
-    steps = tables.fixes.stretch["size"][slots]
-    entries = np.maximum(tables.entries.stretch["room"][slots], 2 * steps)
-    return tables._replace(
-        steps=with_room(tables.steps, slots, steps), entries=with_room(tables.entries, slots, entries)
-    )
+    steps = with_room(tables.steps, slots, tables.fixes.stretch["size"][slots])
+    return tables._replace(steps=steps, entries=with_room(tables.entries, slots, usual_entries(tables, slots)))
+
+
+def usual_entries(tables: PathTables, slots: Ints) -> Ints:
+    """As many entries as the paths of slots have where few places overlap: one a pair, and one that lags behind."""
+    entries: Ints = tables.pairs.stretch["size"][slots] + tables.fixes.stretch["size"][slots] + LEAST_ENTRIES
+    return entries
 
 
 def with_entries(tables: PathTables, slots: Ints) -> PathTables:
-    """The tables with twice the room for the entries of slots."""
-    room = tables.entries.stretch["room"][slots]
-    return tables._replace(entries=with_room(tables.entries, slots, 2 * room + LEAST_ENTRIES))
+    """The tables with room for the usual entries of slots, and for twice as many as now in the first of them."""
+    needed = usual_entries(tables, slots)
+    needed[0] = max(needed[0], 2 * tables.entries.stretch["room"][slots[0]])
+    return tables._replace(entries=with_room(tables.entries, slots, needed))
 
 
 @nb.njit(cache=True, nogil=True)
