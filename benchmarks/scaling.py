@@ -1,10 +1,10 @@
 """One, two and four trackers on one topic: pings a second, and what a rebalance costs and loses.
 
 Throughput: the trackers join while the topic is empty, are halted, get the whole load as a backlog, and go on together:
-pings by wall time until all are folded, and CPU seconds of all of them. Rebalance: pings go on at a steady rate while a
-second tracker joins, the first is stopped with SIGTERM, a third joins and the second is killed with ``kill -9``.
-``…_pause_s`` is the longest time in which the live states of some partition were not told; undisturbed they are told
-once a second.
+pings by wall time until all are folded, and CPU seconds of all of them; the recorder rests meanwhile. Rebalance: pings
+go on at a steady rate while a second tracker joins, the first is stopped with SIGTERM, a third joins and the second is
+killed with ``kill -9``. ``…_pause_s`` is the longest time in which the live states of some partition were not told;
+undisturbed they are told once a second.
 
 Every visit log is held against the engine's own of all pings (``wrong_visits``, all fields but ids and revision
 numbers), and every published revision against those of the same number (``revisions_told_two_ways``).
@@ -12,6 +12,7 @@ numbers), and every published revision against those of the same number (``revis
 
 import asyncio
 import itertools
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -19,6 +20,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
+from subprocess import Popen
 from typing import Final
 
 import numpy as np
@@ -27,9 +29,12 @@ from aiokafka import AIOKafkaConsumer
 from benchmarks.chaos.evidence import Truth, published_visits, wrong_log
 from benchmarks.feed import append_fences, append_pings
 from benchmarks.load import Load, build_load
-from benchmarks.trackers import TrackerProcess, until, until_shared
+from benchmarks.trackers import STOP_WITHIN_S, TrackerProcess, until, until_shared
+from infra.embedded import processes
 from infra.embedded.broker import Broker
-from infra.migrations import create_topics
+from infra.embedded.store import Store
+from infra.migrations import migrate
+from infra.system import environment_of
 from schemas.clock import Clock
 from schemas.settings import Settings
 from schemas.topics import LIVE, PINGS
@@ -37,13 +42,14 @@ from schemas.visit import Visit
 from stream.kafka import KafkaLog
 
 MINUTES: Final = 10.0
-"""No device uploads twice late in so short a time, so none waits for the store, which is not here."""
 CLOCK_RATE: Final = 20.0
 """Silence is told soon."""
 STEADY_PINGS_PER_S: Final = 1_000
 STEP_S: Final = 5.0
 """How long pings go on between two disturbances."""
 WITHIN_S: Final = 90.0
+PATIENT_S: Final = 60.0
+"""The session timeout where trackers are halted."""
 _SLICE_S: Final = 0.1
 _LOOK_S: Final = 0.5
 
@@ -75,6 +81,7 @@ class _Topics:
     settings: Settings
     folder: Path
     stack: AsyncExitStack
+    recorder: Popen[bytes]
 
     def tracker(self, name: str) -> TrackerProcess:
         """Start another."""
@@ -88,37 +95,44 @@ class _Topics:
 async def _topics(load: Load, session_timeout_s: float) -> AsyncIterator[_Topics]:
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        broker = Broker(folder)
-        broker.start()
-        stack.callback(broker.stop)
-        broker.wait_ready()
+        broker, store = Broker(folder), Store(folder)
+        for server in (broker, store):
+            server.start()
+            stack.callback(server.stop)
+            await asyncio.to_thread(server.wait_ready)
         settings = Settings(
             kafka=broker.address,
-            clickhouse="http://127.0.0.1:9/onsite",
+            clickhouse=store.url,
+            data_dir=folder,
             session_timeout_s=session_timeout_s,
             clock_rate=CLOCK_RATE,
             clock_start_ms=load.day.end_ms,
             clock_origin_ms=time.time_ns() // 1_000_000,
         )
-        await create_topics(settings)
+        await migrate(settings)
         await append_fences(settings, load)
-        yield _Topics(settings, folder, stack)
+        argv = [sys.executable, "-m", "infra.cli", "recorder"]
+        recorder = processes.spawn(argv, folder / "recorder.log", environment_of(settings))
+        stack.callback(processes.stop, recorder, STOP_WITHIN_S)
+        yield _Topics(settings, folder, stack, recorder)
 
 
 async def _throughput(load: Load, truth: Truth, count: int) -> dict[str, float]:
-    async with _topics(load, session_timeout_s=WITHIN_S) as topics:
+    async with _topics(load, session_timeout_s=PATIENT_S) as topics:
         trackers = [topics.tracker(f"tracker-{number}") for number in range(count)]
         await until_shared(trackers, topics.settings.partitions, WITHIN_S)
+        topics.recorder.send_signal(SIGSTOP)
         for tracker in trackers:
-            tracker.signal(SIGSTOP)
+            tracker.send_signal(SIGSTOP)
         await append_pings(topics.settings, load.records())
         before_s = [tracker.cpu_s for tracker in trackers]
         began_s = time.monotonic()
         for tracker in trackers:
-            tracker.signal(SIGCONT)
+            tracker.send_signal(SIGCONT)
         await until(lambda: sum(tracker.folded() for tracker in trackers) >= len(load), WITHIN_S)
         lasted_s = time.monotonic() - began_s
         used_s = [tracker.cpu_s - before for tracker, before in zip(trackers, before_s, strict=True)]
+        topics.recorder.send_signal(SIGCONT)
         wrong = await _wrong(topics.settings, truth)
     return {
         f"{name}_{count}_trackers": value
@@ -154,7 +168,7 @@ async def _rebalance(load: Load, truth: Truth) -> dict[str, float]:
             await until_shared([second, third], partitions, WITHIN_S)
             await asyncio.sleep(STEP_S)
             moments["kill"] = time.time()
-            second.signal(SIGKILL)
+            second.send_signal(SIGKILL)
             await until_shared([third], partitions, WITHIN_S)
             await asyncio.sleep(STEP_S)
             moments["end"] = time.time()

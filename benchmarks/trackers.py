@@ -54,7 +54,7 @@ class TrackerProcess:
                 taken = set(json.loads(line)["partitions"])
         return taken
 
-    def signal(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
         self._process.send_signal(number)
 
