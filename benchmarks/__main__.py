@@ -19,6 +19,8 @@ MODULES: Final = {
     "accuracy": "benchmarks.accuracy",
     "ingest": "benchmarks.ingest",
     "latency": "benchmarks.latency",
+    "backlog": "benchmarks.backlog",
+    "scaling": "benchmarks.scaling",
 }
 """Name -> module; a module is imported when its benchmark runs."""
 

@@ -33,6 +33,8 @@ class Delays:
     since_post_s: npt.NDArray[np.float64]
     told_by_silence: int
     never_told: int
+    unaccepted: int
+    """Events whose ping was refused to the end."""
 
     def figures(self) -> dict[str, float]:
         """Milliseconds and counts."""
@@ -45,12 +47,13 @@ class Delays:
             "events": len(self.since_202_s),
             "events_told_by_silence": self.told_by_silence,
             "events_never_told": self.never_told,
+            "events_of_refused_pings": self.unaccepted,
         }
 
 
-def load_at(pings_per_s: float, for_s: float) -> tuple[Load, float]:
+def load_at(pings_per_s: float, for_s: float, devices: int = DEVICES) -> tuple[Load, float]:
     """A load that lasts about ``for_s`` at a rate, and how many times faster than life that is."""
-    load = build_load(minutes=for_s * pings_per_s / (DEVICE_PINGS_PER_S * DEVICES) / 60.0)
+    load = build_load(devices, minutes=for_s * pings_per_s / (DEVICE_PINGS_PER_S * devices) / 60.0)
     lasts_s = (load.day.end_ms - load.day.spec.start_ms) / 1000.0
     return load, pings_per_s / (len(load) / lasts_s)
 
@@ -58,26 +61,34 @@ def load_at(pings_per_s: float, for_s: float) -> tuple[Load, float]:
 def delays_of(load: Load, posted: Posted, listener: Listener, from_s: float, to_s: float = np.inf) -> Delays:
     """Those of the events whose request was due between two moments, seconds from the beginning."""
     begins_s = posted.due_s[0]
-    since_202, since_post, by_silence, never = [], [], 0, 0
+    since_202, since_post, by_silence, never, unaccepted = [], [], 0, 0, 0
     for event, row in tipping_pings(load, posted.later_ms).items():
         request = posted.request[row]
         heard_s = listener.heard_s.get(event)
         if not from_s <= posted.due_s[request] - begins_s < to_s:
             continue
-        if heard_s is None:
+        if np.isnan(posted.accepted_s[request]):
+            unaccepted += 1
+        elif heard_s is None:
             never += 1
         elif heard_s < posted.sent_s[request]:
             by_silence += 1
         else:
             since_202.append(heard_s - posted.accepted_s[request])
             since_post.append(heard_s - posted.sent_s[request])
-    return Delays(np.array(since_202), np.array(since_post), by_silence, never)
+    return Delays(np.array(since_202), np.array(since_post), by_silence, never, unaccepted)
 
 
-async def until_told(kafka: str, listener: Listener, within_s: float) -> None:
-    """Wait until the tracker has acknowledged all pings and what it told of them is heard. Raises TimeoutError."""
+async def until_acknowledged(kafka: str, within_s: float) -> None:
+    """Wait until the tracker has acknowledged all pings of now. Raises TimeoutError."""
     async with asyncio.timeout(within_s):
         ends = await ends_of(kafka, PINGS)
         while await behind(kafka, TRACKER_GROUP, PINGS, ends):  # noqa: ASYNC110 -- as an operator sees it
             await asyncio.sleep(_LOOK_S)
+
+
+async def until_told(kafka: str, listener: Listener, within_s: float) -> None:
+    """Wait until that, and until what the tracker told of them is heard. Raises TimeoutError."""
+    await until_acknowledged(kafka, within_s)
+    async with asyncio.timeout(within_s):
         await listener.catch_up()

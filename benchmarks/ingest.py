@@ -134,7 +134,7 @@ async def _post_all(settings: Settings, requests: Sequence[bytes]) -> None:
     waiting = iter(requests)
 
     async def post() -> None:
-        connection = await Connection.open(f"http://{settings.host}:{settings.port}")
+        connection = Connection(f"http://{settings.host}:{settings.port}")
         for request in waiting:
             await connection.post(request)
         connection.close()

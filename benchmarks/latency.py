@@ -9,18 +9,10 @@ the event (``benchmarks.delays``). ``…_cores`` are the CPU seconds that each p
 """
 
 import asyncio
-import tempfile
-from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Final
 
-from benchmarks.cpu import CpuTimes
 from benchmarks.delays import delays_of, load_at, until_told
-from benchmarks.feed import append_fences
-from benchmarks.listener import listening
-from benchmarks.traffic import post
-from infra.demo import running_system
-from schemas.settings import Settings
+from benchmarks.stage import stage
 
 PINGS_PER_S: Final = 5_000
 WARM_UP_S: Final = 20.0
@@ -36,19 +28,13 @@ def run(quick: bool) -> dict[str, dict[str, float]]:
 async def measure(pings_per_s: float, warm_up_s: float, for_s: float) -> dict[str, float]:
     """Start a system, load it, and answer with the figures."""
     load, clock_rate = load_at(pings_per_s, warm_up_s + for_s)
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        system = await stack.enter_async_context(running_system(folder, clock_rate, load.day.spec.start_ms))
-        kafka = system.facts["kafka"]
-        await append_fences(Settings(kafka=kafka), load)
-        listener = await stack.enter_async_context(listening(kafka))
-        clock = await system.read_clock(clock_rate, load.fences["features"][0])
-        before = CpuTimes.now(system.facts["pids"])
-        posted = await post(load, clock, system.facts["api"], system.token)
-        cores = CpuTimes.now(system.facts["pids"]).cores_since(before)
-        await until_told(kafka, listener, TOLD_WITHIN_S)
+    async with stage(load, clock_rate) as running:
+        before = running.cpu_times()
+        posted = await running.post(load)
+        cores = running.cpu_times().cores_since(before)
+        await until_told(running.kafka, running.listener, TOLD_WITHIN_S)
     return {
-        **delays_of(load, posted, listener, warm_up_s).figures(),
+        **delays_of(load, posted, running.listener, warm_up_s).figures(),
         "pings_per_s": len(load) / posted.lasted_s,
         "longest_behind_ms": posted.longest_behind_s * 1000,
         **cores,

@@ -111,23 +111,31 @@ class Load:
 
 def build_load(devices: int = DEVICES, minutes: float = MINUTES, seed: int = 1) -> Load:
     """Simulate it; the same arguments give the same load. ``devices`` are a multiple of the districts."""
-    technicians = devices // DISTRICTS
     hours = (_UNDER_WAY_MS + DISTRICTS * _APART_MS + minutes * 60_000) / 3_600_000
-    streets = draw_streets(_BLOCKS, np.random.default_rng([seed, 0]))
-    day = build_day(DaySpec(technicians, hours, seed, _TOWN, _NOISE), _SOUTH_WEST, streets)
+    day = side_by_side(build_district(devices // DISTRICTS, hours, _NOISE, seed))
     late_devices = np.zeros(devices, np.bool_)
     late_devices[np.random.default_rng([seed, 1]).permutation(devices)[: round(_LATE_SHARE * devices)]] = True
-    columns = _delayed(PingColumns.concat([_copy(day, number) for number in range(DISTRICTS)]), late_devices)
+    columns = _delayed(day.pings, late_devices)
     begins_ms = DAY_STARTS_MS + _UNDER_WAY_MS
-    waited_ms = columns.delivered_ms - begins_ms
-    columns = columns.take((waited_ms >= 0) & (waited_ms < minutes * 60_000))
+    since_ms = columns.delivered_ms - begins_ms
+    columns = columns.take((since_ms >= 0) & (since_ms < minutes * 60_000))
     columns = columns.take(np.lexsort((columns.device, columns.delivered_ms)))
-    names = tuple(f"{number:02d}-{device}" for number in range(DISTRICTS) for device in day.devices)
-    return Load(replace(day, spec=replace(day.spec, start_ms=begins_ms), devices=names, pings=columns), late_devices)
+    return Load(replace(day, spec=replace(day.spec, start_ms=begins_ms), pings=columns), late_devices)
+
+
+def build_district(technicians: int, hours: float, noise: Noise, seed: int = 1) -> Day:
+    """A day in the district; its fences depend on the seed alone."""
+    streets = draw_streets(_BLOCKS, np.random.default_rng([seed, 0]))
+    return build_day(DaySpec(technicians, hours, seed, _TOWN, noise), _SOUTH_WEST, streets)
+
+
+def side_by_side(day: Day, prefix: str = "") -> Day:
+    """The devices and pings of all districts, pings by district; the town is still the first one's."""
+    names = tuple(f"{prefix}{number:02d}-{device}" for number in range(DISTRICTS) for device in day.devices)
+    return replace(day, devices=names, pings=PingColumns.concat([_copy(day, number) for number in range(DISTRICTS)]))
 
 
 def _copy(day: Day, number: int) -> PingColumns:
-    """The pings of one district."""
     columns, earlier_ms = day.pings, number * _APART_MS
     return replace(
         columns,

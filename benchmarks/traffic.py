@@ -6,6 +6,7 @@ the clock's and not the server's: a request that is answered late makes the lane
 """
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,13 +19,14 @@ from schemas.clock import Clock
 
 LANES: Final = 8
 SLOT_S: Final = 0.1
+GIVE_UP_AFTER_S: Final = 30.0
 LEAD_S: Final = 0.5
 """From the decision to start until the first request is due."""
 
 
 @dataclass(frozen=True, eq=False)
 class Posted:
-    """What became of a load: by request the moments on the event loop's clock, NaN where there was no ping to post.
+    """What became of a load: by request the moments on the event loop's clock, NaN where it did not come to that.
 
     ``request`` int64[n] is that of each of the load's pings; ``later_ms`` how much later than in the load they are.
     """
@@ -34,6 +36,8 @@ class Posted:
     sent_s: npt.NDArray[np.float64]
     accepted_s: npt.NDArray[np.float64]
     later_ms: int
+    refused: int
+    """Posts that had to be repeated; the first one is when it was sent."""
 
     @property
     def longest_behind_s(self) -> float:
@@ -47,7 +51,10 @@ class Posted:
 
 
 async def post(load: Load, clock: Clock, url: str, token: str) -> Posted:
-    """Post all of it. Raises NotAccepted when the server refuses."""
+    """Post all of it, but for what is still refused some time after all was due.
+
+    Raises NotAccepted when the server refuses for good.
+    """
     loop = asyncio.get_running_loop()
     start_ms, columns = load.day.spec.start_ms, load.day.pings
     slot = (columns.delivered_ms - start_ms) // round(SLOT_S * clock.rate * 1000)
@@ -57,23 +64,24 @@ async def post(load: Load, clock: Clock, url: str, token: str) -> Posted:
     later_ms = clock.now_ms() + round(LEAD_S * clock.rate * 1000) - start_ms
     due_s = loop.time() + LEAD_S + SLOT_S * (1.0 + np.arange(len(rows_of)) / LANES)
     unknown_s = np.full(len(rows_of), np.nan, np.float64)
-    posted = Posted(request, due_s, unknown_s, unknown_s.copy(), later_ms)
+    sent_s, accepted_s, refused = unknown_s, unknown_s.copy(), [0] * LANES
 
     async def keep_posting(lane: int) -> None:
-        connection = await Connection.open(url)
+        connection = Connection(url)
         for number in range(lane, len(rows_of), LANES):
             if len(rows_of[number]):
                 await asyncio.sleep(due_s[number] - loop.time())
                 body = array_of(as_a_client_writes(pings[row], later_ms) for row in rows_of[number].tolist())
-                posted.sent_s[number] = loop.time()
-                await connection.post(request_of(token, body))
-                posted.accepted_s[number] = loop.time()
+                sent_s[number] = loop.time()
+                refused[lane] += await connection.post_until_accepted(request_of(token, body))
+                accepted_s[number] = loop.time()
         connection.close()
 
-    async with asyncio.TaskGroup() as lanes:
-        for lane in range(LANES):
-            lanes.create_task(keep_posting(lane))
-    return posted
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout_at(due_s[-1] + GIVE_UP_AFTER_S), asyncio.TaskGroup() as lanes:
+            for lane in range(LANES):
+                lanes.create_task(keep_posting(lane))
+    return Posted(request, due_s, sent_s, accepted_s, later_ms, sum(refused))
 
 
 def _groups(group: npt.NDArray[np.int64], count: int) -> list[npt.NDArray[np.intp]]:

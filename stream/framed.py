@@ -29,6 +29,8 @@ BUFFERED_FRAMES: Final = 4
 """Frames waiting for an agent; fetching pauses beyond, so memory stays bounded."""
 
 METADATA_MAX_AGE_MS: Final = 5_000
+FETCH_MAX_WAIT_MS: Final = 100
+"""A fetch asks for partitions whose last records were taken, and while it waits none asks for the others."""
 _LOOK_EVERY_S: Final = 0.1
 
 
@@ -140,7 +142,9 @@ class ConsumerThread(aiokafka.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Start as Faust does; nothing is fetched before it subscribes."""
         await super().on_start()
-        self._ensure_consumer()._fetcher._records = _Fetched(cast(FramedApp, self.app).framed_topics)
+        fetcher = self._ensure_consumer()._fetcher
+        fetcher._records = _Fetched(cast(FramedApp, self.app).framed_topics)
+        fetcher._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
 
 
 class Consumer(aiokafka.Consumer):

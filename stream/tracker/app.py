@@ -296,7 +296,10 @@ class Tracker:
         for number, partition in list(self._partitions.items()):
             slots = np.arange(len(partition.tracks))
             await self._revise(
-                number, slots, lambda tracks, some: tracks.look_at_changed(some, self._fences, self._rules, changed)
+                number,
+                partition,
+                slots,
+                lambda tracks, some: tracks.look_at_changed(some, self._fences, self._rules, changed),
             )
 
     # Time
@@ -307,14 +310,18 @@ class Tracker:
         for number, partition in list(self._partitions.items()):
             silent = partition.silent(now_ms, SILENT_AFTER_MS, self._settled_after_ms)
             await self._revise(
-                number, silent, lambda tracks, some: tracks.look(some, self._fences, self._rules, now_ms)
+                number, partition, silent, lambda tracks, some: tracks.look(some, self._fences, self._rules, now_ms)
             )
         await self._tell_live()
         await self._checkpoint_when_due()
 
-    async def _revise(self, number: int, slots: Slots, look: Callable[[Tracks, Slots], list[Visit]]) -> None:
-        """Look at slots of a partition, some at a time so that frames can come between, and publish what is new."""
-        partition = self._partitions[number]
+    async def _revise(
+        self, number: int, partition: PartitionTracks, slots: Slots, look: Callable[[Tracks, Slots], list[Visit]]
+    ) -> None:
+        """Look at slots of a partition, some at a time so that frames can come between, and publish what is new.
+
+        A partition that was handed over meanwhile is left alone.
+        """
         for first in range(0, len(slots), AT_A_TIME):
             async with self._changing:
                 if self._partitions.get(number) is not partition:
