@@ -82,8 +82,8 @@ def told_log(track: OneTrack) -> list[tuple]:
     return log_of(track)
 
 
-def log_of_everything(fixes: Fixes, as_of_ms: int) -> list[tuple]:
-    stays = derive_stays("van", fixes, FENCES, RULES, as_of_ms).stays
+def log_of_everything(fixes: Fixes, as_of_ms: int, fences: FenceSet = FENCES) -> list[tuple]:
+    stays = derive_stays("van", fixes, fences, RULES, as_of_ms).stays
     return sorted((facts(visit_of("van", stay)) for stay in stays), key=repr)
 
 
