@@ -21,7 +21,7 @@ from stream.tracker.packing import pack, unpack
 RING: Final = 1_024
 DEVICES_PER_BASE: Final = 32
 FIXES_PER_RECORD: Final = 100_000
-"""Devices with more fixes than this (2 MB) make several records, of a base too."""
+"""A record holds no more fixes than this (2 MB)."""
 
 _NEVER: Final = np.iinfo(np.int64).max
 
@@ -70,13 +70,19 @@ class Journal:
         return int(self._since.min(initial=_NEVER))
 
     def _base(self, tracks: Tracks, late_offset: dict[int, int]) -> Iterator[tuple[str, bytes]]:
-        """The base of the block whose changes go back furthest; of one with very long tracks in several parts."""
+        """The base of the block whose changes go back furthest.
+
+        Before it, in records of their own, its devices with very many fixes: what an earlier base said of them stays
+        until it is said elsewhere.
+        """
         block = int(self._since.argmin())
         slots = np.arange(block * DEVICES_PER_BASE, min((block + 1) * DEVICES_PER_BASE, len(tracks)))
-        for part, some in enumerate(_portions(slots, tracks.kept(slots))):
+        many = tracks.kept(slots) > FIXES_PER_RECORD // DEVICES_PER_BASE
+        parts = [(f"device:{slot}", np.array([slot])) for slot in slots[many].tolist()]
+        for name, some in (*parts, (f"base:{block}", slots[~many])):
             value = pack(self._number, tracks.changes(some, whole=True), late_offset)
             self._owed_bytes -= len(value)
-            yield f"base:{block}:{part}", value
+            yield name, value
         self._note(slots, written_whole=True)
 
     def _note(self, slots: Ints, *, written_whole: bool = False) -> None:
