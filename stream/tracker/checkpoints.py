@@ -14,7 +14,7 @@ from stream.tracker.partition import FORGETFUL, PartitionTracks
 TOLD: Final = "told"
 """Names the offset up to which a checkpoint knows ``onsite.visits``."""
 
-STORE_URL: Final = "restored://"
+STORE_URL: Final = "restored://once"
 STORES.aliases["restored"] = "stream.tracker.checkpoints:RestoredOnce"
 
 log = structlog.get_logger()
