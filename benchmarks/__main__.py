@@ -18,6 +18,7 @@ MODULES: Final = {
     "pipeline": "benchmarks.pipeline",
     "accuracy": "benchmarks.accuracy",
     "ingest": "benchmarks.ingest",
+    "restart": "benchmarks.restart",
 }
 """Name -> module; a module is imported when its benchmark runs."""
 

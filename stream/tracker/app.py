@@ -11,7 +11,7 @@ import numpy.typing as npt
 import structlog
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.asyncclient import AsyncClient
-from faust.types import EventT
+from faust.types import TP, EventT
 from prometheus_client import Counter, Gauge, Histogram
 
 from geofence.fences import FenceBook, FenceRow, FenceSet
@@ -129,6 +129,12 @@ class Tracker:
                 with self._fatal("frame"):
                     await self._on_frame(event)
 
+        @app.on_partitions_assigned.connect
+        async def assigned(_app: Any, partitions: set[TP], **__: Any) -> None:
+            log.info(
+                "partitions assigned", partitions=sorted(tp.partition for tp in partitions if tp.topic == PINGS.name)
+            )
+
         @app.on_partitions_revoked.connect
         async def revoked(*_: Any, **__: Any) -> None:
             await self._hand_over()
@@ -149,6 +155,7 @@ class Tracker:
     async def prepare(self) -> None:
         """Read all fences, compile what is still uncompiled, start the background work: before joining the group."""
         warm_up(self._rules)
+        log.info("engine ready")
         await self._log.start()
         await self._told.start()
         await self._follower.start()
@@ -156,6 +163,7 @@ class Tracker:
         self._fences_changed.clear()
         self._changed_fences.clear()
         self._swap_fences(self._set_of(self._book.rows()))
+        log.info("fences read", rows=len(self._fences))
         for fence_id in self._rule_book.strangers(self._fences.fence_ids):
             log.warning("rules for a fence that is not there (yet)", fence_id=fence_id)
         steps = (self._watch_fences, self._tick, self._settle_late)
@@ -265,6 +273,7 @@ class Tracker:
         self._forget_partitions()
         assigned = {each.partition for each in self.app.consumer.assignment() if each.topic == PINGS.name}
         records, ends = cast(RestoredOnce, self._segments.data).take()
+        log.info("checkpoints read", records=sum(map(len, records.values())))
         self._written_until = await self._told.ends(self._changelog, assigned) | ends
         self._told_until = {number: int(records.get(number, {}).get(TOLD, b"0")) for number in assigned}
         now_ms = self._clock.now_ms()
