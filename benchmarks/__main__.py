@@ -19,6 +19,7 @@ MODULES: Final = {
     "accuracy": "benchmarks.accuracy",
     "ingest": "benchmarks.ingest",
     "restart": "benchmarks.restart",
+    "track": "benchmarks.track",
 }
 """Name -> module; a module is imported when its benchmark runs."""
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import structlog
 from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.asyncclient import AsyncClient
-from faust.types import TP, EventT
+from faust.types import EventT
 from prometheus_client import Counter, Gauge, Histogram
 
 from geofence.fences import FenceBook, FenceRow, FenceSet
@@ -130,10 +130,8 @@ class Tracker:
                     await self._on_frame(event)
 
         @app.on_partitions_assigned.connect
-        async def assigned(_app: Any, partitions: set[TP], **__: Any) -> None:
-            log.info(
-                "partitions assigned", partitions=sorted(tp.partition for tp in partitions if tp.topic == PINGS.name)
-            )
+        async def assigned(*_: Any, **__: Any) -> None:
+            log.info("partitions assigned")
 
         @app.on_partitions_revoked.connect
         async def revoked(*_: Any, **__: Any) -> None:

@@ -1,0 +1,142 @@
+"""A day of one device's track out of 100 million stored pings, as the API asks for it.
+
+The table is the product's own on the embedded store, filled as a day goes by: each insert holds some hours of all
+devices, interleaved. Asked are random days of random devices, each once and then once more, as the inserts have left
+the table; the time is that of the API's reader, up to its list of pings. Beside it the same query where the sorting key
+does not help.
+"""
+
+import asyncio
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from clickhouse_connect.driver.asyncclient import AsyncClient
+
+from api.history import ClickHouseHistory
+from benchmarks import load
+from infra.embedded.store import Store
+from infra.migrations import migrate_store
+from schemas.settings import Settings
+from stream.store import database_of, open_store
+
+DAY_MS: Final = 86_400_000
+PINGS_A_DAY: Final = 5_000
+DAYS: Final = 10
+INSERTS_A_DAY: Final = 2
+ASKED: Final = 50
+SCANS: Final = 3
+MAX_POINTS: Final = 100_001
+
+SOME_HOURS: Final = """
+INSERT INTO pings (device_id, ts, lat_e7, lon_e7, copy_rank, sent_at, received_at)
+WITH number % {devices:UInt32} AS device, intDiv(number, {devices:UInt32}) AS step
+SELECT concat('device-', toString(device)),
+    fromUnixTimestamp64Milli({from_ms:Int64} + step * {step_ms:UInt32} + rand() % 1000) AS at,
+    470000000 + cityHash64(device) % 10000000 + step * 500 + rand(1) % 900,
+    90000000 + cityHash64(device, 1) % 10000000 + rand(2) % 900,
+    bitOr(bitShiftLeft(toUInt64(65455 - rand(3) % 40), 48), bitShiftLeft(toUInt64(65535 - rand(4) % 1500), 32)),
+    at, at + 2
+FROM numbers({rows:UInt64})
+"""
+WITHOUT_KEY: Final = """
+SELECT ts, lat, lon, accuracy_m, speed_mps FROM pings
+WHERE identity(device_id) = {device:String} AND identity(ts) >= fromUnixTimestamp64Milli({from_ms:Int64})
+    AND identity(ts) < fromUnixTimestamp64Milli({to_ms:Int64})
+ORDER BY ts, lat_e7, lon_e7
+"""
+
+
+def run(quick: bool) -> dict[str, dict[str, float]]:
+    """Measure; ``quick`` stores 2 million pings."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        store.start()
+        try:
+            store.wait_ready()
+            settings = Settings(clickhouse=store.url, data_dir=Path(folder))
+            return asyncio.run(_measure(settings, devices=40 if quick else 2_000))
+        finally:
+            store.stop()
+
+
+async def _measure(settings: Settings, devices: int) -> dict[str, dict[str, float]]:
+    await migrate_store(settings)
+    store = await open_store(settings)
+    history = ClickHouseHistory(lambda: open_store(settings))
+    try:
+        filled_s = await _fill(store, devices)
+        rows, size, parts = await _stored(settings, store)
+        chosen = random.Random(1)
+        days = [(f"device-{chosen.randrange(devices)}", chosen.randrange(DAYS)) for _ in range(ASKED)]
+        await _track_ms(history, "device-0", 0)  # connects
+        first_ms = [await _track_ms(history, *day) for day in days]
+        again_ms = [await _track_ms(history, *day) for day in days]
+        scan_ms = statistics.median([await _scan_ms(store, *day) for day in days[:SCANS]])
+    finally:
+        await history.close()
+        await store.close()
+    return {
+        "figures": {
+            "stored_pings": rows,
+            "bytes_per_ping": size / rows,
+            "parts": parts,
+            "fill_s": filled_s,
+            "track_p50_ms": statistics.median(first_ms),
+            "track_p99_ms": _p99(first_ms),
+            "track_again_p50_ms": statistics.median(again_ms),
+            "track_again_p99_ms": _p99(again_ms),
+        },
+        "anchors": {"without_key_ms": scan_ms},
+        "ratios": {"onsite_vs_without_key": scan_ms / statistics.median(first_ms)},
+    }
+
+
+async def _fill(store: AsyncClient, devices: int) -> float:
+    began_s = time.perf_counter()
+    step_ms, each = DAY_MS // PINGS_A_DAY, PINGS_A_DAY // INSERTS_A_DAY
+    for number in range(DAYS * INSERTS_A_DAY):
+        from_ms = load.START_MS + number * each * step_ms
+        bounds = {"devices": devices, "from_ms": from_ms, "step_ms": step_ms, "rows": devices * each}
+        await store.command(SOME_HOURS, parameters=bounds)
+    return time.perf_counter() - began_s
+
+
+async def _stored(settings: Settings, store: AsyncClient) -> tuple[int, int, int]:
+    answer = await store.query(
+        "SELECT sum(rows), sum(bytes_on_disk), count() FROM system.parts "
+        "WHERE active AND database = {database:String} AND table = 'pings'",
+        parameters={"database": database_of(settings)},
+    )
+    rows, size, parts = answer.result_rows[0]
+    return rows, size, parts
+
+
+def _bounds(day: int) -> tuple[int, int]:
+    from_ms = load.START_MS + day * DAY_MS
+    return from_ms, from_ms + DAY_MS
+
+
+async def _track_ms(history: ClickHouseHistory, device: str, day: int) -> float:
+    began_s = time.perf_counter()
+    pings = await history.track(device, *_bounds(day), MAX_POINTS)
+    took_ms = (time.perf_counter() - began_s) * 1e3
+    assert len(pings) == PINGS_A_DAY
+    return took_ms
+
+
+async def _scan_ms(store: AsyncClient, device: str, day: int) -> float:
+    from_ms, to_ms = _bounds(day)
+    began_s = time.perf_counter()
+    answer = await store.query(WITHOUT_KEY, parameters={"device": device, "from_ms": from_ms, "to_ms": to_ms})
+    took_ms = (time.perf_counter() - began_s) * 1e3
+    assert len(answer.result_rows) == PINGS_A_DAY
+    return took_ms
+
+
+def _p99(times_ms: Sequence[float]) -> float:
+    return statistics.quantiles(times_ms, n=100, method="inclusive")[98]
