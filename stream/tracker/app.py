@@ -25,6 +25,7 @@ from schemas.settings import Settings
 from schemas.topics import FENCES, LIVE, PINGS, TRACKER_GROUP, VISITS, LogUnavailable, Topic
 from schemas.visit import Visit
 from schemas.wire import decode, encode
+from stream.collector import paused, settle
 from stream.decode import decode_pings
 from stream.framed import Frame, FramedApp, framed_app
 from stream.kafka import Follower, KafkaLog
@@ -117,7 +118,7 @@ class Tracker:
             on_recover=self._restore,
             extra_topic_configs={
                 "max.message.bytes": 8 * 1024 * 1024,
-                "segment.bytes": 64 * 1024 * 1024,
+                "segment.bytes": 16 * 1024 * 1024,
                 "min.cleanable.dirty.ratio": 0.2,
             },
         )
@@ -264,8 +265,9 @@ class Tracker:
         self._folded = []
 
     async def _restore(self) -> None:
-        with self._fatal("restore"):
+        with self._fatal("restore"), paused():
             await self._take_over()
+        settle()
 
     async def _take_over(self) -> None:
         self._forget_partitions()

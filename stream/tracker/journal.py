@@ -15,11 +15,11 @@ from typing import Final
 import numpy as np
 
 from geofence.stretches import Ints
-from geofence.tracks import Tracks
-from stream.tracker.packing import pack, unpack
+from geofence.tracks import Changes, Tracks
+from stream.tracker.packing import pack, read, unpack
 
 RING: Final = 1_024
-DEVICES_PER_BASE: Final = 32
+DEVICES_PER_BASE: Final = 64
 FIXES_PER_RECORD: Final = 100_000
 """A record holds no more fixes than this (2 MB)."""
 
@@ -56,14 +56,21 @@ class Journal:
             FormatError: Another build has written one of them.
             IncompleteError: There are some missing.
         """
-        read = sorted(map(unpack, values), key=lambda record: (record[0], record[1].whole))
-        tracks.adopt([changes for _, changes, _ in read])
+        records = sorted(map(read, values), key=lambda record: (record.number, record.whole))
+        written_whole: set[int] = set()
+        parts: list[Changes] = []
+        for record in reversed(records):
+            parts.append(unpack(record, superseded=written_whole))
+            if record.whole:
+                written_whole.update(parts[-1].slots.tolist())
+        parts.reverse()
+        tracks.adopt(parts)
         self._since = np.full(-(-len(tracks) // DEVICES_PER_BASE), _NEVER)
         late_offset: dict[int, int] = {}
-        for number, changes, offsets in read:
-            self._number = number
-            self._note(changes.slots, written_whole=changes.whole)
-            late_offset.update(offsets)
+        for record, part in zip(records, parts, strict=True):
+            self._number = record.number
+            self._note(part.slots, written_whole=part.whole)
+            late_offset.update((slot, offset) for slot, (_, _, offset) in record.late.items())
         return {slot: late_offset[slot] for slot in tracks.late}
 
     def _oldest(self) -> int:

@@ -1,5 +1,6 @@
 """What a checkpoint record says, packed: a format number, then columns of all its devices together."""
 
+from collections.abc import Container, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -28,7 +29,10 @@ PackedVisit: Final = msgspec.defstruct(
 
 
 class Packed(msgspec.Struct, array_like=True):
-    """``Changes`` as they are stored: columns as little-endian bytes, late spans with the offset they wait for."""
+    """``Changes`` as they are stored: columns as little-endian bytes, late spans with the offset they wait for.
+
+    Visits stay packed, as lists of ``PackedVisit``, until it is known whether they are wanted.
+    """
 
     number: int
     whole: bool
@@ -39,7 +43,7 @@ class Packed(msgspec.Struct, array_like=True):
     looked_ms: bytes
     fixes: list[bytes]
     names: dict[int, str]
-    revised: dict[int, list[PackedVisit]]  # type: ignore[valid-type]
+    revised: dict[int, msgspec.Raw]
     gone: dict[int, list[str]]
     late: dict[int, tuple[int, int, int]]
     beginnings: dict[int, Beginning]
@@ -61,7 +65,8 @@ def _from_int(kind: type, value: Any) -> Any:
 
 
 _encoder: Final = msgspec.msgpack.Encoder(enc_hook=_to_int)
-_decoder: Final = msgspec.msgpack.Decoder(Packed, dec_hook=_from_int)
+_decoder: Final = msgspec.msgpack.Decoder(Packed)
+_visits_decoder: Final = msgspec.msgpack.Decoder(list[PackedVisit], dec_hook=_from_int)  # type: ignore[valid-type]
 
 
 def pack(number: int, changes: Changes, late_offset: dict[int, int]) -> bytes:
@@ -76,7 +81,7 @@ def pack(number: int, changes: Changes, late_offset: dict[int, int]) -> bytes:
         _packed(changes.looked_ms, _MOMENT),
         [_packed(getattr(changes.fixes, name), kind) for name, kind in _FIX_COLUMNS.items()],
         changes.names,
-        {slot: [PackedVisit(*astuple(visit)) for visit in visits] for slot, visits in changes.revised.items()},
+        {slot: _packed_visits(visits) for slot, visits in changes.revised.items()},
         changes.gone,
         {slot: (span.from_ms, span.to_ms, late_offset.get(slot, 0)) for slot, span in changes.late.items()},
         changes.beginnings,
@@ -84,8 +89,8 @@ def pack(number: int, changes: Changes, late_offset: dict[int, int]) -> bytes:
     return bytes([FORMAT]) + _encoder.encode(packed)
 
 
-def unpack(value: bytes) -> tuple[int, Changes, dict[int, int]]:
-    """Number, changes and late offsets of ``pack``.
+def read(value: bytes) -> Packed:
+    """A record of ``pack``.
 
     Raises:
         FormatError: It is of another format, or no record at all.
@@ -93,12 +98,16 @@ def unpack(value: bytes) -> tuple[int, Changes, dict[int, int]]:
     if value[:1] != bytes([FORMAT]):
         raise FormatError(f"format {value[0] if value else None}, not {FORMAT}")
     try:
-        packed = _decoder.decode(memoryview(value)[1:])
+        return _decoder.decode(memoryview(value)[1:])
     except msgspec.MsgspecError as error:
         raise FormatError(str(error)) from error
+
+
+def unpack(packed: Packed, superseded: Container[int] = ()) -> Changes:
+    """The changes that were packed, without the visits of slots that are ``superseded``."""
     # Copied, because the engine is compiled for columns that may be written to.
     fixes = (np.frombuffer(data, kind).copy() for data, kind in zip(packed.fixes, _FIX_COLUMNS.values(), strict=True))
-    changes = Changes(
+    return Changes(
         packed.whole,
         _ints(packed.slots, _COUNT),
         _ints(packed.size, _COUNT),
@@ -107,12 +116,19 @@ def unpack(value: bytes) -> tuple[int, Changes, dict[int, int]]:
         _ints(packed.looked_ms, _MOMENT),
         Fixes(*fixes),
         packed.names,
-        {slot: [Visit(*astuple(visit)) for visit in visits] for slot, visits in packed.revised.items()},
+        {slot: _visits(visits) for slot, visits in packed.revised.items() if slot not in superseded},
         packed.gone,
         {slot: LateSpan(from_ms, to_ms) for slot, (from_ms, to_ms, _) in packed.late.items()},
         packed.beginnings,
     )
-    return packed.number, changes, {slot: offset for slot, (_, _, offset) in packed.late.items()}
+
+
+def _packed_visits(visits: Iterable[Visit]) -> msgspec.Raw:
+    return msgspec.Raw(_encoder.encode([PackedVisit(*astuple(visit)) for visit in visits]))
+
+
+def _visits(packed: msgspec.Raw) -> list[Visit]:
+    return [Visit(*astuple(visit)) for visit in _visits_decoder.decode(packed)]
 
 
 def _packed(column: npt.NDArray[Any], kind: str) -> bytes:

@@ -9,7 +9,7 @@ from geofence.fixes import Fixes
 from geofence.tracks import Anchor, Beginning, Carried, Changes, LateSpan
 from schemas.times import Instant
 from schemas.visit import Visit
-from stream.tracker.packing import FORMAT, FormatError, pack, unpack
+from stream.tracker.packing import FORMAT, FormatError, pack, read, unpack
 
 VISIT = Visit(
     visit_id="v1",
@@ -51,14 +51,16 @@ CHANGES = Changes(
 
 
 def test_changes_survive_packing_to_the_last_field():
-    number, changes, late_offset = unpack(pack(42, CHANGES, {70_000: 5_000_000_000, 3: 1}))
-    assert (number, late_offset) == (42, {70_000: 5_000_000_000})
+    record = read(pack(42, CHANGES, {70_000: 5_000_000_000, 3: 1}))
+    assert (record.number, record.late) == (42, {70_000: (3, 9, 5_000_000_000)})
+    changes = unpack(record)
     for name in Fixes.__dataclass_fields__:
         np.testing.assert_array_equal(getattr(changes.fixes, name), getattr(CHANGES.fixes, name))
         assert getattr(changes.fixes, name).dtype == getattr(CHANGES.fixes, name).dtype
     for name in {each.name for each in fields(Changes)} - {"fixes"}:
         np.testing.assert_equal(getattr(changes, name), getattr(CHANGES, name), name)
     assert isinstance(changes.revised[70_000][0].arrived_ms, Instant)
+    assert unpack(record, superseded={70_000}).revised == {}
 
 
 def test_a_device_with_one_new_fix_takes_fifty_bytes():
@@ -75,4 +77,4 @@ def test_a_device_with_one_new_fix_takes_fifty_bytes():
 def test_what_another_build_has_written_is_told_from_what_can_be_read(value):
     """Segments of the first format began with an array of MessagePack."""
     with pytest.raises(FormatError):
-        unpack(value)
+        read(value)
