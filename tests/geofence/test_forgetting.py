@@ -47,7 +47,7 @@ class Phone:
         for first in range(0, len(fixes), size):
             frame = fixes.take(slice(first, first + size))
             self.stored = Fixes.concat([self.stored, frame])
-            self._log(advance(self.track, frame, self.fences, RULES))
+            self.log_all(advance(self.track, frame, self.fences, RULES))
             self.most_kept = max(self.most_kept, len(self.track.fixes))
             self._settle()
             if first // size % 7 == 3:
@@ -55,7 +55,7 @@ class Phone:
 
     def log(self) -> list[tuple]:
         """Its log when somebody looks."""
-        self._log(look(self.track, self.fences, RULES, self.track.newest_ms))
+        self.log_all(look(self.track, self.fences, RULES, self.track.newest_ms))
         self._settle()
         return sorted((facts(visit) for visit in self.logged.values() if visit.state != "retracted"), key=repr)
 
@@ -71,9 +71,9 @@ class Phone:
                 self.track.tracks.learn(visit)
             revisions = rederive(self.track, self.stored.in_order(), self.fences, RULES, 0, complete=True)
             assert revisions is not None
-            self._log(revisions)
+            self.log_all(revisions)
 
-    def _log(self, revisions: list[Visit]) -> None:
+    def log_all(self, revisions: list[Visit]) -> None:
         for visit in revisions:
             known = self.logged.get(visit.visit_id)
             assert visit.revision == (known.revision + 1 if known else 1)
@@ -196,6 +196,6 @@ def test_fences_that_change_after_a_cut_are_told_as_if_nothing_had_been_forgotte
             ("zone", zone),
         ]
     )
-    look_at_changed(phone.track, phone.fences, RULES, {"bank", "annex"})
+    phone.log_all(look_at_changed(phone.track, phone.fences, RULES, {"bank", "annex"}))
     phone.send(fixes.take(slice(when, None)), size)
     assert phone.log() == phone.true_log()
