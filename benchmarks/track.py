@@ -1,20 +1,23 @@
 """A day of one device's track out of 100 million stored pings, as the API asks for it.
 
 The table is the product's own on the embedded store, filled as a day goes by: each insert holds some hours of all
-devices, interleaved. Asked are random days of random devices, each once and then once more, as the inserts have left
-the table; the time is that of the API's reader, up to its list of pings. Beside it the same query where the sorting key
-does not help.
+devices, interleaved. Once its merges have come to rest, random days of random devices are asked for, each once and then
+once more. The time is that of the API's reader, up to its list of pings; CPU time is the reader's and the store's.
+Beside it a query of nothing, which takes what the machine is busy with otherwise, and the same query where the sorting
+key does not help.
 """
 
 import asyncio
+import os
 import random
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import psutil
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from api.history import ClickHouseHistory
@@ -30,6 +33,7 @@ DAYS: Final = 10
 INSERTS_A_DAY: Final = 2
 ASKED: Final = 50
 SCANS: Final = 3
+REST_DEADLINE_S: Final = 120.0
 MAX_POINTS: Final = 100_001
 
 SOME_HOURS: Final = """
@@ -59,23 +63,28 @@ def run(quick: bool) -> dict[str, dict[str, float]]:
         try:
             store.wait_ready()
             settings = Settings(clickhouse=store.url, data_dir=Path(folder))
-            return asyncio.run(_measure(settings, devices=40 if quick else 2_000))
+            pids = [os.getpid(), store.process.pid]
+            return asyncio.run(_measure(settings, pids, devices=40 if quick else 2_000))
         finally:
             store.stop()
 
 
-async def _measure(settings: Settings, devices: int) -> dict[str, dict[str, float]]:
+async def _measure(settings: Settings, pids: Sequence[int], devices: int) -> dict[str, dict[str, float]]:
     await migrate_store(settings)
     store = await open_store(settings)
     history = ClickHouseHistory(lambda: open_store(settings))
     try:
         filled_s = await _fill(store, devices)
+        await _come_to_rest(store)
         rows, size, parts = await _stored(settings, store)
         chosen = random.Random(1)
         days = [(f"device-{chosen.randrange(devices)}", chosen.randrange(DAYS)) for _ in range(ASKED)]
         await _track_ms(history, "device-0", 0)  # connects
+        began_cpu_s = _cpu_s(pids)
         first_ms = [await _track_ms(history, *day) for day in days]
         again_ms = [await _track_ms(history, *day) for day in days]
+        cpu_ms = (_cpu_s(pids) - began_cpu_s) * 1e3 / (2 * ASKED)
+        empty_ms = [await _took_ms(store.query("SELECT 1")) for _ in days]
         scan_ms = statistics.median([await _scan_ms(store, *day) for day in days[:SCANS]])
     finally:
         await history.close()
@@ -90,8 +99,9 @@ async def _measure(settings: Settings, devices: int) -> dict[str, dict[str, floa
             "track_p99_ms": _p99(first_ms),
             "track_again_p50_ms": statistics.median(again_ms),
             "track_again_p99_ms": _p99(again_ms),
+            "track_cpu_ms": cpu_ms,
         },
-        "anchors": {"without_key_ms": scan_ms},
+        "anchors": {"empty_query_p50_ms": statistics.median(empty_ms), "without_key_ms": scan_ms},
         "ratios": {"onsite_vs_without_key": scan_ms / statistics.median(first_ms)},
     }
 
@@ -104,6 +114,22 @@ async def _fill(store: AsyncClient, devices: int) -> float:
         bounds = {"devices": devices, "from_ms": from_ms, "step_ms": step_ms, "rows": devices * each}
         await store.command(SOME_HOURS, parameters=bounds)
     return time.perf_counter() - began_s
+
+
+async def _come_to_rest(store: AsyncClient) -> None:
+    async with asyncio.timeout(REST_DEADLINE_S):
+        while (await store.query("SELECT count() FROM system.merges")).first_row != (0,):  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
+
+
+def _cpu_s(pids: Sequence[int]) -> float:
+    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
+
+
+async def _took_ms(answer: Awaitable[Any]) -> float:
+    began_s = time.perf_counter()
+    await answer
+    return (time.perf_counter() - began_s) * 1e3
 
 
 async def _stored(settings: Settings, store: AsyncClient) -> tuple[int, int, int]:
