@@ -174,7 +174,7 @@ class Tracker:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._tell_live()
-        await self._checkpoint()
+        await self._checkpoint(handing_over=True)
         await self._follower.stop()
         await self._told.stop()
         await self._log.stop()
@@ -221,7 +221,12 @@ class Tracker:
             await self._checkpoint()
 
     async def _checkpoint(self, *, handing_over: bool = False) -> None:
-        """Write what changed, and only then acknowledge the frames that changed it."""
+        """Write what changed, and only then acknowledge the frames that changed it.
+
+        A tracker that has failed writes nothing more: what it was about may be half done.
+        """
+        if self._crashing is not None:
+            return
         async with self._changing:
             self._checkpointed_at = time.monotonic()
             told = await self._told.ends(VISITS.name, self._partitions)
