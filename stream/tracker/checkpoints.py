@@ -63,7 +63,7 @@ def restored(number: int, records: Mapping[str, bytes], since_ms: int) -> Partit
     journal = {name: value for name, value in records.items() if name not in (TOLD, FORGETFUL)}
     partition = PartitionTracks(since_ms, forgetful=FORGETFUL in records)
     try:
-        partition.restore(journal.values())
+        partition.restore(journal)
     except (FormatError, IncompleteError) as error:
         log.warning("checkpoint set aside, devices begin anew", partition=number, records=len(journal), why=str(error))
         partition = PartitionTracks(since_ms, forgetful=True, discarding=journal)

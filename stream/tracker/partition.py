@@ -1,6 +1,6 @@
 """The devices of one Kafka partition: their tracks, what changed since the last checkpoint, what awaits the store."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -45,7 +45,7 @@ class PartitionTracks:
         self._changed = np.zeros(0, np.bool_)
         self._journal = Journal()
 
-    def restore(self, records: Iterable[bytes]) -> None:
+    def restore(self, records: Mapping[str, bytes]) -> None:
         """Take over the devices of a checkpoint; what it raises says why it cannot be read (``Journal.restore``)."""
         self.late_offset = self._journal.restore(records, self.tracks)
         self._meet()
@@ -138,4 +138,4 @@ def warm_up(rules: Rules) -> None:
         lat, lon = 47.0 + 0.001 * away, 9.0 + 1e-6 * minute
         ping = Ping("warm-up", minute * 60_000, lat, lon, 8.0, 10.0 if away else 0.0)
         tracks.fold([ping], minute, fences, rules)
-    PartitionTracks().restore([value for _, value in tracks.take_changed() if value])
+    PartitionTracks().restore({name: value for name, value in tracks.take_changed() if value})

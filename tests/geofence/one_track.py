@@ -47,7 +47,7 @@ class OneTrack:
         slots = self.slots if self.records else np.arange(len(self.tracks))
         self.records.update(self.journal.records(self.tracks, slots, {}))
         tracks, journal = Tracks(), Journal()
-        journal.restore(self.records.values(), tracks)
+        journal.restore(self.records, tracks)
         again = OneTrack(tracks)
         again.journal, again.records = journal, self.records
         return again

@@ -21,9 +21,9 @@ FENCES = ZONE
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
-    """Rings, bases and portions that a few devices go round, fill and exceed; tracks that soon forget."""
+    """Keys, bases and portions that a few devices use up, fill and exceed; tracks that soon forget."""
     forget_soon(monkeypatch)
-    monkeypatch.setattr(journal, "RING", 6)
+    monkeypatch.setattr(journal, "MOST_CHANGES", 6)
     monkeypatch.setattr(journal, "DEVICES_PER_BASE", 3)
     monkeypatch.setattr(journal, "FIXES_PER_RECORD", 60)
 
@@ -33,7 +33,7 @@ class Worker:
 
     def __init__(self, records: dict[str, bytes]) -> None:
         self.tracks, self.journal, self.records = Tracks(), Journal(), records
-        self.late_offset = self.journal.restore(records.values(), self.tracks)
+        self.late_offset = self.journal.restore(records, self.tracks)
         self.touched: set[int] = set()
 
     def fold(self, names: list[str], fixes: Fixes) -> None:
@@ -122,7 +122,7 @@ def test_a_device_that_is_silent_for_long_is_neither_written_again_nor_lost():
         worker.records.update(written[-1])
         assert Worker(worker.records).tracks.kept(np.arange(3)).tolist() == [1, 1, 1]
     assert all("base:0" not in dict(records) for records in written[2:])
-    assert len(worker.records) <= journal.RING + 2 + 2
+    assert len(worker.records) <= journal.MOST_CHANGES + 2 + 2
     assert sum(len(value) for value in worker.records.values()) < 6_000
 
 
@@ -152,7 +152,7 @@ def test_records_that_do_not_belong_together_are_refused():
     only_changes = {name: value for name, value in second.items() if name.startswith("changes")}
     other = Worker({})
     other.fold(*parked(["bus-1", "bus-2"], 0))
-    mixed = {**first, "changes:5": dict(other.checkpoint())["changes:1"]}
+    mixed = {**first, "changes:5": dict(other.checkpoint())["changes:0"]}
     for records in (only_changes, mixed):
         with pytest.raises(IncompleteError):
             Worker(records)
