@@ -190,8 +190,13 @@ class Tracks:
         return rows["ts_ms"][(stretch["begin"] + stretch["size"] - 1)[: len(self)][slots]]
 
     def watched(self) -> Ints:
-        """Slots whose visits silence may change: those with a fix near a fence that still counts."""
-        return np.flatnonzero(self._devices.paths.steps.stretch["size"][: len(self)])
+        """Slots whose visits silence may change: those with a fix near a fence that still counts.
+
+        And those of which it has not been looked up yet, as after a restart.
+        """
+        paths = self._devices.paths
+        unknown = self._outdated & (paths.fixes.stretch["size"] > 0)
+        return np.flatnonzero((unknown | (paths.steps.stretch["size"] > 0))[: len(self)])
 
     def looked_ms(self, slots: Ints) -> Ints:
         """The moment that the visits were last derived as of."""

@@ -280,10 +280,13 @@ class Tracker:
         records, ends = cast(RestoredOnce, self._segments.data).take()
         log.info("checkpoints read", records=sum(map(len, records.values())))
         self._written_until = await self._told.ends(self._changelog, assigned) | ends
-        self._told_until = {number: int(records.get(number, {}).get(TOLD, b"0")) for number in assigned}
-        now_ms = self._clock.now_ms()
-        partitions = {number: restored(number, records.get(number, {}), now_ms) for number in assigned}
-        told_since = await self._told.since(self._told_until)
+        self._told_until = {number: int(each[TOLD]) for number, each in records.items() if TOLD in each}
+        now_ms, acknowledged = self._clock.now_ms(), await self._told.acknowledged(TRACKER_GROUP, PINGS.name)
+        partitions = {
+            number: restored(number, records.get(number, {}), now_ms, acknowledged.get(number, 0))
+            for number in assigned
+        }
+        told_since = await self._told.since({number: self._told_until.get(number, 0) for number in assigned})
         ping_ends = await self._told.ends(PINGS.name, assigned)
         for number, visit in told_since:
             partitions[number].learn(visit)

@@ -58,8 +58,14 @@ def key_of(partition: int, name: str) -> bytes:
     return f"{partition}:{name}".encode()
 
 
-def restored(number: int, records: Mapping[str, bytes], since_ms: int) -> PartitionTracks:
-    """A partition as its checkpoint says; without its devices where no sense can be made of it."""
+def restored(number: int, records: Mapping[str, bytes], since_ms: int, acknowledged: int = 0) -> PartitionTracks:
+    """A partition as its checkpoint says; without its devices where no sense can be made of it, or where it is lost.
+
+    So many of its pings were ``acknowledged``: there was a checkpoint, if there were any.
+    """
+    if acknowledged > 0 and not records:
+        log.warning("checkpoint lost, devices begin anew", partition=number)
+        return PartitionTracks(since_ms, forgetful=True, discarding=())
     journal = {name: value for name, value in records.items() if name not in (TOLD, FORGETFUL)}
     partition = PartitionTracks(since_ms, forgetful=FORGETFUL in records)
     try:

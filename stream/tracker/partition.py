@@ -29,15 +29,15 @@ class PartitionTracks:
     ``late_offset`` maps a slot to the offset up to which the recorder must have come. Below ``catch_up_offset`` frames
     are only gathered: a tracker that died may have told what they say, and to tell it again frame by frame would reopen
     what is closed. A ``forgetful`` one has lost devices: any that it meets may have been there before.
-    The records called ``discarding`` are to be deleted.
+    One that has just lost them has to write that down, and the records called ``discarding`` are to be deleted.
     """
 
-    def __init__(self, since_ms: int = 0, *, forgetful: bool = False, discarding: Iterable[str] = ()) -> None:
+    def __init__(self, since_ms: int = 0, *, forgetful: bool = False, discarding: Iterable[str] | None = None) -> None:
         self.tracks = Tracks()
         self.late_offset: dict[int, int] = {}
         self.catch_up_offset = 0
         self._forgetful = forgetful
-        self._discarding = tuple(discarding)
+        self._discarding = discarding
         self._since_ms = since_ms
         self._last_offset = -1
         self._gathered: set[int] = set()
@@ -107,10 +107,10 @@ class PartitionTracks:
 
         Those without a value are to be deleted.
         """
-        if self._discarding:
+        if self._discarding is not None:
             yield FORGETFUL, b"1"
             yield from ((name, None) for name in self._discarding)
-            self._discarding = ()
+            self._discarding = None
         changed = np.flatnonzero(self._changed)
         self._changed[:] = False
         yield from self._journal.records(self.tracks, changed, self.late_offset)

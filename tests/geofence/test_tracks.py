@@ -277,6 +277,17 @@ def test_a_device_that_has_left_for_good_is_not_watched_any_more():
     assert [visit.state for visit in track.published.values()] == ["closed"]
 
 
+def test_a_device_that_is_silent_since_before_a_restart_is_watched_until_it_is_known_what_is_near():
+    track = OneTrack()
+    fixes = day(7)
+    advance(track, fixes.take(slice(0, 1)), FENCES, RULES)
+    assert track.tracks.watched().tolist() == []
+    restored = track.checkpointed()
+    assert restored.tracks.watched().tolist() == [restored.slot]
+    look(restored, FENCES, RULES, restored.newest_ms)
+    assert restored.tracks.watched().tolist() == []
+
+
 def test_a_fence_drawn_around_a_parked_device_opens_a_visit_at_once():
     random = np.random.default_rng(3)
     parked = Fixes.of_columns(

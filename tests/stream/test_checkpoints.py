@@ -86,6 +86,17 @@ def test_the_visits_of_a_device_whose_state_was_lost_go_on_under_their_names(los
     assert known.keys() <= standing.keys()
 
 
+def test_a_checkpoint_that_is_lost_is_told_and_written_down():
+    with capture_logs() as logged:
+        partition = restored(3, {}, 0, acknowledged=17)
+    assert [(warning["log_level"], warning["partition"]) for warning in logged] == [("warning", 3)]
+    assert written(partition, {}) == {FORGETFUL: b"1"}
+    assert written(partition, {}) == {}
+    with capture_logs() as logged:
+        assert written(restored(3, {}, 0), {}) == {}
+    assert logged == []
+
+
 def test_a_device_that_is_met_after_a_loss_waits_for_the_store_once():
     partition = restored(0, {FORGETFUL: b"1"}, 0)
     partition.fold([Ping("van", 10, 47.0, 9.0), Ping("van", 5, 47.0, 9.0)], 41, FENCES, RULES)
