@@ -21,6 +21,8 @@ MODULES: Final = {
     "latency": "benchmarks.latency",
     "backlog": "benchmarks.backlog",
     "scaling": "benchmarks.scaling",
+    "restart": "benchmarks.restart",
+    "track": "benchmarks.track",
 }
 """Name -> module; a module is imported when its benchmark runs."""
 

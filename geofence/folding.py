@@ -43,10 +43,11 @@ TOLD: Final = np.dtype(
 """What has been told of a spell: fields of ``spells.SPELL``, the edges as they were published."""
 
 
-MARK: Final = np.dtype([(name, np.int64) for name in ("kept_from_ms", "looked_ms", "told_from_ms", "noted")])
-"""Moments of a slot, epoch ms: see ``Track``. ``told_from_ms`` is the beginning of what its path can tell.
+MARK: Final = np.dtype([(name, np.int64) for name in ("kept_from_ms", "looked_ms", "told_from_ms", "noted", "written")])
+"""Moments of a slot, epoch ms: see ``tracks.Changes``. ``told_from_ms`` is the beginning of what its path can tell.
 
-``noted`` is 1 where it is noted what has been told of its spells, 0 where only the visit log knows.
+``noted`` is 1 where it is noted what has been told of its spells, 0 where only the visit log knows. ``written`` is how
+many of its fixes, from the first on, are in the checkpoints; -1 where these do not know the device.
 """
 
 
@@ -70,6 +71,7 @@ class Devices(NamedTuple):
         more = np.zeros(slots - len(self.marks), MARK)
         more["kept_from_ms"] = more["looked_ms"] = more["told_from_ms"] = -END_OF_TIME_MS
         more["noted"] = 1
+        more["written"] = -1
         return type(self)(
             self.paths.with_slots(slots),
             with_slots(self.known, slots),
@@ -129,6 +131,7 @@ def clear(devices, slots):  # type: ignore[no-untyped-def]
     paths = devices.paths
     for slot in slots:
         devices.marks[slot].noted = 0
+        devices.marks[slot].written = min(devices.marks[slot].written, 0)
         paths.fixes.stretch[slot].size = paths.pairs.stretch[slot].size = 0
         _leave_path(devices, slot)
         paths.heads[slot].first = paths.heads[slot].judged = 0
@@ -397,6 +400,7 @@ def _drop(devices, slot, count):  # type: ignore[no-untyped-def]
     steps = drop_fixes(devices.paths, slot, count)
     mark, head = devices.marks[slot], devices.paths.heads[slot]
     mark.told_from_ms = max(mark.told_from_ms, rows_at(devices.paths.fixes, slot)[0].ts_ms)
+    mark.written = max(mark.written - count, min(mark.written, 0))
     head.first = max(0, head.first - count)
     head.judged -= count
     head.previous = max(-1, head.previous - count)

@@ -6,7 +6,7 @@ derived is what deriving from all fixes would give. Fixes older than what is kep
 span they touch from the store with ``rederive``.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
@@ -31,6 +31,7 @@ from geofence.folding import (
     forget,
     standing_of,
 )
+from geofence.gathering import last_fixes, last_of_each
 from geofence.rules import Rules
 from geofence.stretches import Ints, rows_of, with_room
 from geofence.visits.arrangement import arrangement_of
@@ -99,28 +100,51 @@ class Anchor(msgspec.Struct, frozen=True, array_like=True):
         return zip(self.places, self.paces, self.scores[2:], strict=True)
 
 
-@dataclass
-class Track:
-    """All that must be kept of one device: its fixes (in order, complete from ``kept_from_ms`` on) and its visit log.
+class Beginning(msgspec.Struct, frozen=True, array_like=True):
+    """Where the path of a device begins, and what has been settled of it.
 
-    ``published`` maps visit_id to the newest revision published, of visits that were over long before the fixes only
-    where it is known. ``anchor`` is None where the fixes begin far from
-    everything, or with the device. ``looked_ms`` is the moment that the visits were last derived as of.
+    ``anchor`` is None where the fixes begin far from everything, or with the device; ``ended`` are fence and arrival of
+    carried stays that the store has been asked for once.
     """
 
-    device_id: str
-    fixes: Fixes = field(default_factory=Fixes.empty)
-    kept_from_ms: int = -END_OF_TIME_MS
-    published: dict[str, Visit] = field(default_factory=dict)
-    late: LateSpan | None = None
-    anchor: Anchor | None = None
-    looked_ms: int = -END_OF_TIME_MS
+    anchor: Anchor | None
+    ended: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """What has changed of some devices since it was last asked for, or all there is of them (``whole``).
+
+    Arrays int64[n], a row each of ``slots``: a device now keeps ``size`` fixes, the last of those it had and then its
+    ``fresh`` ones, which follow one another in ``fixes``. They are complete from ``kept_from_ms`` on; its visits were
+    last derived as of ``looked_ms``. By slot: ``names`` are the ids of devices that are told for the first time,
+    ``revised`` their visits, of each the newest revision, ``gone`` the ids of visits that are left to the store,
+    ``late`` their late spans, ``beginnings`` what has changed of these.
+    """
+
+    whole: bool
+    slots: Ints
+    size: Ints
+    fresh: Ints
+    kept_from_ms: Ints
+    looked_ms: Ints
+    fixes: Fixes
+    names: dict[int, str] = field(default_factory=dict)
+    revised: dict[int, list[Visit]] = field(default_factory=dict)
+    gone: dict[int, list[str]] = field(default_factory=dict)
+    late: dict[int, LateSpan] = field(default_factory=dict)
+    beginnings: dict[int, Beginning] = field(default_factory=dict)
+
+
+class IncompleteError(Exception):
+    """Changes that do not add up to the state of devices."""
 
 
 class Tracks:
     """The devices of one worker, a slot each.
 
-    ``slots`` maps a device id to its slot, ``device_ids`` back; ``published`` and ``late`` are ``Track``'s, by slot.
+    ``slots`` maps a device id to its slot, ``device_ids`` back. By slot, ``published`` maps visit_id to the newest
+    revision published, of visits that were over long before the fixes only where it is known; ``late`` are late spans.
     ``newly_late`` are the slots whose late span has begun or grown since the caller emptied it.
     """
 
@@ -131,7 +155,9 @@ class Tracks:
         self.late: dict[int, LateSpan] = {}
         self.newly_late: set[int] = set()
         self._anchors: dict[int, Anchor] = {}
-        self._ended: dict[int, set[tuple[int, int]]] = {}
+        self._ended: dict[int, set[tuple[str, int]]] = {}
+        self._begun: set[int] = set()
+        self._revised: dict[int, dict[str, None]] = {}
         self._disturbed: set[int] = set()
         self._told_as: dict[int, list[str]] = {}
         self._fences: FenceSet | None = None
@@ -165,8 +191,13 @@ class Tracks:
         return rows["ts_ms"][(stretch["begin"] + stretch["size"] - 1)[: len(self)][slots]]
 
     def watched(self) -> Ints:
-        """Slots whose visits silence may change: those with a fix near a fence that still counts."""
-        return np.flatnonzero(self._devices.paths.steps.stretch["size"][: len(self)])
+        """Slots whose visits silence may change: those with a fix near a fence that still counts.
+
+        And those of which it has not been looked up yet, as after a restart.
+        """
+        paths = self._devices.paths
+        unknown = self._outdated & (paths.fixes.stretch["size"] > 0)
+        return np.flatnonzero((unknown | (paths.steps.stretch["size"] > 0))[: len(self)])
 
     def looked_ms(self, slots: Ints) -> Ints:
         """The moment that the visits were last derived as of."""
@@ -182,36 +213,101 @@ class Tracks:
         rows = rows_of(self._devices.paths.fixes, slot)
         return Fixes(*(rows[name].copy() for name in Fixes.__dataclass_fields__))
 
-    def track(self, slot: int) -> Track:
-        """All that must be kept of a device."""
-        mark = self._devices.marks[slot]
-        return Track(
-            self.device_ids[slot],
-            self.fixes_of(slot),
-            int(mark["kept_from_ms"]),
-            self.published[slot],
-            self.late.get(slot),
-            self._anchors.get(slot),
-            int(mark["looked_ms"]),
+    def kept(self, slots: Ints) -> Ints:
+        """How many fixes are kept of slots."""
+        size: Ints = self._devices.paths.fixes.stretch["size"][slots]
+        return size
+
+    def unwritten(self, slots: Ints) -> Ints:
+        """How many of them ``changes`` has not told yet."""
+        fresh: Ints = self.kept(slots) - np.maximum(self._devices.marks["written"][slots], 0)
+        return fresh
+
+    def changes(self, slots: Ints, *, whole: bool = False) -> Changes:
+        """What has changed of slots since they were last asked for, or all of them."""
+        marks, size = self._devices.marks, self.kept(slots)
+        fresh = size if whole else self.unwritten(slots)
+        named = slots if whole else slots[marks["written"][slots] < 0]
+        marks["written"][slots] = size
+        wanted = set(slots.tolist())
+        if whole:
+            revised = {slot: list(self.published[slot].values()) for slot in wanted if self.published[slot]}
+            gone, begun = {}, wanted & (self._anchors.keys() | self._ended.keys())
+        else:
+            noted = {slot: self._revised[slot] for slot in self._revised.keys() & wanted}
+            revised = {slot: self._known(slot, ids) for slot, ids in noted.items()}
+            gone = {slot: [each for each in ids if each not in self.published[slot]] for slot, ids in noted.items()}
+            begun = self._begun & wanted
+        self._begun -= wanted
+        for slot in self._revised.keys() & wanted:
+            del self._revised[slot]
+        return Changes(
+            whole,
+            slots,
+            size,
+            fresh,
+            marks["kept_from_ms"][slots],
+            marks["looked_ms"][slots],
+            last_fixes(self._devices.paths.fixes, slots, fresh),
+            {slot: self.device_ids[slot] for slot in named.tolist()},
+            revised,
+            {slot: ids for slot, ids in gone.items() if ids},
+            {slot: self.late[slot] for slot in self.late.keys() & wanted},
+            {slot: Beginning(self._anchors.get(slot), tuple(sorted(self._ended.get(slot, ())))) for slot in begun},
         )
 
-    def adopt(self, track: Track) -> int:
-        """Go on with what was kept of a device that is not here yet; its slot."""
-        slot = self.slot_of(track.device_id)
-        self.published[slot] = track.published
-        if track.late is not None:
-            self.late[slot] = track.late
-            self._disturbed.add(slot)
-        mark = self._devices.marks[slot]
-        mark["kept_from_ms"] = mark["told_from_ms"] = track.kept_from_ms
-        if track.anchor is not None:
-            self._anchors[slot] = track.anchor
-        mark["looked_ms"] = track.looked_ms
-        if len(track.fixes):
-            slots = np.full(len(track.fixes), slot)
-            self._extend(slots, track.fixes, nowhere(len(track.fixes)))
-            self._outdated[slot] = True
-        return slot
+    def adopt(self, parts: Sequence[Changes]) -> None:
+        """Go on from what ``changes`` said, from the first time on, in order; no device may be here yet.
+
+        Raises:
+            IncompleteError: A part is missing.
+        """
+        names: dict[int, str] = {}
+        for part in parts:
+            if any(names.setdefault(slot, name) != name for slot, name in part.names.items()):
+                raise IncompleteError("two devices in a slot")
+        for slot in range(1 + max((part.slots.max(initial=-1) for part in parts), default=-1)):
+            if slot not in names or self.slot_of(names[slot]) != slot:
+                raise IncompleteError("a device without a name, or in two slots")
+        size, newest, marks = np.zeros(len(names), np.int64), np.zeros(len(names), np.int64), self._devices.marks
+        for number, part in enumerate(parts):
+            newest[part.slots], size[part.slots] = number, part.size
+            marks["kept_from_ms"][part.slots] = marks["told_from_ms"][part.slots] = part.kept_from_ms
+            marks["looked_ms"][part.slots] = part.looked_ms
+            self._adopt_log(part)
+        for number, part in enumerate(parts):
+            self.late.update((slot, span) for slot, span in part.late.items() if newest[slot] == number)
+        self._disturbed.update(self.late)
+        told, counts = (np.concatenate([np.zeros(0, np.int64), *each]) for each in _columns(parts, "slots", "fresh"))
+        rows, enough = last_of_each(told, counts, size)
+        if not enough:
+            raise IncompleteError("fixes are missing")
+        fixes = Fixes.concat(part.fixes for part in parts).take(rows)
+        self._extend(np.repeat(np.arange(len(names)), size), fixes, nowhere(len(fixes)))
+        self._devices.marks["written"][: len(names)] = size
+        self._outdated[: len(names)] = True
+
+    def _adopt_log(self, part: Changes) -> None:
+        """Take over what a part says of visits and beginnings."""
+        if part.whole:
+            for slot in part.slots.tolist():
+                self.published[slot] = {}
+                self._anchors.pop(slot, None)
+                self._ended.pop(slot, None)
+        for slot, visits in part.revised.items():
+            self.published[slot].update((visit.visit_id, visit) for visit in visits)
+        for slot, ids in part.gone.items():
+            for visit_id in ids:
+                self.published[slot].pop(visit_id, None)
+        for slot, beginning in part.beginnings.items():
+            self._begin_at(slot, beginning.anchor)
+            if beginning.ended:
+                self._ended[slot] = set(beginning.ended)
+        self._begun.clear()
+
+    def _known(self, slot: int, visit_ids: Iterable[str]) -> list[Visit]:
+        published = self.published[slot]
+        return [published[visit_id] for visit_id in visit_ids if visit_id in published]
 
     def learn(self, visit: Visit) -> int | None:
         """Take note of a revision that others have told; the slot of its device where it was news."""
@@ -219,9 +315,15 @@ class Tracks:
         known = self.published[slot].get(visit.visit_id)
         if known is not None and known.revision >= visit.revision:
             return None
-        self.published[slot][visit.visit_id] = visit
+        self._note(slot, [visit])
         self._devices.marks["noted"][slot] = 0
         return slot
+
+    def begin_amid(self, slots: Ints, ts_ms: Ints) -> None:
+        """Let devices begin with their fixes from a moment on; there were others, which only the store has."""
+        marks = self._devices.marks
+        marks["kept_from_ms"][slots] = marks["told_from_ms"][slots] = ts_ms
+        self._note_late(slots, ts_ms)
 
     def fold(self, slots: Ints, arrived: Fixes, fences: FenceSet, rules: Rules, *, looking: bool = True) -> list[Visit]:
         """Fold fixes in, one slot a fix; returns the revisions to publish, none when not ``looking``.
@@ -307,11 +409,11 @@ class Tracks:
         self._devices.marks["noted"][slot] = 0
         derived = derive_stays(device_id, everything, fences, rules, max(as_of_ms, int(everything.ts_ms[-1])))
         revisions = self._publish(slot, derived.stays, "late_data", from_ms, patiently=False)
-        if slot in self._anchors and slot in self._disturbed:
+        if self._has_forgotten(slot) and slot in self._disturbed:
             # Where the device was when its path begins may look different with the fixes that were late.
             self._begin_at(slot, None)
             self._devices.marks["kept_from_ms"][slot] = from_ms
-            self._reload(np.array([slot]), [everything], fences, rules)
+            self._reload(np.array([slot]), np.array([len(everything)]), everything, fences, rules)
         self._disturbed.discard(slot)
         return revisions
 
@@ -328,30 +430,33 @@ class Tracks:
             self._outdated[:] = True
         slots = slots[self._outdated[slots]]
         self._outdated[slots] = False
-        slots = slots[self._devices.paths.fixes.stretch["size"][slots] > 0]
+        size = self._devices.paths.fixes.stretch["size"][slots]
+        slots, size = slots[size > 0], size[size > 0]
         if len(slots):
-            fixes = [self.fixes_of(slot) for slot in slots.tolist()]
-            self._reload(slots, fixes, fences, rules)
+            written = self._devices.marks["written"][slots]
+            self._reload(slots, size, last_fixes(self._devices.paths.fixes, slots, size), fences, rules)
+            self._devices.marks["written"][slots] = written  # the fixes are what they were
 
     def _sort_in(self, slots: Ints, arrived: Fixes, fences: FenceSet, rules: Rules) -> None:
         """Put fixes among those that are kept."""
         distinct, first = np.unique(slots, return_index=True)
         spans = zip(distinct.tolist(), first.tolist(), [*first[1:].tolist(), len(slots)], strict=True)
         fixes = [Fixes.concat([self.fixes_of(slot), arrived.take(slice(a, z))]).in_order() for slot, a, z in spans]
-        self._reload(distinct, fixes, fences, rules)
+        self._reload(distinct, np.array(list(map(len, fixes))), Fixes.concat(fixes), fences, rules)
 
-    def _reload(self, slots: Ints, fixes: Sequence[Fixes], fences: FenceSet, rules: Rules) -> None:
-        """Begin the paths of some slots anew with these fixes."""
+    def _reload(self, slots: Ints, counts: Ints, fixes: Fixes, fences: FenceSet, rules: Rules) -> None:
+        """Begin the paths of some slots anew with these fixes, so many of each."""
         clear(self._devices, slots)
         marks = self._devices.marks
         marks["told_from_ms"][slots] = marks["kept_from_ms"][slots]
-        self._append(np.repeat(slots, [len(each) for each in fixes]), Fixes.concat(fixes), fences)
+        self._append(np.repeat(slots, counts), fixes, fences)
         for slot in self._anchors.keys() & set(slots.tolist()):
             self._resume(slot, self._anchors[slot], fences, rules)
 
     def _begin_at(self, slot: int, anchor: Anchor | None) -> None:
         """Take note of a new beginning."""
         self._ended.pop(slot, None)
+        self._begun.add(slot)
         if anchor is None:
             self._anchors.pop(slot, None)
         else:
@@ -406,6 +511,10 @@ class Tracks:
             tuple(row["pace"].tolist()),
             int(self._devices.marks["told_from_ms"][slot]),
         )
+
+    def _has_forgotten(self, slot: int) -> bool:
+        """Whether a device was there before what is kept of it."""
+        return bool(self._devices.marks["kept_from_ms"][slot] > -END_OF_TIME_MS)
 
     def _note_late(self, slots: Ints, ts_ms: Ints) -> None:
         for slot, at_ms in zip(slots.tolist(), ts_ms.tolist(), strict=True):
@@ -465,7 +574,7 @@ class Tracks:
         """The revisions that spells of a slot's path call for; takes note of what has been told of each."""
         for spell in spells:
             if spell.carried and spell.final:
-                self._doubt_ended(slot, spell)
+                self._doubt_ended(slot, spell, fences)
         spells = [spell for spell in spells if not (spell.carried and spell.final)]
         corrections = self._corrections(slot, spells, fences, patiently)
         if corrections is not None:
@@ -510,15 +619,21 @@ class Tracks:
         for k, told, _ in corrected:
             rows[k] = told
         revisions = [revision for *_, revision in corrected if revision is not None]
-        self.published[slot].update((visit.visit_id, visit) for visit in revisions)
+        self._note(slot, revisions)
         return revisions
 
     def _publish(self, slot: int, stays: Sequence[Stay], reason: str, from_ms: int, patiently: bool) -> list[Visit]:
         published = self.published[slot]
-        known = self._told_since(slot, from_ms, stays) if slot in self._anchors else published.values()
+        known = self._told_since(slot, from_ms, stays) if self._has_forgotten(slot) else published.values()
         revisions = revise(self.device_ids[slot], known, stays, reason, from_ms, END_OF_TIME_MS, patiently=patiently)
-        published.update((visit.visit_id, visit) for visit in revisions)
+        self._note(slot, revisions)
         return revisions
+
+    def _note(self, slot: int, visits: Sequence[Visit]) -> None:
+        """Enter visits into the log of a slot."""
+        if visits:
+            self.published[slot].update((visit.visit_id, visit) for visit in visits)
+            self._revised.setdefault(slot, {}).update((visit.visit_id, None) for visit in visits)
 
     def _told_since(self, slot: int, from_ms: int, stays: Sequence[Stay]) -> list[Visit]:
         """The visits of a slot without those that began before and are not among the stays: the store has them."""
@@ -527,11 +642,12 @@ class Tracks:
             visit for visit in self.published[slot].values() if visit.arrived_ms >= from_ms or visit.fence_id in carried
         ]
 
-    def _doubt_ended(self, slot: int, spell: Spell) -> None:
+    def _doubt_ended(self, slot: int, spell: Spell, fences: FenceSet) -> None:
         """Let the store settle a stay that was carried to its end, once: it has its beginning."""
-        stay = (spell.fence, spell.arrived_ms)
+        stay = (fences.fence_ids[spell.fence], spell.arrived_ms)
         if stay not in self._ended.setdefault(slot, set()):
             self._ended[slot].add(stay)
+            self._begun.add(slot)
             self._doubt(slot, spell.arrived_ms, spell.last_ms)
 
     def _forget(self, slots: Ints, fences: FenceSet, rules: Rules) -> None:
@@ -544,11 +660,15 @@ class Tracks:
         for slot in forget(self._devices, slots, *context, RECENT_MS, RECENT_FIXES).tolist():
             self._begin_at(slot, self._anchor_of(slot, fences))
             since_ms = int(rows_of(self._devices.paths.fixes, slot)["ts_ms"][0]) - RECENT_LOG_MS
-            self.published[slot] = {
-                visit_id: visit
-                for visit_id, visit in self.published[slot].items()
-                if (end_ms := end_ms_of(visit)) is None or end_ms >= since_ms
-            }
+            for visit in list(self.published[slot].values()):
+                if (end_ms := end_ms_of(visit)) is not None and end_ms < since_ms:
+                    del self.published[slot][visit.visit_id]
+                    self._revised.setdefault(slot, {})[visit.visit_id] = None
+
+
+def _columns(parts: Sequence[Changes], *names: str) -> Iterator[list[Ints]]:
+    """A column of all parts for each name."""
+    return ([getattr(part, name) for part in parts] for name in names)
 
 
 def _told(spell: Spell, stay: Stay, visit: Visit | Stay) -> tuple[Any, ...]:

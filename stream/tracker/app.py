@@ -25,14 +25,15 @@ from schemas.settings import Settings
 from schemas.topics import FENCES, LIVE, PINGS, TRACKER_GROUP, VISITS, LogUnavailable, Topic
 from schemas.visit import Visit
 from schemas.wire import decode, encode
+from stream.collector import paused, settle
 from stream.decode import decode_pings
 from stream.framed import Frame, FramedApp, framed_app
 from stream.kafka import Follower, KafkaLog
 from stream.store import STORE_ERRORS
+from stream.tracker.checkpoints import STORE_URL, TOLD, RestoredOnce, key_of, restored
 from stream.tracker.late import FIRST_REACH_MS, REACH_FACTOR, RecordedPings
 from stream.tracker.live import LiveBoard
 from stream.tracker.partition import PartitionTracks, warm_up
-from stream.tracker.segments import partition_of_key, segment_key, told_key
 from stream.tracker.told import ToldVisits
 
 TICK_S: Final = 1.0
@@ -65,6 +66,10 @@ fold_seconds = Histogram(
 )
 
 
+class PartitionsLostError(Exception):
+    """Another tracker has begun to write checkpoints of a partition while this one went on with it."""
+
+
 class Tracker:
     """Wires the pure engine to Kafka. ``app`` is the Faust app to run; ``rule_book`` holds as long as it runs."""
 
@@ -87,6 +92,8 @@ class Tracker:
         self._partitions: dict[int, PartitionTracks] = {}
         self._board = LiveBoard()
         self._folded: list[EventT[Any]] = []
+        self._written_until: dict[int, int] = {}
+        self._told_until: dict[int, int] = {}
         # Held from a change of state until what follows from it is published: a checkpoint never covers a change that
         # nobody was told of.
         self._changing = asyncio.Lock()
@@ -106,11 +113,12 @@ class Tracker:
             "segments",
             key_type=bytes,
             value_type=bytes,
+            store=STORE_URL,
             partitions=self._settings.partitions,
             on_recover=self._restore,
             extra_topic_configs={
                 "max.message.bytes": 8 * 1024 * 1024,
-                "segment.bytes": 64 * 1024 * 1024,
+                "segment.bytes": 16 * 1024 * 1024,
                 "min.cleanable.dirty.ratio": 0.2,
             },
         )
@@ -122,6 +130,10 @@ class Tracker:
                 with self._fatal("frame"):
                     await self._on_frame(event)
 
+        @app.on_partitions_assigned.connect
+        async def assigned(*_: Any, **__: Any) -> None:
+            log.info("partitions assigned")
+
         @app.on_partitions_revoked.connect
         async def revoked(*_: Any, **__: Any) -> None:
             await self._hand_over()
@@ -131,6 +143,10 @@ class Tracker:
         return app
 
     @property
+    def _changelog(self) -> str:
+        return self._segments.changelog_topic.get_topic_name()
+
+    @property
     def fences(self) -> FenceSet:
         """The fences as they stand."""
         return self._fences
@@ -138,6 +154,7 @@ class Tracker:
     async def prepare(self) -> None:
         """Read all fences, compile what is still uncompiled, start the background work: before joining the group."""
         warm_up(self._rules)
+        log.info("engine ready")
         await self._log.start()
         await self._told.start()
         await self._follower.start()
@@ -145,6 +162,7 @@ class Tracker:
         self._fences_changed.clear()
         self._changed_fences.clear()
         self._swap_fences(self._set_of(self._book.rows()))
+        log.info("fences read", rows=len(self._fences))
         for fence_id in self._rule_book.strangers(self._fences.fence_ids):
             log.warning("rules for a fence that is not there (yet)", fence_id=fence_id)
         steps = (self._watch_fences, self._tick, self._settle_late)
@@ -156,7 +174,7 @@ class Tracker:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._tell_live()
-        await self._checkpoint()
+        await self._checkpoint(handing_over=True)
         await self._follower.stop()
         await self._told.stop()
         await self._log.stop()
@@ -202,32 +220,48 @@ class Tracker:
         if self._folded and time.monotonic() - self._checkpointed_at > self._settings.checkpoint_s:
             await self._checkpoint()
 
-    async def _checkpoint(self) -> None:
-        """Write what changed, and only then acknowledge the frames that changed it."""
+    async def _checkpoint(self, *, handing_over: bool = False) -> None:
+        """Write what changed, and only then acknowledge the frames that changed it.
+
+        A tracker that has failed writes nothing more: what it was about may be half done.
+        """
+        if self._crashing is not None:
+            return
         async with self._changing:
             self._checkpointed_at = time.monotonic()
-            folded, self._folded = self._folded, []
-            sent = []
-            for number, partition in self._partitions.items():
-                for segment, value in partition.take_dirty():
-                    key = segment_key(number, segment)
-                    sent.append(self._segments.send_changelog(number, key, value))
-                    self._segments.data[key] = value
-            for number, offset in (await self._told.ends(self._partitions)).items():
-                key, value = told_key(number), str(offset).encode()
-                sent.append(self._segments.send_changelog(number, key, value))
-                self._segments.data[key] = value
-            with checkpoint_seconds.time():
-                for each in sent:
-                    await each
+            told = await self._told.ends(VISITS.name, self._partitions)
+            lost = await self._lost()
+            with self._fatal("checkpoint"), checkpoint_seconds.time():
+                if lost and not handing_over:
+                    raise PartitionsLostError(f"another tracker has taken over {sorted(lost)}")
+                folded, self._folded = self._folded, []
+                written = []
+                for number, partition in self._partitions.items():
+                    if number not in lost:
+                        written += [self._write(number, *record) for record in partition.take_changed()]
+                        if self._told_until.get(number) != told[number]:
+                            written.append(self._write(number, TOLD, str(told[number]).encode()))
+                for each in written:
+                    record = await each
+                    self._written_until[record.partition] = record.offset + 1
+                self._told_until |= told
             for event in folded:
-                event.ack()
+                if event.message.partition not in lost:
+                    event.ack()
             if folded:
                 await self.app.consumer.commit()
             devices_tracked.set(sum(len(partition.tracks) for partition in self._partitions.values()))
 
+    def _write(self, number: int, name: str, value: bytes | None) -> Awaitable[Any]:
+        return self._segments.send_changelog(number, key_of(number, name), value)
+
+    async def _lost(self) -> set[int]:
+        """Partitions whose checkpoint somebody else has written to: they are ours no more."""
+        ends = await self._told.ends(self._changelog, self._partitions)
+        return {number for number, end in ends.items() if end > self._written_until.get(number, end)}
+
     async def _hand_over(self) -> None:
-        await self._checkpoint()
+        await self._checkpoint(handing_over=True)
         self._forget_partitions()
 
     def _forget_partitions(self) -> None:
@@ -236,24 +270,24 @@ class Tracker:
         self._folded = []
 
     async def _restore(self) -> None:
-        with self._fatal("restore"):
+        with self._fatal("restore"), paused():
             await self._take_over()
+        settle()
 
     async def _take_over(self) -> None:
         self._forget_partitions()
         assigned = {each.partition for each in self.app.consumer.assignment() if each.topic == PINGS.name}
-        partitions = {number: PartitionTracks(self._clock.now_ms()) for number in assigned}
-        told_from = dict.fromkeys(assigned, 0)
-        for key, value in self._segments.data.items():
-            number = partition_of_key(key)
-            if number not in assigned:
-                continue
-            if key == told_key(number):
-                told_from[number] = int(value)
-            else:
-                partitions[number].restore(value)
-        told_since = await self._told.since(told_from)
-        ping_ends = await self._told.ping_ends(assigned)
+        records, ends = cast(RestoredOnce, self._segments.data).take()
+        log.info("checkpoints read", records=sum(map(len, records.values())))
+        self._written_until = await self._told.ends(self._changelog, assigned) | ends
+        self._told_until = {number: int(each[TOLD]) for number, each in records.items() if TOLD in each}
+        now_ms, acknowledged = self._clock.now_ms(), await self._told.acknowledged(TRACKER_GROUP, PINGS.name)
+        partitions = {
+            number: restored(number, records.get(number, {}), now_ms, acknowledged.get(number, 0))
+            for number in assigned
+        }
+        told_since = await self._told.since({number: self._told_until.get(number, 0) for number in assigned})
+        ping_ends = await self._told.ends(PINGS.name, assigned)
         for number, visit in told_since:
             partitions[number].learn(visit)
             partitions[number].catch_up_offset = ping_ends[number]

@@ -1,6 +1,6 @@
 """The devices of one Kafka partition: their tracks, what changed since the last checkpoint, what awaits the store."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -13,7 +13,10 @@ from geofence.tracks import Tracks
 from schemas.fence import FenceVersion
 from schemas.ping import Ping
 from schemas.visit import Visit
-from stream.tracker.segments import pack, segment_of, unpack
+from stream.tracker.journal import Journal
+
+FORGETFUL: Final = "forgetful"
+"""The name of the record that is there where devices have been lost."""
 
 _CENTRE: Final = {"type": "Point", "coordinates": [9.0, 47.0]}
 _CORNERS: Final = ((8.999, 46.999), (9.001, 46.999), (9.001, 47.001), (8.999, 47.001), (8.999, 46.999))
@@ -25,27 +28,28 @@ class PartitionTracks:
 
     ``late_offset`` maps a slot to the offset up to which the recorder must have come. Below ``catch_up_offset`` frames
     are only gathered: a tracker that died may have told what they say, and to tell it again frame by frame would reopen
-    what is closed.
+    what is closed. A ``forgetful`` one has lost devices: any that it meets may have been there before.
+    One that has just lost them has to write that down, and the records called ``discarding`` are to be deleted.
     """
 
-    def __init__(self, since_ms: int = 0) -> None:
+    def __init__(self, since_ms: int = 0, *, forgetful: bool = False, discarding: Iterable[str] | None = None) -> None:
         self.tracks = Tracks()
         self.late_offset: dict[int, int] = {}
         self.catch_up_offset = 0
+        self._forgetful = forgetful
+        self._discarding = discarding
         self._since_ms = since_ms
         self._last_offset = -1
         self._gathered: set[int] = set()
-        self._segment = np.zeros(0, np.int64)
         self._heard_ms = np.zeros(0, np.int64)
-        self._dirty: set[int] = set()
+        self._changed = np.zeros(0, np.bool_)
+        self._journal = Journal()
 
-    def restore(self, value: bytes) -> None:
-        """Take over the devices of a checkpointed segment."""
-        for track, late_offset in unpack(value):
-            slot = self.tracks.adopt(track)
-            if track.late is not None:
-                self.late_offset[slot] = late_offset
+    def restore(self, records: Mapping[str, bytes]) -> None:
+        """Take over the devices of a checkpoint; what it raises says why it cannot be read (``Journal.restore``)."""
+        self.late_offset = self._journal.restore(records, self.tracks)
         self._meet()
+        self._changed[:] = False
 
     def learn(self, visit: Visit) -> None:
         """Take note of a revision that was told after the checkpoint."""
@@ -62,9 +66,11 @@ class PartitionTracks:
         ``now_ms`` is when they came in.
         """
         caught_up = last_offset + 1 >= self.catch_up_offset
-        slots = self.tracks.slots_of([ping.device_id for ping in pings])
+        slots, fixes = self.tracks.slots_of([ping.device_id for ping in pings]), Fixes.of_pings(pings)
         self._meet()
-        revisions = self.tracks.fold(slots, Fixes.of_pings(pings), fences, rules, looking=caught_up)
+        if self._forgetful:
+            self._begin_amid(slots, fixes)
+        revisions = self.tracks.fold(slots, fixes, fences, rules, looking=caught_up)
         touched = np.unique(slots)
         self._heard_ms[touched] = now_ms
         self.touch(touched)
@@ -94,23 +100,33 @@ class PartitionTracks:
 
     def touch(self, slots: npt.NDArray[np.int64]) -> None:
         """Mark devices as changed since the last checkpoint."""
-        self._dirty.update(self._segment[slots].tolist())
+        self._changed[slots] = True
 
-    def take_dirty(self) -> Iterator[tuple[int, bytes]]:
-        """The segments that changed since the last call, packed."""
-        dirty, self._dirty = self._dirty, set()
-        for segment in sorted(dirty):
-            slots = np.flatnonzero(self._segment[: len(self.tracks)] == segment).tolist()
-            yield segment, pack((self.tracks.track(slot), self.late_offset.get(slot, 0)) for slot in slots)
+    def take_changed(self) -> Iterator[tuple[str, bytes | None]]:
+        """(name, value) of the records that bring the checkpoint up to date, in the order in which to write them.
+
+        Those without a value are to be deleted.
+        """
+        if self._discarding is not None:
+            yield FORGETFUL, b"1"
+            yield from ((name, None) for name in self._discarding)
+            self._discarding = None
+        changed = np.flatnonzero(self._changed)
+        self._changed[:] = False
+        yield from self._journal.records(self.tracks, changed, self.late_offset)
+
+    def _begin_amid(self, slots: npt.NDArray[np.int64], fixes: Fixes) -> None:
+        """Let the store tell what was before the first fixes of devices that are met."""
+        unmet = self.tracks.kept(slots) == 0
+        order = np.lexsort((fixes.ts_ms[unmet], slots[unmet]))
+        met, first = np.unique(slots[unmet][order], return_index=True)
+        self.tracks.begin_amid(met, fixes.ts_ms[unmet][order][first])
 
     def _meet(self) -> None:
         """Make room for devices that are new."""
-        known = len(self._segment)
-        if known == len(self.tracks):
-            return
-        new = self.tracks.device_ids[known:]
-        self._segment = np.append(self._segment, [segment_of(device_id) for device_id in new])
-        self._heard_ms = np.append(self._heard_ms, np.full(len(new), self._since_ms))
+        new = len(self.tracks) - len(self._changed)
+        self._changed = np.append(self._changed, np.ones(new, np.bool_))
+        self._heard_ms = np.append(self._heard_ms, np.full(new, self._since_ms))
 
 
 def warm_up(rules: Rules) -> None:
@@ -122,4 +138,4 @@ def warm_up(rules: Rules) -> None:
         lat, lon = 47.0 + 0.001 * away, 9.0 + 1e-6 * minute
         ping = Ping("warm-up", minute * 60_000, lat, lon, 8.0, 10.0 if away else 0.0)
         tracks.fold([ping], minute, fences, rules)
-    tracks.restore(next(tracks.take_dirty())[1])
+    PartitionTracks().restore({name: value for name, value in tracks.take_changed() if value})

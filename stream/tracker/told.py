@@ -5,9 +5,10 @@ from collections.abc import Iterable
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
-from schemas.topics import PINGS, VISITS, Topic
+from schemas.topics import VISITS
 from schemas.visit import Visit
 from schemas.wire import decode
 
@@ -33,18 +34,27 @@ class ToldVisits:
         if self._consumer is not None:
             await self._consumer.stop()
 
-    async def ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        """By partition, the offset that the next visit will have."""
-        return await self._ends(VISITS, partitions)
+    async def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+        """By partition of a topic, the offset that its next record will have."""
+        asked = [TopicPartition(topic, number) for number in partitions]
+        if not asked:
+            return {}
+        return {each.partition: end for each, end in (await self._connected().end_offsets(asked)).items()}
 
-    async def ping_ends(self, partitions: Iterable[int]) -> dict[int, int]:
-        """By partition, the offset that the next ping will have."""
-        return await self._ends(PINGS, partitions)
+    async def acknowledged(self, group: str, topic: str) -> dict[int, int]:
+        """By partition of a topic, how far a group has come."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        await admin.start()
+        try:
+            committed = await admin.list_consumer_group_offsets(group)
+        finally:
+            await admin.close()
+        return {each.partition: position.offset for each, position in committed.items() if each.topic == topic}
 
     async def since(self, offsets: dict[int, int]) -> list[tuple[int, Visit]]:
         """(partition, visit) of everything told from these offsets on, in order within a partition."""
         consumer = self._connected()
-        ends = {number: end for number, end in (await self.ends(offsets)).items() if end > offsets[number]}
+        ends = {number: end for number, end in (await self.ends(VISITS.name, offsets)).items() if end > offsets[number]}
         if not ends:
             return []
         consumer.assign([TopicPartition(VISITS.name, number) for number in ends])
@@ -59,12 +69,6 @@ class ToldVisits:
                     del ends[number]
         consumer.unsubscribe()
         return told
-
-    async def _ends(self, topic: Topic, partitions: Iterable[int]) -> dict[int, int]:
-        asked = [TopicPartition(topic.name, number) for number in partitions]
-        if not asked:
-            return {}
-        return {each.partition: end for each, end in (await self._connected().end_offsets(asked)).items()}
 
     def _connected(self) -> AIOKafkaConsumer:
         if self._consumer is None:

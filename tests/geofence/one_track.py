@@ -9,17 +9,18 @@ from geofence.fixes import Fixes
 from geofence.rules import Rules
 from geofence.tracks import LateSpan, Tracks
 from schemas.visit import Visit
-from stream.tracker.segments import pack, unpack
+from stream.tracker.journal import Journal
 
 
 class OneTrack:
     """A device of ``Tracks`` as a test speaks of it."""
 
-    def __init__(self) -> None:
-        self.tracks = Tracks()
+    def __init__(self, tracks: Tracks | None = None) -> None:
+        self.tracks = tracks or Tracks()
         self.tracks.slot_of("beside it")
         self.slot = self.tracks.slot_of("van")
         self.tracks.slot_of("beside it, too")
+        self.journal, self.records = Journal(), dict[str, bytes]()
 
     @property
     def slots(self) -> np.ndarray:
@@ -43,9 +44,12 @@ class OneTrack:
 
     def checkpointed(self) -> "OneTrack":
         """What a checkpoint brings back."""
-        [(track, _)] = unpack(pack([(self.tracks.track(self.slot), 0)]))
-        again = OneTrack()
-        again.tracks.adopt(track)
+        slots = self.slots if self.records else np.arange(len(self.tracks))
+        self.records.update(self.journal.records(self.tracks, slots, {}))
+        tracks, journal = Tracks(), Journal()
+        journal.restore(self.records, tracks)
+        again = OneTrack(tracks)
+        again.journal, again.records = journal, self.records
         return again
 
 

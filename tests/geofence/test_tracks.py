@@ -82,8 +82,8 @@ def told_log(track: OneTrack) -> list[tuple]:
     return log_of(track)
 
 
-def log_of_everything(fixes: Fixes, as_of_ms: int) -> list[tuple]:
-    stays = derive_stays("van", fixes, FENCES, RULES, as_of_ms).stays
+def log_of_everything(fixes: Fixes, as_of_ms: int, fences: FenceSet = FENCES) -> list[tuple]:
+    stays = derive_stays("van", fixes, fences, RULES, as_of_ms).stays
     return sorted((facts(visit_of("van", stay)) for stay in stays), key=repr)
 
 
@@ -275,6 +275,17 @@ def test_a_device_that_has_left_for_good_is_not_watched_any_more():
         watched.append(track.slot in track.tracks.watched())
     assert [watched[10], watched[60], watched[-1]] == [False, True, False]
     assert [visit.state for visit in track.published.values()] == ["closed"]
+
+
+def test_a_device_that_is_silent_since_before_a_restart_is_watched_until_it_is_known_what_is_near():
+    track = OneTrack()
+    fixes = day(7)
+    advance(track, fixes.take(slice(0, 1)), FENCES, RULES)
+    assert track.tracks.watched().tolist() == []
+    restored = track.checkpointed()
+    assert restored.tracks.watched().tolist() == [restored.slot]
+    look(restored, FENCES, RULES, restored.newest_ms)
+    assert restored.tracks.watched().tolist() == []
 
 
 def test_a_fence_drawn_around_a_parked_device_opens_a_visit_at_once():

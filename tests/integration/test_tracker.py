@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from geofence.fences import FenceSet
@@ -39,6 +39,7 @@ from stream.kafka import KafkaLog
 pytestmark = pytest.mark.integration
 
 DEADLINE_S = 240.0
+CHECKPOINTS = f"{TRACKER_GROUP}-segments-changelog"
 START_MS = 1_772_434_800_000
 METRES = 1 / 111_195
 DEVICES = [f"killed-{number}" for number in range(20)]
@@ -239,3 +240,62 @@ def test_a_clean_stop_leaves_nothing_to_repeat(settings, tmp_path):
         until(lambda: asyncio.run(live_of(settings, "stopped-1")), "the ping folded", process, tmp_path)
     assert process.returncode == 0
     assert asyncio.run(behind(settings)) == 0
+
+
+async def append_checkpoint(settings: Settings, key: bytes, value: bytes) -> None:
+    """What another build may have left in the checkpoints of every partition."""
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka)
+    await producer.start()
+    try:
+        for number in range(settings.partitions):
+            await producer.send_and_wait(CHECKPOINTS, value, f"{number}:".encode() + key, partition=number)
+    finally:
+        await producer.stop()
+
+
+async def newest_checkpoint(settings: Settings) -> dict[bytes, bytes | None]:
+    consumer = AIOKafkaConsumer(CHECKPOINTS, bootstrap_servers=settings.kafka, auto_offset_reset="earliest")
+    await consumer.start()
+    found: dict[bytes, bytes | None] = {}
+    try:
+        ends = await consumer.end_offsets(sorted(consumer.assignment()))
+        while not all([await consumer.position(each) >= ends[each] for each in ends]):
+            for records in (await consumer.getmany(timeout_ms=500)).values():
+                found |= {record.key: record.value for record in records}
+    finally:
+        await consumer.stop()
+    return found
+
+
+def test_the_checkpoint_of_another_build_is_set_aside_and_does_not_stop_a_tracker(settings, tmp_path):
+    asyncio.run(append_checkpoint(settings, b"17", b"\x91\x98"))
+    ping = Ping("older-1", START_MS, 10.0, 10.0)
+    asyncio.run(append(settings, PINGS, [(ping.device_id, msgspec.json.encode(ping))]))
+    with tracker(settings, tmp_path) as process:
+        until(lambda: asyncio.run(behind(settings)) == 0, "all pings acknowledged", process, tmp_path)
+    assert process.returncode == 0
+    said = (tmp_path / "tracker.log").read_text()
+    assert said.count("checkpoint set aside") == settings.partitions
+    newest = asyncio.run(newest_checkpoint(settings))
+    assert {newest[f"{number}:17".encode()] for number in range(settings.partitions)} == {None}
+    assert {newest[f"{number}:forgetful".encode()] for number in range(settings.partitions)} == {b"1"}
+
+    with tracker(settings, tmp_path) as process:
+        later = Ping("older-1", START_MS + 60_000, 10.0, 10.0)
+        asyncio.run(append(settings, PINGS, [(later.device_id, msgspec.json.encode(later))]))
+        until(lambda: asyncio.run(behind(settings)) == 0, "all pings acknowledged", process, tmp_path)
+    assert (tmp_path / "tracker.log").read_text().count("checkpoint set aside") == settings.partitions
+
+
+def test_a_tracker_whose_partitions_another_writes_to_ends_and_acknowledges_nothing_more(settings, tmp_path):
+    """As one that hung for longer than its session lasts, while its successor has begun."""
+    with tracker(settings, tmp_path) as process:
+        until(lambda: "state restored" in (tmp_path / "tracker.log").read_text(), "it has begun", process, tmp_path)
+        asyncio.run(append_checkpoint(settings, b"told", b"0"))
+        ping = Ping("taken-over-1", START_MS, 10.0, 10.0)
+        asyncio.run(append(settings, PINGS, [(ping.device_id, msgspec.json.encode(ping))]))
+        assert process.wait(60) != 0
+    assert "another tracker has taken over" in (tmp_path / "tracker.log").read_text()
+    assert asyncio.run(behind(settings)) == 1
+    with tracker(settings, tmp_path) as process:
+        until(lambda: asyncio.run(behind(settings)) == 0, "all pings acknowledged", process, tmp_path)

@@ -1,11 +1,15 @@
 """The live board tells the newest ping of a device, once, and what the visit log says of it."""
 
+import numpy as np
+
+from geofence.fences import FenceSet
 from geofence.fixes import Fixes
-from geofence.tracks import Track, Tracks
+from geofence.rules import Rules
+from geofence.tracks import Tracks
 from schemas.ping import Ping
 from schemas.times import Instant
 from stream.tracker.live import LiveBoard, live_state
-from tests.stream.test_segments import VISIT
+from tests.stream.test_packing import VISIT
 
 NOW = Instant(1_000_000)
 
@@ -14,9 +18,11 @@ def ping(ts_ms: int, **fields) -> Ping:
     return Ping("van-1", ts_ms, 47.0, 9.0, **fields)
 
 
-def tracks_of(track: Track) -> Tracks:
-    tracks = Tracks()
-    tracks.adopt(track)
+def moved_to(lat: float) -> Tracks:
+    """A device whose fixes say so, ten seconds after one at 47 degrees."""
+    nan, tracks = [float("nan")] * 2, Tracks()
+    fixes = Fixes.of_columns([0, 10_000], [47.0, lat], [9.0, 9.0], nan, nan)
+    tracks.fold(np.full(2, tracks.slot_of("van-1")), fixes, FenceSet.of([]), Rules())
     return tracks
 
 
@@ -35,7 +41,8 @@ def test_a_visit_that_changes_is_told_without_a_new_ping():
     board.take_due(lambda _: None, NOW)
     board.touch("van-1")
     board.touch("a device never seen")
-    tracks = tracks_of(Track("van-1", published={"v1": VISIT}))
+    tracks = Tracks()
+    tracks.learn(VISIT)
     [told] = board.take_due(lambda _: tracks, NOW)
     assert (told.state, told.open_visits) == ("on_site", ["v1"])
 
@@ -43,9 +50,6 @@ def test_a_visit_that_changes_is_told_without_a_new_ping():
 def test_moving_is_what_the_phone_says_or_what_its_fixes_show():
     assert live_state(ping(1, speed_mps=9.0), None, NOW).state == "moving"
     assert live_state(ping(1, speed_mps=0.2), None, NOW).state == "stopped"
-    nan = [float("nan")] * 2
-    driving = tracks_of(Track("van-1", Fixes.of_columns([0, 10_000], [47.0, 47.001], [9.0, 9.0], nan, nan)))
-    parked = tracks_of(Track("van-1", Fixes.of_columns([0, 10_000], [47.0, 47.00001], [9.0, 9.0], nan, nan)))
-    assert live_state(ping(1), driving, NOW).state == "moving"
-    assert live_state(ping(1), parked, NOW).state == "stopped"
+    assert live_state(ping(1), moved_to(47.001), NOW).state == "moving"
+    assert live_state(ping(1), moved_to(47.00001), NOW).state == "stopped"
     assert live_state(ping(1), None, NOW).state == "stopped"
