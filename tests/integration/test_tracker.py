@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import GroupCoordinatorNotAvailableError
 
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
@@ -168,7 +169,10 @@ async def behind(settings: Settings) -> int:
     await consumer.start()
     try:
         ends = await consumer.end_offsets(sorted(consumer.assignment()))
-        committed = await admin.list_consumer_group_offsets(TRACKER_GROUP)
+        try:
+            committed = await admin.list_consumer_group_offsets(TRACKER_GROUP)
+        except GroupCoordinatorNotAvailableError:  # no group has asked for it yet
+            committed = {}
         return sum(end - (committed[each].offset if each in committed else 0) for each, end in ends.items())
     finally:
         await consumer.stop()
