@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ from typing import Final
 
 from benchmarks.feed import append_fences, append_pings
 from benchmarks.load import build_load
+from infra.cli.tracker import MEMORY
 from infra.embedded.broker import Broker
 from infra.migrations import create_topics
 from schemas.settings import Settings
@@ -58,6 +60,7 @@ def _measure(name: str, settings: Settings, expected: int) -> dict[str, float]:
     finished = subprocess.run(
         [sys.executable, "-m", "benchmarks.consumers", name, settings.kafka, str(PARTITIONS), str(expected)],
         stdout=subprocess.PIPE,
+        env=os.environ | MEMORY,
         timeout=CONSUMER_DEADLINE_S,
         check=True,
         text=True,
