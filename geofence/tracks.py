@@ -164,8 +164,9 @@ class Tracks:
         return rows["ts_ms"][(stretch["begin"] + stretch["size"] - 1)[: len(self)][slots]]
 
     def watched(self) -> Ints:
-        """Slots whose visits silence may change: those with a fix near a fence that still counts."""
-        return np.flatnonzero(self._devices.paths.steps.stretch["size"][: len(self)])
+        """Slots whose visits silence may change: with a fix near a fence that still counts, or not looked up yet."""
+        count = len(self)
+        return np.flatnonzero((self._devices.paths.steps.stretch["size"][:count] > 0) | self._outdated[:count])
 
     def looked_ms(self, slots: Ints) -> Ints:
         """The moment that the visits were last derived as of."""
