@@ -321,3 +321,12 @@ def test_days_have_visits_and_passes_to_tell():
     stays = [derive_stays("van", day(seed), FENCES, RULES, int(day(seed).ts_ms[-1])).stays for seed in range(20)]
     assert sum(map(len, stays)) > 20
     assert all(first.arrived_ms <= second.arrived_ms for log in stays for first, second in pairwise(log))
+
+
+def test_a_device_taken_over_is_watched_before_its_next_fix():
+    tracks, fixes = Tracks(), day(seed=1)
+    slots = tracks.slots_of(["device"] * len(fixes))
+    tracks.fold(slots, fixes, FENCES, RULES)
+    again = Tracks()
+    slot = again.adopt(tracks.track(0))
+    assert again.watched().tolist() == [slot]

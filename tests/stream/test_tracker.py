@@ -1,5 +1,8 @@
 """The tracker without its broker: what it makes of the rules it is given."""
 
+import asyncio
+
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -8,8 +11,10 @@ from geofence.rule_book import RuleBook
 from geofence.rules import Rules
 from infra.cli import build
 from infra.errors import CommandError
-from schemas.settings import load_settings
-from stream.tracker.app import settled_after_ms
+from schemas.clock import Clock
+from schemas.settings import Settings, load_settings
+from stream.tracker.app import Tracker, settled_after_ms
+from stream.tracker.partition import PartitionTracks
 from tests.geofence.one_track import OneTrack, advance, look
 from tests.geofence.visits.days import drive, fixes_of, square, stay_at
 
@@ -49,3 +54,11 @@ def test_rules_with_a_mistake_stop_a_tracker_before_it_joins(tmp_path, monkeypat
     with pytest.raises(CommandError, match=r"rules\.toml: \[kind\.zone\]: min_on_site_s = -1 is not"):
         CliRunner().invoke(build(("tracker",)), ["tracker"], catch_exceptions=False)
     load_settings.cache_clear()
+
+
+def test_a_partition_that_was_handed_over_meanwhile_is_not_looked_at(tmp_path):
+    async def look_at_a_handed_over_partition() -> None:
+        tracker = Tracker(Settings(data_dir=tmp_path), Clock(), asyncio.Event().wait)
+        await tracker._revise(2, PartitionTracks(), np.arange(3), lambda *_: pytest.fail("looked"))
+
+    asyncio.run(look_at_a_handed_over_partition())
