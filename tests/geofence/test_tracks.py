@@ -328,5 +328,5 @@ def test_a_device_taken_over_is_watched_before_its_next_fix():
     slots = tracks.slots_of(["device"] * len(fixes))
     tracks.fold(slots, fixes, FENCES, RULES)
     again = Tracks()
-    slot = again.adopt(tracks.track(0))
-    assert again.watched().tolist() == [slot]
+    again.adopt([tracks.changes(np.array([0]), whole=True)])
+    assert again.watched().tolist() == [0]
