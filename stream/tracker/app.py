@@ -1,7 +1,6 @@
 """The tracker's Faust app: frames of pings in; visits and live states out; checkpoints in a table."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
@@ -97,7 +96,7 @@ class Tracker:
         # Held from a change of state until what follows from it is published: a checkpoint never covers a change that
         # nobody was told of.
         self._changing = asyncio.Lock()
-        self._checkpointed_at = time.monotonic()
+        self._checkpointing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._crashing: asyncio.Future[None] | None = None
         self._log = KafkaLog(settings.kafka)
@@ -165,11 +164,12 @@ class Tracker:
         log.info("fences read", rows=len(self._fences))
         for fence_id in self._rule_book.strangers(self._fences.fence_ids):
             log.warning("rules for a fence that is not there (yet)", fence_id=fence_id)
-        steps = (self._watch_fences, self._tick, self._settle_late)
+        steps = (self._watch_fences, self._tick, self._settle_late, self._checkpoint_in_time)
         self._tasks = [asyncio.create_task(self._forever(step)) for step in steps]
 
     async def _drain(self) -> None:
-        async with self._changing:  # so that none is cancelled between a change and what follows from it
+        # So that none is cancelled between a change and what follows from it.
+        async with self._checkpointing, self._changing:
             for task in self._tasks:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -196,7 +196,6 @@ class Tracker:
         frames_folded.inc()
         pings_folded.inc(len(decoded.pings))
         pings_unreadable.inc(len(decoded.bad))
-        await self._checkpoint_when_due()
 
     async def _publish(self, revisions: list[Visit]) -> None:
         for visit in revisions:
@@ -216,31 +215,28 @@ class Tracker:
 
     # Checkpoints
 
-    async def _checkpoint_when_due(self) -> None:
-        if self._folded and time.monotonic() - self._checkpointed_at > self._settings.checkpoint_s:
+    async def _checkpoint_in_time(self) -> None:
+        await asyncio.sleep(self._settings.checkpoint_s)
+        if self._folded:
             await self._checkpoint()
 
     async def _checkpoint(self, *, handing_over: bool = False) -> None:
-        """Write what changed, and only then acknowledge the frames that changed it.
+        """Write what changed, and only then acknowledge the frames that changed it; frames go on meanwhile.
 
         A tracker that has failed writes nothing more: what it was about may be half done.
         """
         if self._crashing is not None:
             return
-        async with self._changing:
-            self._checkpointed_at = time.monotonic()
+        async with self._checkpointing:
+            # Visits told from here on are known to what is packed below: they are learnt again for nothing.
             told = await self._told.ends(VISITS.name, self._partitions)
             lost = await self._lost()
             with self._fatal("checkpoint"), checkpoint_seconds.time():
                 if lost and not handing_over:
                     raise PartitionsLostError(f"another tracker has taken over {sorted(lost)}")
-                folded, self._folded = self._folded, []
-                written = []
-                for number, partition in self._partitions.items():
-                    if number not in lost:
-                        written += [self._write(number, *record) for record in partition.take_changed()]
-                        if self._told_until.get(number) != told[number]:
-                            written.append(self._write(number, TOLD, str(told[number]).encode()))
+                async with self._changing:
+                    folded, self._folded = self._folded, []
+                    written = list(self._written(told, lost))
                 for each in written:
                     record = await each
                     self._written_until[record.partition] = record.offset + 1
@@ -251,6 +247,15 @@ class Tracker:
             if folded:
                 await self.app.consumer.commit()
             devices_tracked.set(sum(len(partition.tracks) for partition in self._partitions.values()))
+
+    def _written(self, told: dict[int, int], lost: set[int]) -> Iterator[Awaitable[Any]]:
+        """Hand over to the producer what changed of the partitions that are still ours."""
+        for number, partition in self._partitions.items():
+            if number in told and number not in lost:
+                for name, value in partition.take_changed():
+                    yield self._write(number, name, value)
+                if self._told_until.get(number) != told[number]:
+                    yield self._write(number, TOLD, str(told[number]).encode())
 
     def _write(self, number: int, name: str, value: bytes | None) -> Awaitable[Any]:
         return self._segments.send_changelog(number, key_of(number, name), value)
@@ -347,7 +352,6 @@ class Tracker:
                 number, partition, silent, lambda tracks, some: tracks.look(some, self._fences, self._rules, now_ms)
             )
         await self._tell_live()
-        await self._checkpoint_when_due()
 
     async def _revise(
         self, number: int, partition: PartitionTracks, slots: Slots, look: Callable[[Tracks, Slots], list[Visit]]

@@ -272,6 +272,8 @@ async def newest_checkpoint(settings: Settings) -> dict[bytes, bytes | None]:
 
 
 def test_the_checkpoint_of_another_build_is_set_aside_and_does_not_stop_a_tracker(settings, tmp_path):
+    with tracker(settings, tmp_path) as process:
+        until(lambda: "state restored" in (tmp_path / "tracker.log").read_text(), "it has begun", process, tmp_path)
     asyncio.run(append_checkpoint(settings, b"17", b"\x91\x98"))
     ping = Ping("older-1", START_MS, 10.0, 10.0)
     asyncio.run(append(settings, PINGS, [(ping.device_id, msgspec.json.encode(ping))]))
