@@ -29,8 +29,6 @@ BUFFERED_FRAMES: Final = 4
 """Frames waiting for an agent; fetching pauses beyond, so memory stays bounded."""
 
 METADATA_MAX_AGE_MS: Final = 5_000
-FETCH_MAX_WAIT_MS: Final = 100
-"""A fetch asks for partitions whose last records were taken, and while it waits none asks for the others."""
 _LOOK_EVERY_S: Final = 0.1
 
 
@@ -55,10 +53,14 @@ class FramedApp(faust.App):
     A broker that is not there when it starts is waited for; Faust alone would end.
     Agents acknowledge by hand (``async for event in stream.noack().events(): …; event.ack()``). ``prepare`` is awaited
     before the app joins its group, ``drain`` when it is told to stop, while it can still produce and commit.
+    The broker answers a fetch once it has ``fetch_min_bytes`` for it, or after ``fetch_max_wait_ms``; a fetch asks for
+    partitions whose last records were taken, and while it waits none asks for the others.
     """
 
     bootstrap: str
     framed_topics: frozenset[str] = frozenset()
+    fetch_min_bytes: int = 1
+    fetch_max_wait_ms: int = 100
     prepare: Callable[[], Awaitable[None]] | None = None
     drain: Callable[[], Awaitable[None]] | None = None
 
@@ -142,9 +144,9 @@ class ConsumerThread(aiokafka.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Start as Faust does; nothing is fetched before it subscribes."""
         await super().on_start()
-        fetcher = self._ensure_consumer()._fetcher
-        fetcher._records = _Fetched(cast(FramedApp, self.app).framed_topics)
-        fetcher._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        app, fetcher = cast(FramedApp, self.app), self._ensure_consumer()._fetcher
+        fetcher._records = _Fetched(app.framed_topics)
+        fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = app.fetch_min_bytes, app.fetch_max_wait_ms
 
 
 class Consumer(aiokafka.Consumer):
