@@ -377,6 +377,7 @@ class Tracks:
         slots = slots[self._devices.paths.fixes.stretch["size"][slots] > 0]
         self._bring_up_to_date(slots, fences, rules)
         concerned = np.array([slot for slot in slots.tolist() if self._concerns(slot, fences, changed)], np.int64)
+        self._settle_again(concerned)
         moments = np.maximum(self.newest_ms(concerned), self.looked_ms(concerned))
         return self._derive(concerned, moments, fences, rules, "fence_changed", patiently=False)
 
@@ -439,6 +440,7 @@ class Tracks:
 
     def _sort_in(self, slots: Ints, arrived: Fixes, fences: FenceSet, rules: Rules) -> None:
         """Put fixes among those that are kept."""
+        self._settle_again(slots)
         distinct, first = np.unique(slots, return_index=True)
         spans = zip(distinct.tolist(), first.tolist(), [*first[1:].tolist(), len(slots)], strict=True)
         fixes = [Fixes.concat([self.fixes_of(slot), arrived.take(slice(a, z))]).in_order() for slot, a, z in spans]
@@ -649,6 +651,12 @@ class Tracks:
             self._ended[slot].add(stay)
             self._begun.add(slot)
             self._doubt(slot, spell.arrived_ms, spell.last_ms)
+
+    def _settle_again(self, slots: Ints) -> None:
+        """Let the store settle anew what it has settled of slots: something has changed among what is kept of them."""
+        for slot in self._ended.keys() & set(slots.tolist()):
+            del self._ended[slot]
+            self._begun.add(slot)
 
     def _forget(self, slots: Ints, fences: FenceSet, rules: Rules) -> None:
         """Let go of fixes that are neither recent nor needed, and of visits that were over long before them."""

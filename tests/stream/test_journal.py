@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from geofence.fixes import Fixes
@@ -65,6 +65,7 @@ legs = st.lists(st.tuples(goals, st.sampled_from([0.0, 300.0, 3_000.0])), min_si
 
 
 @given(st.integers(0, 10_000), st.lists(legs, min_size=DEVICES, max_size=DEVICES), st.integers(1, 60))
+@example(3459, [[(-25_000.0, 0.0)]] * 6 + [[(0.0, 3_000.0), (-300.0, 300.0), (-300.0, 300.0)]], 1)
 @settings(max_examples=25, deadline=None)
 def test_what_is_restored_at_any_moment_is_what_was_there_to_the_last_field(seed, days, size):
     """Fixes come in disorder, twice and long after; checkpoints are taken and workers replaced at random moments."""
