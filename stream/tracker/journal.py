@@ -109,6 +109,7 @@ class Journal:
         Before it, in records of their own, its devices with very many fixes: what an earlier base said of them stays
         until it is said elsewhere.
         """
+        self._number += 1
         block = int(self._since.argmin())
         slots = np.arange(block * DEVICES_PER_BASE, min((block + 1) * DEVICES_PER_BASE, len(tracks)))
         many = tracks.kept(slots) > FIXES_PER_RECORD // DEVICES_PER_BASE

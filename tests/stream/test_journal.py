@@ -66,6 +66,19 @@ legs = st.lists(st.tuples(goals, st.sampled_from([0.0, 300.0, 3_000.0])), min_si
 
 @given(st.integers(0, 10_000), st.lists(legs, min_size=DEVICES, max_size=DEVICES), st.integers(1, 60))
 @example(3459, [[(-25_000.0, 0.0)]] * 6 + [[(0.0, 3_000.0), (-300.0, 300.0), (-300.0, 300.0)]], 1)
+@example(
+    346,
+    [
+        [(300.0, 300.0)],
+        [(300.0, 300.0)],
+        [(-300.0, 0.0), (-25_000.0, 3_000.0)],
+        [(600.0, 0.0)],
+        [(600.0, 300.0), (0.0, 300.0), (600.0, 3_000.0), (300.0, 300.0)],
+        [(-25_000.0, 3_000.0), (300.0, 0.0), (-300.0, 3_000.0), (300.0, 300.0)],
+        [(600.0, 3_000.0), (-25_000.0, 3_000.0)],
+    ],
+    1,
+)
 @settings(max_examples=25, deadline=None)
 def test_what_is_restored_at_any_moment_is_what_was_there_to_the_last_field(seed, days, size):
     """Fixes come in disorder, twice and long after; checkpoints are taken and workers replaced at random moments."""
