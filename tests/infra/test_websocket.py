@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.protocol import OPEN
 
@@ -65,6 +65,11 @@ async def until(server: uvicorn.Server, holds: Callable[[Any], bool]) -> None:
         await asyncio.sleep(0.01)
 
 
+async def read_on(peer: ClientConnection) -> None:
+    while True:
+        await peer.recv()
+
+
 def is_behind(connection: Any) -> bool:
     return not connection.writable.is_set()
 
@@ -90,8 +95,7 @@ def test_one_that_reads_again_is_told_why() -> None:
         async with serving(Talker(), Patient) as (server, url), slow_peer(url) as peer:
             await until(server, is_closing)
             with pytest.raises(ConnectionClosed) as closed:
-                while True:
-                    await peer.recv()
+                await read_on(peer)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1013
 
