@@ -8,7 +8,9 @@ from typing import Annotated, Final, Literal
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
+from starlette.requests import HTTPConnection
 
+from api.ports import ReadModel
 from api.problems import Problem, unavailable
 from api.services import services_of
 from schemas.key import ApiKey, Role
@@ -24,6 +26,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
 }
 """The one table of roles and what they may do."""
 
+_SUBPROTOCOL: Final = "bearer."
+
 _bearer = HTTPBearer(auto_error=False, description="An API key: `onsite keys create`")
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 
@@ -37,19 +41,26 @@ def allow(permission: Permission) -> Callable[..., ApiKey]:
     return check  # type: ignore[return-value]
 
 
-def authorize(request: Request, permission: Permission) -> ApiKey:
-    """The request's key, if its role has the permission; raises Problem 401, 403, or 503 while keys are unknown."""
-    key = _authenticate(request)
-    if permission not in PERMISSIONS[key.role]:
-        raise Problem(403, "forbidden", f"the role {key.role} does not have the permission {permission}")
+def authorize(connection: HTTPConnection, *permissions: Permission) -> ApiKey:
+    """The request's key, if its role has the permissions; raises Problem 401, 403, or 503 while keys are unknown."""
+    key = _authenticate(connection)
+    for permission in permissions:
+        if permission not in PERMISSIONS[key.role]:
+            raise Problem(403, "forbidden", f"the role {key.role} does not have the permission {permission}")
     return key
 
 
-def _authenticate(request: Request) -> ApiKey:
-    scheme, token = get_authorization_scheme_param(request.headers.get("authorization"))
-    if scheme.lower() != "bearer" or not token:
+def is_revoked(key: ApiKey, keys: ReadModel[ApiKey]) -> bool:
+    """Whether a key that was good when a connection began is not any more."""
+    newest = keys.records.get(key.key_id)
+    return newest is None or newest.revoked_at is not None
+
+
+def _authenticate(connection: HTTPConnection) -> ApiKey:
+    token = _token_of(connection)
+    if not token:
         raise _unauthorized("send the header Authorization: Bearer <key>")
-    keys = services_of(request).keys
+    keys = services_of(connection).keys
     prefix, _, rest = token.partition("_")
     key_id, _, secret = rest.partition("_")
     key = keys.records.get(key_id) if prefix == "onsite" else None
@@ -63,6 +74,15 @@ def _authenticate(request: Request) -> ApiKey:
     if key.revoked_at is not None:
         raise _unauthorized("the key was revoked")
     return key
+
+
+def _token_of(connection: HTTPConnection) -> str:
+    """From the header or, as browsers let nobody set it for a WebSocket, from a subprotocol; empty without either."""
+    scheme, token = get_authorization_scheme_param(connection.headers.get("authorization"))
+    if scheme.lower() == "bearer":
+        return token
+    offered = (each for each in connection.scope.get("subprotocols", ()) if each.startswith(_SUBPROTOCOL))
+    return next(offered, "").removeprefix(_SUBPROTOCOL)
 
 
 def _unauthorized(detail: str) -> Problem:

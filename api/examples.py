@@ -239,7 +239,7 @@ EXPLAINED: Final = {
 
 READY: Final = {
     "ready": True,
-    "checks": {"broker": "ok", "store": "ok", "keys": "ok", "fences": "ok", "devices": "ok"},
+    "checks": {"broker": "ok", "store": "ok", "keys": "ok", "fences": "ok", "devices": "ok", "visits": "ok"},
 }
 NOT_READY: Final = {
     "ready": False,

@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -21,6 +21,8 @@ class Metrics:
         self.pings_rejected = Counter(
             "onsite_pings_rejected", "Pings that were refused, by reason", ["code"], registry=self.registry
         )
+        self.live_readers = Gauge("onsite_live_readers", "Who reads the live feed now", registry=self.registry)
+        self.live_messages = Counter("onsite_live_messages", "Messages of the live feed sent", registry=self.registry)
         self.request_s = Histogram(
             "onsite_request_seconds",
             "Time to answer, by route template",

@@ -14,7 +14,10 @@ from schemas.visit import Visit
 
 TAGS: Final = [
     {"name": "pings", "description": "Position fixes in."},
-    {"name": "devices", "description": "Where devices are and were."},
+    {
+        "name": "devices",
+        "description": "Where devices are and were. As it changes: the WebSocket `/v1/live` (docs/live.md).",
+    },
     {"name": "fences", "description": "Places with a history, as GeoJSON."},
     {"name": "visits", "description": "Who was where, from when to when."},
     {"name": "health", "description": "For orchestrators and Prometheus; no key needed."},

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.websockets import WebSocket
 
 from api.answers import JSONAnswer
 from api.ports import StoreUnavailable
@@ -53,7 +54,10 @@ def install(app: FastAPI) -> None:
     """Answer every error of ``app`` as problem details."""
 
     @app.exception_handler(Problem)
-    async def problem(_request: Request, error: Problem) -> JSONAnswer:
+    async def problem(connection: Request | WebSocket, error: Problem) -> JSONAnswer | None:
+        if isinstance(connection, WebSocket):  # its handshake is answered instead of accepted
+            await connection.send_denial_response(error.answer())
+            return None
         return error.answer()
 
     @app.exception_handler(RequestValidationError)

@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.requests import HTTPConnection
 
 from api.explanation import Explainer
+from api.live_feed import LiveFeed
 from api.metrics import Metrics
+from api.open_visits import OpenVisits
 from api.ports import EventLog, History, ReadModel
 from geofence.rule_book import RuleBook
 from schemas.clock import Clock
@@ -27,6 +30,8 @@ class Services:
     keys: ReadModel[ApiKey]
     fences: ReadModel[FenceRecord]
     live: ReadModel[LiveState]
+    visits: OpenVisits
+    feed: LiveFeed
     history: History
     metrics: Metrics = field(default_factory=Metrics)
     explainer: Explainer = field(default_factory=lambda: Explainer(RuleBook()))
@@ -34,9 +39,9 @@ class Services:
     """A fence's record is read, revised and written back: one edit at a time."""
 
 
-def services_of(request: Request) -> Services:
+def services_of(connection: HTTPConnection) -> Services:
     """The services of the app that got the request."""
-    services: Services = request.app.state.services
+    services: Services = connection.app.state.services
     return services
 
 

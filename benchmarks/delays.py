@@ -91,4 +91,4 @@ async def until_told(kafka: str, listener: Listener, within_s: float) -> None:
     """Wait until that, and until what the tracker told of them is heard. Raises TimeoutError."""
     await until_acknowledged(kafka, within_s)
     async with asyncio.timeout(within_s):
-        await listener.catch_up()
+        await listener.catch_up(kafka)

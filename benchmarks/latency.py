@@ -3,9 +3,10 @@
 ``onsite up`` runs as it does for a user: broker, store, tracker, recorder, API. The load's 5,000 devices report at
 their own rates on a clock that runs faster than life, which makes 5,000 pings a second of them; they are posted in
 batches of several devices (``benchmarks.traffic``). After a warm-up the time is taken from the 202 of a ping's request
-(``p50_ms``, ``p99_ms``) and from the request going out (``…_from_post_ms``) until a subscriber of ``onsite.visits`` has
-the event (``benchmarks.delays``). ``…_cores`` are the CPU seconds that each process took a second, this one
-(``generator``) and everything else on the machine too: where they come to all of its cores, those are what limits.
+(``p50_ms``, ``p99_ms``) and from the request going out (``…_from_post_ms``) until a reader of ``WS /v1/live`` has the
+event (``benchmarks.delays``); it reads everything, the live states of all devices too. ``…_cores`` are the CPU seconds
+that each process took a second, this one (``generator``) and everything else on the machine too: where they come to
+all of its cores, those are what limits.
 """
 
 import asyncio

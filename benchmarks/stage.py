@@ -50,5 +50,5 @@ async def stage(load: Load, clock_rate: float) -> AsyncIterator[Stage]:
         async with running_system(Path(folder), clock_rate, load.day.spec.start_ms) as system:
             await append_fences(Settings(kafka=system.facts["kafka"]), load)
             clock = await system.read_clock(clock_rate, load.fences["features"][0])
-            async with listening(system.facts["kafka"]) as listener:
+            async with listening(system.facts["api"], system.token) as listener:
                 yield Stage(system, clock, listener)

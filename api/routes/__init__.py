@@ -2,6 +2,6 @@
 
 from typing import Final
 
-from api.routes import devices, fences, health, pings, visits
+from api.routes import devices, fences, health, live, pings, visits
 
-ROUTERS: Final = (pings.router, devices.router, fences.router, visits.router, health.router)
+ROUTERS: Final = (pings.router, devices.router, fences.router, visits.router, live.router, health.router)

@@ -32,8 +32,13 @@ async def readyz(services: Reach) -> JSONAnswer:
     """Whether requests can be served: the broker and the store answer, and the read models are complete."""
     broker, store = await asyncio.gather(_state(services.log.ready()), _state(services.history.ready()))
     checks = {"broker": broker, "store": store}
-    for name, model in {"keys": services.keys, "fences": services.fences, "devices": services.live}.items():
-        checks[name] = "ok" if model.is_caught_up else "still being read from the broker"
+    read = {
+        "keys": services.keys.is_caught_up,
+        "fences": services.fences.is_caught_up,
+        "devices": services.live.is_caught_up,
+        "visits": services.visits.is_caught_up,
+    }
+    checks |= {name: "ok" if is_caught_up else "still being read" for name, is_caught_up in read.items()}
     ready = all(state == "ok" for state in checks.values())
     headers = {} if ready else {"Retry-After": str(RETRY_AFTER_S)}
     return JSONAnswer(Readiness(ready, checks), 200 if ready else 503, headers)

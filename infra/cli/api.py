@@ -15,22 +15,29 @@ import uvicorn
 from api.app import create_app
 from api.explanation import Explainer
 from api.history import ClickHouseHistory
+from api.live_feed import LiveFeed
+from api.open_visits import OpenVisits
 from api.services import Services
 from infra.errors import CommandError
 from infra.inputs import read_rule_book
 from infra.logs import configure_logging
+from infra.websocket import BoundedWebSocket
 from schemas import wire
 from schemas.fence import FenceRecord
 from schemas.key import ApiKey
 from schemas.live import LiveState
 from schemas.settings import Settings, load_settings
-from schemas.topics import FENCES, KEYS, LIVE
+from schemas.topics import FENCES, KEYS, LIVE, RECORDER_GROUP, VISITS
+from schemas.visit import Visit
 from stream.collector import settle
 from stream.kafka import Follower, KafkaLog
 from stream.store import open_store
+from stream.tail import Tail
 
 _DRAIN_S: Final = 10
 _BACKLOG: Final = 2048
+_MAX_SAID_BYTES: Final = 4096
+"""Of a message from a client; nothing is asked of them."""
 
 log = structlog.get_logger()
 
@@ -53,13 +60,20 @@ def register(app: typer.Typer) -> None:
 
 async def serve(settings: Settings, listener: socket.socket) -> None:
     """Serve on a bound socket until SIGTERM or SIGINT."""
+    clock = settings.clock()
     explainer = Explainer(read_rule_book(settings.rules))
     event_log = KafkaLog(settings.kafka)
     keys = Follower(settings.kafka, KEYS, partial(wire.decode, ApiKey))
     fences = Follower(settings.kafka, FENCES, partial(wire.decode, FenceRecord))
     live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState))
     history = ClickHouseHistory(partial(open_store, settings))
-    app = create_app(Services(settings, settings.clock(), event_log, keys, fences, live, history, explainer=explainer))
+    visits = OpenVisits(history)
+    visits_told = Tail(settings.kafka, VISITS, RECORDER_GROUP, partial(wire.decode, Visit), visits)
+    feed = LiveFeed(live, visits, clock, settings.unknown_after_s)
+    live.on_change, visits.on_change = feed.device_changed, feed.visit_changed
+    app = create_app(
+        Services(settings, clock, event_log, keys, fences, live, visits, feed, history, explainer=explainer)
+    )
     server = _Server(
         uvicorn.Config(
             app,
@@ -68,12 +82,20 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
             server_header=False,
             lifespan="off",
             timeout_graceful_shutdown=_DRAIN_S,
+            ws=BoundedWebSocket,
+            ws_max_size=_MAX_SAID_BYTES,
+            ws_per_message_deflate=False,  # compressing a snapshot would hold up everybody else
         )
     )
+
+    def ask_to_exit() -> None:
+        feed.close()
+        server.ask_to_exit()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.ask_to_exit)
-    parts = (event_log, keys, fences, live)
+        loop.add_signal_handler(number, ask_to_exit)
+    parts = (event_log, keys, fences, live, visits_told)
     for part in parts:
         await part.start()
     host, port = listener.getsockname()[:2]

@@ -9,6 +9,8 @@ import pytest
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.live_feed import LiveFeed
+from api.open_visits import OpenVisits
 from api.services import Services
 from schemas.fence import FenceRecord
 from schemas.key import ApiKey, Role
@@ -35,10 +37,16 @@ class Door:
     history: MemoryHistory = field(default_factory=MemoryHistory)
     settings: Settings = field(default_factory=lambda: Settings(max_batch_pings=200))
     log: MemoryLog = field(init=False)
+    visits: OpenVisits = field(init=False)
+    feed: LiveFeed = field(init=False)
     app: FastAPI = field(init=False)
 
     def __post_init__(self) -> None:
         self.log = MemoryLog(self.fences)
+        self.visits = OpenVisits(self.history)
+        self.visits.is_caught_up = True
+        self.feed = LiveFeed(self.live, self.visits, self.clock, self.settings.unknown_after_s)  # type: ignore[arg-type]
+        self.visits.on_change = self.feed.visit_changed
         services = Services(
             settings=self.settings,
             clock=self.clock,  # type: ignore[arg-type]
@@ -46,6 +54,8 @@ class Door:
             keys=self.keys,
             fences=self.fences,
             live=self.live,
+            visits=self.visits,
+            feed=self.feed,
             history=self.history,
         )
         # Routes take a while to build and hold no state: every test shares them, over services of its own.
@@ -66,6 +76,11 @@ class Door:
                 return await client.request(method, path, headers=headers, **more)
 
         return anyio.run(send)
+
+    def put_live(self, live: LiveState) -> None:
+        """A live state, as a tracker tells it."""
+        self.live.records[live.device_id] = live
+        self.feed.device_changed(live.device_id, live)
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.request("GET", path, **more)

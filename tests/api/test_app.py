@@ -18,14 +18,15 @@ def test_ready(door: Door) -> None:
     assert set(answer.json()["checks"].values()) == {"ok"}
 
 
-@pytest.mark.parametrize("name", ["broker", "store", "keys", "fences", "devices"])
+@pytest.mark.parametrize("name", ["broker", "store", "keys", "fences", "devices", "visits"])
 def test_not_ready_says_why(door: Door, name: str) -> None:
     if name == "broker":
         door.log.down = True
     elif name == "store":
         door.history.down = True
     else:
-        {"keys": door.keys, "fences": door.fences, "devices": door.live}[name].is_caught_up = False
+        models = {"keys": door.keys, "fences": door.fences, "devices": door.live, "visits": door.visits}
+        models[name].is_caught_up = False  # type: ignore[attr-defined]
     answer = door.get("/readyz", role=None)
     assert answer.status_code == 503
     assert answer.headers["retry-after"]

@@ -1,0 +1,197 @@
+"""The live feed: what changes among devices and visits, told to each reader at the reader's own pace.
+
+A reader that is not ready holds one entry for each device or visit that has changed since its last message, the newest
+one; all readers share it, encoded once. So a slow reader costs no more than there are devices and delays nobody.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from api.bounding_box import BoundingBox
+from api.open_visits import UNDER_WAY, OpenVisits
+from api.ports import ReadModel
+from api.read_model import device_of
+from schemas import wire
+from schemas.clock import Clock
+from schemas.live import LiveState
+from schemas.visit import Visit
+
+T = TypeVar("T")
+
+_GAP_S: Final = 0.01
+"""Between two messages to one reader; what changes meanwhile goes together."""
+_TURN: Final = 1_000
+"""Records of a snapshot that are encoded before others have their turn."""
+
+
+class Snapshot(msgspec.Struct, tag_field="type", tag="snapshot"):
+    """The first message: all devices, and the visits that are open or confirmed."""
+
+    devices: list[msgspec.Raw]
+    visits: list[msgspec.Raw]
+
+
+class Changes(msgspec.Struct, tag_field="type", tag="changes"):
+    """What has changed since the message before; ``left`` are ids of devices that are not to be shown any more."""
+
+    devices: list[msgspec.Raw]
+    visits: list[msgspec.Raw]
+    left: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told(Generic[T]):
+    record: T
+    json: msgspec.Raw
+
+
+class LiveFeed:
+    """Call ``device_changed`` and ``visit_changed`` on the event loop's thread, after the read models have it."""
+
+    def __init__(self, devices: ReadModel[LiveState], visits: OpenVisits, clock: Clock, unknown_after_s: float) -> None:
+        self.devices = devices
+        self.visits = visits
+        self._clock = clock
+        self._unknown_after_s = unknown_after_s
+        self._subscriptions: set[Subscription] = set()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a snapshot would be complete."""
+        return self.devices.is_caught_up and self.visits.is_caught_up
+
+    @contextmanager
+    def subscribe(self, box: BoundingBox | None) -> Iterator["Subscription"]:
+        """Everything that changes from here on, or what concerns a part of the map."""
+        subscription = Subscription(self, box)
+        self._subscriptions.add(subscription)
+        try:
+            yield subscription
+        finally:
+            self._subscriptions.remove(subscription)
+
+    def device_changed(self, device_id: str, live: LiveState | None) -> None:
+        """A device has a new state, or is deleted."""
+        if self._subscriptions:
+            told = None if live is None else _Told(live, self.device_json(live))
+            for subscription in self._subscriptions:
+                subscription.put_device(device_id, told)
+
+    def visit_changed(self, visit: Visit) -> None:
+        """A visit has a new revision."""
+        if self._subscriptions:
+            told = _Told(visit, visit_json(visit))
+            for subscription in self._subscriptions:
+                subscription.put_visit(told)
+
+    def close(self) -> None:
+        """End all subscriptions."""
+        for subscription in self._subscriptions:
+            subscription.end()
+
+    def device_json(self, live: LiveState) -> msgspec.Raw:
+        """A device as ``GET /v1/devices`` shows it now."""
+        return msgspec.Raw(wire.encode(device_of(live, self._clock.now_ms(), self._unknown_after_s)))
+
+
+def visit_json(visit: Visit) -> msgspec.Raw:
+    """A visit as ``GET /v1/visits`` shows it."""
+    return msgspec.Raw(wire.encode(visit))
+
+
+class Subscription:
+    """What one reader is still to be told. A visit is told while its device is in the box, and then to its end."""
+
+    def __init__(self, feed: LiveFeed, box: BoundingBox | None) -> None:
+        self._feed = feed
+        self._box = box
+        self._devices: dict[str, _Told[LiveState] | None] = {}
+        self._visits: dict[str, _Told[Visit]] = {}
+        self._shown_devices: set[str] = set()
+        self._shown_visits: set[str] = set()
+        self._waiting = asyncio.Event()
+        self._is_over = False
+
+    def put_device(self, device_id: str, told: _Told[LiveState] | None) -> None:
+        """A device has changed."""
+        self._devices[device_id] = told
+        self._waiting.set()
+
+    def put_visit(self, told: _Told[Visit]) -> None:
+        """A visit has changed."""
+        self._visits[told.record.visit_id] = told
+        self._waiting.set()
+
+    def end(self) -> None:
+        """Nothing more is told."""
+        self._is_over = True
+        self._waiting.set()
+
+    async def snapshot(self) -> bytes:
+        """The first message."""
+        snapshot = Snapshot([], [])
+        for number, device_id in enumerate(list(self._feed.devices.records), 1):
+            live = self._feed.devices.records.get(device_id)
+            if live is not None and self._holds(live):
+                self._shown_devices.add(device_id)
+                snapshot.devices.append(self._feed.device_json(live))
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
+        for number, visit in enumerate(list(self._feed.visits.records.values()), 1):
+            if self._tells(visit):
+                snapshot.visits.append(visit_json(visit))
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
+        return wire.encode(snapshot)
+
+    async def changes(self) -> bytes | None:
+        """The next message, as soon as there is something to tell; None when it is over."""
+        while True:
+            await asyncio.sleep(_GAP_S)
+            await self._waiting.wait()
+            if self._is_over:
+                return None
+            self._waiting.clear()
+            changes = self._take()
+            if changes.devices or changes.visits or changes.left:
+                return wire.encode(changes)
+
+    def _take(self) -> Changes:
+        devices, self._devices = self._devices, {}
+        visits, self._visits = self._visits, {}
+        changes = Changes([], [], [])
+        for device_id, told in devices.items():
+            if told is not None and self._holds(told.record):
+                changes.devices.append(told.json)
+                if device_id not in self._shown_devices:
+                    self._shown_devices.add(device_id)
+                    self._add_open_visits(told.record, visits)
+            elif device_id in self._shown_devices:
+                self._shown_devices.remove(device_id)
+                changes.left.append(device_id)
+        changes.visits = [told.json for told in visits.values() if self._tells(told.record)]
+        return changes
+
+    def _add_open_visits(self, live: LiveState, visits: dict[str, _Told[Visit]]) -> None:
+        """A device that comes into the box brings its visits with it."""
+        for visit_id in live.open_visits:
+            visit = self._feed.visits.records.get(visit_id)
+            if visit is not None and visit_id not in visits:
+                visits[visit_id] = _Told(visit, visit_json(visit))
+
+    def _holds(self, live: LiveState) -> bool:
+        return self._box is None or self._box.holds(live.lat, live.lon)
+
+    def _tells(self, visit: Visit) -> bool:
+        """Whether a revision is to be told; notes that its visit is."""
+        tells = self._box is None or visit.device_id in self._shown_devices or visit.visit_id in self._shown_visits
+        if tells and visit.state in UNDER_WAY:
+            self._shown_visits.add(visit.visit_id)
+        else:
+            self._shown_visits.discard(visit.visit_id)
+        return tells

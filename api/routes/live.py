@@ -1,0 +1,65 @@
+"""The live feed over WebSocket: a snapshot, then what changes. docs/live.md describes it for clients."""
+
+import asyncio
+from typing import Final
+
+from fastapi import APIRouter
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from api.auth import authorize, is_revoked
+from api.bounding_box import BoundingBox, read_bounding_box
+from api.live_feed import Subscription
+from api.problems import Problem, unavailable
+from api.services import Services, services_of
+from schemas.key import ApiKey
+
+router = APIRouter()
+
+SUBPROTOCOL: Final = "onsite.live"
+GOING_AWAY: Final = 1001
+NOT_ALLOWED: Final = 1008
+
+
+@router.websocket("/v1/live")
+async def live(websocket: WebSocket, bbox: str | None = None) -> None:
+    """Live states and visits of all devices, or of those between west,south,east,north."""
+    services = services_of(websocket)
+    key = authorize(websocket, "devices:read", "visits:read")
+    box = _box_of(bbox)
+    if not services.feed.is_ready:
+        raise unavailable("the live states and visits are still being read")
+    await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
+    try:
+        with services.metrics.live_readers.track_inprogress(), services.feed.subscribe(box) as subscription:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(_until_gone(websocket))
+                await _tell(websocket, subscription, services, key)
+    except* WebSocketDisconnect:
+        pass
+
+
+async def _tell(websocket: WebSocket, subscription: Subscription, services: Services, key: ApiKey) -> None:
+    message: bytes | None = await subscription.snapshot()
+    while message is not None:
+        if is_revoked(key, services.keys):
+            await websocket.close(NOT_ALLOWED, "the key was revoked")
+            return
+        await websocket.send_text(message.decode())
+        services.metrics.live_messages.inc()
+        message = await subscription.changes()
+    await websocket.close(GOING_AWAY, "the server is stopping")
+
+
+async def _until_gone(websocket: WebSocket) -> None:
+    """What a reader says is not listened to; raises WebSocketDisconnect."""
+    while True:
+        message = await websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
+
+
+def _box_of(bbox: str | None) -> BoundingBox | None:
+    try:
+        return None if bbox is None else read_bounding_box(bbox)
+    except ValueError as error:
+        raise Problem(400, "invalid_request", str(error)) from error

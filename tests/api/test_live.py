@@ -1,0 +1,293 @@
+"""The live feed: what a reader is told, at whatever pace."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import anyio
+import pytest
+from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.websockets import WebSocketDisconnect
+
+from api.bounding_box import read_bounding_box
+from api.live_feed import Subscription
+from schemas.key import Role
+from schemas.live import LiveState
+from schemas.times import Instant
+from schemas.visit import Visit, VisitState
+from tests.api.conftest import NOW_MS, Door
+from tests.api.test_pings import is_problem
+from tests.fakes import make_key, token_of
+
+DEADLINE_S = 10.0
+LIVERPOOL = "-3.1,53.3,-2.8,53.5"
+
+
+def live(device_id: str, lat: float = 53.4, lon: float = -2.9, visits: tuple[str, ...] = ()) -> LiveState:
+    at = Instant(NOW_MS)
+    return LiveState(device_id, at, lat, lon, 8.0, 0.0, None, 0.5, "stopped", list(visits), at)
+
+
+def visit(visit_id: str, device_id: str, state: VisitState = "open", revision: int = 1) -> Visit:
+    at = Instant(NOW_MS)
+    gone = at if state == "closed" else None
+    return Visit(
+        visit_id,
+        device_id,
+        "hq",
+        1,
+        None,
+        state,
+        revision,
+        at,
+        at,
+        at,
+        gone,
+        gone,
+        gone,
+        0.0,
+        0.0,
+        0.0,
+        0.9,
+        "arrived",
+        3,
+    )
+
+
+def follow(door: Door, bbox: str | None, check: Callable[[Subscription], Awaitable[None]]) -> None:
+    """Run a check on a subscription, with a deadline."""
+
+    async def run() -> None:
+        box = None if bbox is None else read_bounding_box(bbox)
+        with door.feed.subscribe(box) as subscription:
+            async with asyncio.timeout(DEADLINE_S):
+                await check(subscription)
+
+    asyncio.run(run())
+
+
+def told(message: bytes | None) -> tuple[list[str], list[tuple[str, int]], list[str]]:
+    """Devices, visits with their revisions, and who has left."""
+    assert message is not None
+    content = json.loads(message)
+    devices = [device["device_id"] for device in content["devices"]]
+    visits = [(visit["visit_id"], visit["revision"]) for visit in content["visits"]]
+    return devices, visits, content.get("left", [])
+
+
+@pytest.mark.parametrize(
+    ("bbox", "lat", "lon", "inside"),
+    [
+        (LIVERPOOL, 53.4, -2.9, True),
+        (LIVERPOOL, 53.5, -3.1, True),
+        (LIVERPOOL, 53.6, -2.9, False),
+        (LIVERPOOL, 53.4, -2.7, False),
+        ("-180,-90,180,90", 90.0, 180.0, True),
+        ("-180,-90,180,90", -90.0, -180.0, True),
+        ("170,-20,-170,-10", -15.0, 175.0, True),
+        ("170,-20,-170,-10", -15.0, -175.0, True),
+        ("170,-20,-170,-10", -15.0, 180.0, True),
+        ("170,-20,-170,-10", -15.0, 0.0, False),
+        ("170,-20,-170,-10", -15.0, -169.9, False),
+        ("170,-20,180,-10", -15.0, -180.0, True),
+    ],
+)
+def test_a_bounding_box(bbox: str, lat: float, lon: float, inside: bool) -> None:
+    assert read_bounding_box(bbox).holds(lat, lon) is inside
+
+
+@pytest.mark.parametrize(
+    ("bbox", "why"),
+    [
+        ("", "four numbers"),
+        ("1,2,3", "four numbers"),
+        ("1,2,3,4,5", "four numbers"),
+        ("a,b,c,d", "four numbers"),
+        ("-181,0,0,1", "longitudes"),
+        ("nan,0,0,1", "longitudes"),
+        ("0,0,1,91", "latitudes"),
+        ("0,-inf,1,1", "latitudes"),
+        ("0,2,1,1", "greater than north"),
+    ],
+)
+def test_a_bad_bounding_box(door: Door, client: TestClient, bbox: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        read_bounding_box(bbox)
+    with pytest.raises(WebSocketDenialResponse) as refused, connect(client, f"?bbox={bbox}"):
+        pass
+    assert is_problem(refused.value, 400, "invalid_request")
+    assert why in refused.value.json()["detail"]
+
+
+def test_a_slow_reader_is_told_the_newest_of_each(door: Door) -> None:
+    async def check(subscription: Subscription) -> None:
+        await subscription.snapshot()
+        for turn in range(1_000):
+            for number in range(3):
+                door.put_live(live(f"d{number}", lat=turn / 100))
+            door.visits.take(visit("v", "d0", revision=turn + 1))
+        message = await subscription.changes()
+        assert told(message) == (["d0", "d1", "d2"], [("v", 1_000)], [])
+        assert {device["lat"] for device in json.loads(message or b"")["devices"]} == {9.99}
+
+    follow(door, None, check)
+
+
+def test_readers_do_not_wait_for_each_other(door: Door) -> None:
+    async def check(slow: Subscription) -> None:
+        await slow.snapshot()
+        with door.feed.subscribe(None) as quick:
+            await quick.snapshot()
+            for turn in range(3):
+                door.put_live(live(f"d{turn}"))
+                assert told(await quick.changes()) == ([f"d{turn}"], [], [])
+        door.put_live(live("d0"))
+        assert told(await slow.changes()) == (["d0", "d1", "d2"], [], [])
+
+    follow(door, None, check)
+
+
+def test_the_snapshot_is_what_is_in_the_box(door: Door) -> None:
+    door.put_live(live("here"))
+    door.put_live(live("there", lon=5.0))
+    door.visits.take(visit("v1", "here"))
+    door.visits.take(visit("v2", "there", "confirmed"))
+    door.visits.take(visit("v3", "here", "closed"))
+
+    async def check(subscription: Subscription) -> None:
+        devices, visits, _ = told(await subscription.snapshot())
+        assert (devices, visits) == (["here"], [("v1", 1)])
+
+    follow(door, LIVERPOOL, check)
+
+
+def test_a_device_comes_with_its_visits_and_leaves(door: Door) -> None:
+    async def check(subscription: Subscription) -> None:
+        await subscription.snapshot()
+        door.put_live(live("van", lon=5.0))
+        door.visits.take(visit("v", "van"))
+        door.put_live(live("other"))
+        assert told(await subscription.changes()) == (["other"], [], [])
+        door.put_live(live("van", visits=("v",)))
+        assert told(await subscription.changes()) == (["van"], [("v", 1)], [])
+        door.put_live(live("van", lon=5.0))
+        assert told(await subscription.changes()) == ([], [], ["van"])
+        door.visits.take(visit("v", "van", "closed", 2))  # was told, so its end is
+        assert told(await subscription.changes()) == ([], [("v", 2)], [])
+        door.visits.take(visit("v", "van", "closed", 3))
+        door.put_live(live("other"))
+        assert told(await subscription.changes()) == (["other"], [], [])
+
+    follow(door, LIVERPOOL, check)
+
+
+def test_without_a_box_a_visit_is_told_before_its_device_is_known(door: Door) -> None:
+    async def check(subscription: Subscription) -> None:
+        await subscription.snapshot()
+        door.visits.take(visit("v", "new"))
+        assert told(await subscription.changes()) == ([], [("v", 1)], [])
+
+    follow(door, None, check)
+
+
+def test_a_deleted_device_has_left(door: Door) -> None:
+    door.put_live(live("van"))
+
+    async def check(subscription: Subscription) -> None:
+        await subscription.snapshot()
+        del door.live.records["van"]
+        door.feed.device_changed("van", None)
+        assert told(await subscription.changes()) == ([], [], ["van"])
+
+    follow(door, None, check)
+
+
+def test_the_open_visits_of_the_store_and_then_the_revisions(door: Door) -> None:
+    door.history.log = [
+        visit("v1", "a"),
+        visit("v2", "b"),
+        visit("v2", "b", "confirmed", 2),
+        visit("v3", "c", "closed"),
+    ]
+    anyio.run(door.visits.begin)
+    assert {each: kept.revision for each, kept in door.visits.records.items()} == {"v1": 1, "v2": 2}
+    door.visits.take(visit("v2", "b", "open", 1))  # told again
+    door.visits.take(visit("v1", "a", "closed", 2))
+    assert {each: kept.revision for each, kept in door.visits.records.items()} == {"v2": 2}
+
+
+@pytest.fixture
+def client(door: Door) -> Iterator[TestClient]:
+    with TestClient(door.app) as client:
+        yield client
+
+
+def connect(client: TestClient, query: str = "", role: Role | None = "viewer", **more: Any) -> Any:
+    headers = {} if role is None else {"Authorization": f"Bearer {token_of(role)}"}
+    return client.websocket_connect(f"/v1/live{query}", headers=headers, **more)
+
+
+def call(client: TestClient, change: Callable[..., None], *arguments: object) -> None:
+    """On the event loop of the app."""
+    assert client.portal is not None
+    client.portal.call(change, *arguments)
+
+
+def test_a_snapshot_then_changes(door: Door, client: TestClient) -> None:
+    door.put_live(live("van"))
+    with connect(client) as socket:
+        snapshot = socket.receive_json()
+        assert snapshot["type"] == "snapshot"
+        assert snapshot["devices"] == door.get("/v1/devices").json()["items"]
+        assert snapshot["visits"] == []
+        call(client, door.visits.take, visit("v", "van", "confirmed"))
+        changes = socket.receive_json()
+        assert (changes["type"], changes["devices"], changes["left"]) == ("changes", [], [])
+        assert changes["visits"][0]["arrived_at"] == "2026-03-02T08:15:10.000Z"
+        assert "onsite_live_readers 1.0" in door.get("/metrics", role=None).text
+        assert "onsite_live_messages_total 2.0" in door.get("/metrics", role=None).text
+    assert "onsite_live_readers 0.0" in door.get("/metrics", role=None).text
+
+
+@pytest.mark.parametrize(("role", "status", "code"), [(None, 401, "unauthorized"), ("device", 403, "forbidden")])
+def test_who_may_not_read_is_refused(client: TestClient, role: Role | None, status: int, code: str) -> None:
+    with pytest.raises(WebSocketDenialResponse) as refused, connect(client, role=role):
+        pass
+    assert is_problem(refused.value, status, code)
+
+
+def test_a_browser_sends_the_key_as_a_subprotocol(client: TestClient) -> None:
+    offered = ["onsite.live", f"bearer.{token_of('viewer')}"]
+    with connect(client, role=None, subprotocols=offered) as socket:
+        assert socket.accepted_subprotocol == "onsite.live"
+        assert socket.receive_json()["type"] == "snapshot"
+    with pytest.raises(WebSocketDenialResponse), connect(client, role=None, subprotocols=["onsite.live", "bearer.x"]):
+        pass
+
+
+@pytest.mark.parametrize("model", ["live", "visits"])
+def test_not_before_everything_is_read(door: Door, client: TestClient, model: str) -> None:
+    getattr(door, model).is_caught_up = False
+    with pytest.raises(WebSocketDenialResponse) as refused, connect(client):
+        pass
+    assert is_problem(refused.value, 503, "unavailable")
+
+
+def test_nothing_is_told_to_a_key_that_was_revoked(door: Door, client: TestClient) -> None:
+    with connect(client) as socket:
+        socket.receive_json()
+        door.keys.records["keyviewer"] = make_key("viewer", revoked_at=Instant(1))
+        call(client, door.put_live, live("van"))
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_json()
+    assert (closed.value.code, closed.value.reason) == (1008, "the key was revoked")
+
+
+def test_the_server_says_when_it_stops(door: Door, client: TestClient) -> None:
+    with connect(client) as socket:
+        socket.receive_json()
+        call(client, door.feed.close)
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_json()
+    assert closed.value.code == 1001
