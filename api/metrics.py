@@ -21,6 +21,12 @@ class Metrics:
         self.pings_rejected = Counter(
             "onsite_pings_rejected", "Pings that were refused, by reason", ["code"], registry=self.registry
         )
+        self.backlogs_refused = Counter(
+            "onsite_backlogs_refused",
+            "Posts over 64 KiB that were told to come again: for the rate, too many in work, the log behind",
+            ["reason"],
+            registry=self.registry,
+        )
         self.request_s = Histogram(
             "onsite_request_seconds",
             "Time to answer, by route template",

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api.admission import Backlogs
 from api.explanation import Explainer
 from api.metrics import Metrics
 from api.ports import EventLog, History, ReadModel
@@ -29,6 +30,7 @@ class Services:
     live: ReadModel[LiveState]
     history: History
     metrics: Metrics = field(default_factory=Metrics)
+    backlogs: Backlogs = field(default_factory=Backlogs)
     explainer: Explainer = field(default_factory=lambda: Explainer(RuleBook()))
     fence_edits: asyncio.Lock = field(default_factory=asyncio.Lock)
     """A fence's record is read, revised and written back: one edit at a time."""

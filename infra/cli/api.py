@@ -12,6 +12,7 @@ import structlog
 import typer
 import uvicorn
 
+from api.admission import Backlogs
 from api.app import create_app
 from api.explanation import Explainer
 from api.history import ClickHouseHistory
@@ -59,7 +60,12 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     fences = Follower(settings.kafka, FENCES, partial(wire.decode, FenceRecord))
     live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState))
     history = ClickHouseHistory(partial(open_store, settings))
-    app = create_app(Services(settings, settings.clock(), event_log, keys, fences, live, history, explainer=explainer))
+    backlogs = Backlogs(settings.backlog_bytes_per_s)
+    app = create_app(
+        Services(
+            settings, settings.clock(), event_log, keys, fences, live, history, explainer=explainer, backlogs=backlogs
+        )
+    )
     server = _Server(
         uvicorn.Config(
             app,
