@@ -5,16 +5,18 @@ from typing import Final
 
 from fastapi import Request
 
+from api.admission import Passage
 from api.problems import Problem
 
 _GZIP_BITS: Final = 16 + zlib.MAX_WBITS
 _DRAIN_BYTES: Final = 16 * 1024 * 1024
 
 
-async def read_body(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int, passage: Passage | None = None) -> bytes:
     """The whole body, unpacked if it is gzip.
 
-    Raises Problem: 413 over ``limit`` bytes, packed or unpacked; 415 for another encoding; 400 for broken gzip.
+    Raises Problem: 413 over ``limit`` bytes, packed or unpacked; 415 for another encoding; 400 for broken gzip; and
+    what ``passage`` raises, which is asked before the first byte is read and as the body grows.
     """
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip"):
@@ -25,6 +27,8 @@ async def read_body(request: Request, limit: int) -> bytes:
             {"Accept-Encoding": "gzip"},
         )
     sink = _Plain(limit) if encoding == "identity" else _Unpacked(limit)
+    if passage is not None:
+        await passage.enter(min(_declared_bytes(request), limit))
     stream = request.stream()
     async for chunk in stream:
         if not sink.feed(chunk):
@@ -35,20 +39,27 @@ async def read_body(request: Request, limit: int) -> bytes:
                 if drained > _DRAIN_BYTES:
                     break
             raise Problem(413, "body_too_large", f"the body exceeds {limit} bytes", limit_bytes=limit)
+        if passage is not None:
+            await passage.grow(sink.size)
     return sink.finish()
+
+
+def _declared_bytes(request: Request) -> int:
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isdecimal() else 0
 
 
 class _Plain:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._parts: list[bytes] = []
-        self._size = 0
+        self.size = 0
 
     def feed(self, chunk: bytes) -> bool:
         """Take a chunk; False when that is too much."""
-        self._size += len(chunk)
+        self.size += len(chunk)
         self._parts.append(chunk)
-        return self._size <= self._limit
+        return self.size <= self._limit
 
     def finish(self) -> bytes:
         return b"".join(self._parts)
@@ -70,7 +81,7 @@ class _Unpacked(_Plain):
             if self._member.eof:
                 self._member = zlib.decompressobj(_GZIP_BITS)
             try:
-                unpacked = self._member.decompress(chunk, self._limit - self._size + 1)
+                unpacked = self._member.decompress(chunk, self._limit - self.size + 1)
             except zlib.error as error:
                 raise Problem(400, "broken_gzip", f"the body is not gzip: {error}") from error
             if not super().feed(unpacked):

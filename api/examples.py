@@ -263,6 +263,7 @@ _PROBLEMS: Final = {
     412: ("changed", "the fence is not in the state that If-Match asks for"),
     413: ("body_too_large", "the body exceeds 2097152 bytes"),
     415: ("unsupported_media_type", "content type 'text/html'; understood are application/json, text/csv"),
+    429: ("not_its_turn", "others' backlogs come first; send it again in 7 s"),
     503: ("unavailable", "the broker has not confirmed within 10 s"),
 }
 _GEOJSON_TYPES: Final = ("Feature", "FeatureCollection")

@@ -23,6 +23,12 @@ class Metrics:
         )
         self.live_readers = Gauge("onsite_live_readers", "Who reads the live feed now", registry=self.registry)
         self.live_messages = Counter("onsite_live_messages", "Messages of the live feed sent", registry=self.registry)
+        self.backlogs_refused = Counter(
+            "onsite_backlogs_refused",
+            "Posts over 64 KiB that were told to come again: for the rate, too many in work, the log behind",
+            ["reason"],
+            registry=self.registry,
+        )
         self.request_s = Histogram(
             "onsite_request_seconds",
             "Time to answer, by route template",

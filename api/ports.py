@@ -18,7 +18,10 @@ class StoreUnavailable(Exception):  # noqa: N818 -- a condition of the store
 
 
 class EventLog(Protocol):
-    """Where records are appended; both methods raise LogUnavailable."""
+    """Where records are appended; its methods raise LogUnavailable."""
+
+    def ensure_room(self) -> None:
+        """Tell at once when too many records wait already."""
 
     async def append(self, topic: Topic, records: Sequence[tuple[str, bytes | None]]) -> None:
         """Return once the records are safe."""

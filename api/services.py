@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
+from api.admission import Backlogs
 from api.explanation import Explainer
 from api.live_feed import LiveFeed
 from api.metrics import Metrics
@@ -34,6 +35,7 @@ class Services:
     feed: LiveFeed
     history: History
     metrics: Metrics = field(default_factory=Metrics)
+    backlogs: Backlogs = field(default_factory=Backlogs)
     explainer: Explainer = field(default_factory=lambda: Explainer(RuleBook()))
     fence_edits: asyncio.Lock = field(default_factory=asyncio.Lock)
     """A fence's record is read, revised and written back: one edit at a time."""

@@ -89,7 +89,8 @@ class Backlog:
     async def _post(self, requests: Sequence[bytes]) -> None:
         connection = Connection(self._url)
         for request in requests:
-            self.refused += await connection.post_until_accepted(request)
+            refused = await connection.post_until_accepted(request)  # before the sum is read: others add to it
+            self.refused += refused
             self.accepted += 1
         connection.close()
 

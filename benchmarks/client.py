@@ -12,8 +12,9 @@ import msgspec
 from schemas.ping import Ping
 from schemas.times import format_instant
 
-_LONGEST_WAIT_S: Final = 30.0
+_LONGEST_WAIT_S: Final = 60.0
 _FIRST_WAIT_S: Final = 0.2
+_SPREAD_S: Final = 1.0
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -80,9 +81,9 @@ class Connection:
             try:
                 await self.post(request)
             except NotAccepted as refusal:
-                if refusal.status != HTTPStatus.SERVICE_UNAVAILABLE:
+                if refusal.status not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
                     raise
-                at_least_s = refusal.retry_after_s
+                at_least_s = refusal.retry_after_s + random.uniform(0.0, _SPREAD_S)
             except (OSError, EOFError):
                 self.close()
             else:

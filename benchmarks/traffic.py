@@ -3,6 +3,7 @@
 Ten times a second of the machine's time every lane posts, in one request, what has become due of its devices; the lanes
 take turns. A device belongs to one lane, whose requests follow each other, so its pings keep their order. The pace is
 the clock's and not the server's: a request that is answered late makes the lane's next ones late, and how late is told.
+What a late device uploads all at once is cut into requests too small to count as a backlog, which would wait its turn.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from schemas.clock import Clock
 
 LANES: Final = 8
 SLOT_S: Final = 0.1
+REQUEST_PINGS: Final = 250
 GIVE_UP_AFTER_S: Final = 30.0
 LEAD_S: Final = 0.5
 """From the decision to start until the first request is due."""
@@ -71,9 +73,11 @@ async def post(load: Load, clock: Clock, url: str, token: str) -> Posted:
         for number in range(lane, len(rows_of), LANES):
             if len(rows_of[number]):
                 await asyncio.sleep(due_s[number] - loop.time())
-                body = array_of(as_a_client_writes(pings[row], later_ms) for row in rows_of[number].tolist())
+                items = [as_a_client_writes(pings[row], later_ms) for row in rows_of[number].tolist()]
                 sent_s[number] = loop.time()
-                refused[lane] += await connection.post_until_accepted(request_of(token, body))
+                for first in range(0, len(items), REQUEST_PINGS):
+                    request = request_of(token, array_of(items[first : first + REQUEST_PINGS]))
+                    refused[lane] += await connection.post_until_accepted(request)
                 accepted_s[number] = loop.time()
         connection.close()
 

@@ -16,7 +16,10 @@ from schemas.ping import Ping
 
 BATCH_PINGS: Final = 1_000
 ATTEMPTS: Final = 10
-LONGEST_WAIT_S: Final = 30.0
+LONGEST_WAIT_S: Final = 60.0
+SPREAD_S: Final = 1.0
+"""Retry-After has whole seconds: those who are told the same one come within so much after it."""
+
 _WORTH_A_RETRY: Final = {429, 502, 503, 504}
 
 _encoder = msgspec.json.Encoder()
@@ -90,7 +93,8 @@ class Delivery:
             self.tally.last_failure = _told(response)
             if response.status_code not in _WORTH_A_RETRY:
                 raise CommandError(f"{self._client.base_url}: {self.tally.last_failure}")
-            wait_s = max(wait_s, min(self._longest_wait_s, _retry_after_s(response)))
+            if told_s := min(self._longest_wait_s, _retry_after_s(response)):
+                wait_s = max(wait_s, told_s + random.uniform(0.0, SPREAD_S))
         self.tally.undelivered += len(pings)
         return False
 

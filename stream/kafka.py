@@ -86,6 +86,11 @@ class KafkaLog:
         await asyncio.gather(*lanes, return_exceptions=True)
         await self._disconnect()
 
+    def ensure_room(self) -> None:
+        """Raise LogUnavailable when so many records wait that ``append`` takes no more."""
+        if self._queued_bytes > _MAX_QUEUED_BYTES:
+            raise LogUnavailable("the broker is behind: too many records wait for it")
+
     async def append(self, topic: Topic, records: Sequence[tuple[str, bytes | None]]) -> None:
         """Append (key, value) records; a value of None deletes the key of a compacted topic.
 
@@ -95,8 +100,7 @@ class KafkaLog:
         for key, value in records:
             if value is not None and len(value) > MAX_RECORD_BYTES:
                 raise RecordTooLarge(f"the record {key!r} has {len(value)} bytes, over {MAX_RECORD_BYTES}")
-        if self._queued_bytes > _MAX_QUEUED_BYTES:
-            raise LogUnavailable("the broker is behind: too many records wait for it")
+        self.ensure_room()
         try:
             async with asyncio.timeout(self._timeout_s):
                 confirmations = self._put(topic.name, await self._partition_count(topic.name), records)

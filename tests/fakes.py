@@ -41,14 +41,23 @@ class MemoryModel(Generic[T]):
 
 
 class MemoryLog:
-    """Keeps what is appended, by topic; fences reach their read model at once. ``down`` makes it refuse."""
+    """Keeps what is appended, by topic; fences reach their read model at once.
+
+    ``down`` makes it refuse, ``full`` makes it have no room.
+    """
 
     def __init__(self, fences: MemoryModel[FenceRecord]) -> None:
         self.records: dict[str, list[tuple[str, bytes | None]]] = {}
         self.down = False
+        self.full = False
         self._fences = fences
 
+    def ensure_room(self) -> None:
+        if self.full:
+            raise LogUnavailable("the broker is behind: too many records wait for it")
+
     async def append(self, topic: Topic, records: Sequence[tuple[str, bytes | None]]) -> None:
+        self.ensure_room()
         if self.down:
             raise LogUnavailable("the broker has not confirmed within 10 s")
         for key, value in records:

@@ -12,6 +12,7 @@ import structlog
 import typer
 import uvicorn
 
+from api.admission import Backlogs
 from api.app import create_app
 from api.explanation import Explainer
 from api.history import ClickHouseHistory
@@ -71,9 +72,21 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     visits_told = Tail(settings.kafka, VISITS, RECORDER_GROUP, partial(wire.decode, Visit), visits)
     feed = LiveFeed(live, visits, clock, settings.unknown_after_s)
     live.on_change, visits.on_change = feed.device_changed, feed.visit_changed
-    app = create_app(
-        Services(settings, clock, event_log, keys, fences, live, visits, feed, history, explainer=explainer)
+    backlogs = Backlogs(settings.backlog_bytes_per_s)
+    services = Services(
+        settings,
+        clock,
+        event_log,
+        keys,
+        fences,
+        live,
+        visits,
+        feed,
+        history,
+        explainer=explainer,
+        backlogs=backlogs,
     )
+    app = create_app(services)
     server = _Server(
         uvicorn.Config(
             app,

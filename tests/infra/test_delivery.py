@@ -71,8 +71,8 @@ def test_retry_after_is_honoured_within_bounds(waits: list[float]) -> None:
     for_ever = httpx.Response(503, headers={"Retry-After": "86400"})
     someday = httpx.Response(503, headers={"Retry-After": "Wed, 21 Oct 2026 07:28:00 GMT"})
     post([slow, for_ever, someday, accepted(3)])
-    assert waits[1] == 7
-    assert waits[2] == 30
+    assert 7 <= waits[1] <= 8
+    assert 60 <= waits[2] <= 61
     assert waits[3] < 7
 
 
