@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     max_batch_pings: int = Field(5_000, ge=1, description="pings in one POST at most")
     max_body_bytes: int = Field(2 * 1024 * 1024, ge=1, description="bytes of one POST at most, after decompression")
     backlog_bytes_per_s: int = Field(
-        3_000_000, ge=0, description="bytes a second of posts over 64 KiB, unpacked, by API process; 0 = no limit"
+        2_000_000, ge=0, description="bytes a second of posts over 64 KiB, unpacked, by API process; 0 = no limit"
     )
     max_import_bytes: int = Field(64 * 1024 * 1024, ge=1, description="bytes of one fence import at most")
 
