@@ -31,7 +31,9 @@ from stream.store import STORE_ERRORS, open_store
 MAX_POLL_INTERVAL_S: Final = 14 * 86_400.0
 """How long the store may be away before the broker believes that the recorder is."""
 FETCH_MIN_BYTES: Final = 1024 * 1024
-"""A frame costs the recorder as much as a few hundred of its rows, so it waits for half of the time between inserts."""
+FETCH_MAX_WAIT_MS: Final = 250
+"""A frame costs the recorder as much as a few hundred of its rows: half of the usual time between inserts is well spent
+on gathering them."""
 WAITING_FRAMES: Final = 64
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 5.0
@@ -200,7 +202,7 @@ class Recorder:
 
     def _build_app(self, settings: Settings) -> FramedApp:
         app = framed_app(RECORDER_GROUP, settings, TABLES, broker_max_poll_interval=MAX_POLL_INTERVAL_S)
-        app.fetch_min_bytes, app.fetch_max_wait_ms = FETCH_MIN_BYTES, round(settings.recorder_flush_s * 500)
+        app.fetch_min_bytes, app.fetch_max_wait_ms = FETCH_MIN_BYTES, FETCH_MAX_WAIT_MS
         for topic in TABLES:
             app.agent(app.topic(topic, value_serializer="raw", key_serializer="raw"), name=f"record.{topic}")(
                 self._record
