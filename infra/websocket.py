@@ -1,4 +1,4 @@
-"""Uvicorn's WebSocket, with an end to waiting for a peer that takes nothing.
+"""Uvicorn's WebSocket, which says that the server stops, with an end to waiting for a peer that takes nothing.
 
 Uvicorn stops writing to such a peer, which bounds what is buffered, but keeps the connection for as long as TCP does,
 and waits for it when the server stops.
@@ -10,6 +10,7 @@ from typing import Any, Final
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.protocol import OPEN
 
+GOING_AWAY: Final = 1001
 TRY_AGAIN_LATER: Final = 1013
 
 
@@ -39,11 +40,15 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """The server stops; a peer that is behind is not waited for."""
-        if self._look is None:
-            super().shutdown()
-        else:
+        """The server stops, and says so with 1001; a peer that is behind is not waited for."""
+        if self._look is not None:
             self.transport.abort()
+            return
+        if self.handshake_complete and self.conn.state is OPEN:
+            self._say_close(GOING_AWAY, "the server is stopping")
+            self.close_sent = True  # or uvicorn would say 1012
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": GOING_AWAY})
+        super().shutdown()
 
     def _look_again(self, unsent_bytes: int) -> None:
         self._look = self.loop.call_later(self.stalled_after_s, self._close_if_stalled, unsent_bytes)
@@ -54,9 +59,12 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self._look_again(still_unsent_bytes)
             return
         if self.conn.state is OPEN:
-            self.conn.send_close(TRY_AGAIN_LATER, "nothing was read for too long")
-            self.transport.write(b"".join(self.conn.data_to_send()))
+            self._say_close(TRY_AGAIN_LATER, "nothing was read for too long")
         self._look = self.loop.call_later(self.cut_after_s, self.transport.abort)
+
+    def _say_close(self, code: int, reason: str) -> None:
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
 
     def _stop_looking(self) -> None:
         if self._look is not None:

@@ -1,4 +1,4 @@
-"""A WebSocket peer that takes nothing: closed in time, and not waited for when the server stops."""
+"""A WebSocket peer that takes nothing is closed in time, and not waited for when the server stops; others hear of that."""
 
 import asyncio
 import socket
@@ -36,6 +36,16 @@ class Talker:
                 await send({"type": "websocket.send", "text": MESSAGE})
         finally:
             self.ended.set()
+
+
+class Silent(Talker):
+    """An app that says nothing; ``ended`` is set when it is told that the peer is gone."""
+
+    async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Any]) -> None:
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        self.ended.set()
 
 
 @asynccontextmanager
@@ -121,5 +131,19 @@ def test_the_server_does_not_wait_for_a_peer_that_is_behind() -> None:
             await until(server, is_behind)
             server.should_exit = True
             await talker.ended.wait()
+
+    asyncio.run(check())
+
+
+def test_the_server_says_that_it_stops_also_where_the_app_does_not() -> None:
+    async def check() -> None:
+        app = Silent()
+        async with serving(app, BoundedWebSocket) as (server, url), connect(url) as peer:
+            server.should_exit = True
+            with pytest.raises(ConnectionClosed) as closed:
+                await read_on(peer)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1001
+            await app.ended.wait()
 
     asyncio.run(check())
