@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.causes import tipping_pings
-from benchmarks.chaos.offsets import behind, ends_of
 from benchmarks.listener import Listener
 from benchmarks.load import DEVICES, Load, build_load
+from benchmarks.offsets import behind, ends_of
 from benchmarks.traffic import Posted
 from schemas.topics import PINGS, TRACKER_GROUP
 

@@ -23,9 +23,9 @@ import psutil
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
-from benchmarks.chaos.offsets import behind, ends_of
 from benchmarks.feed import append_fences, append_pings
 from benchmarks.load import Load, build_load
+from benchmarks.offsets import behind, ends_of
 from infra.embedded.broker import Broker
 from infra.embedded.ports import reserve_free
 from infra.migrations import create_topics

@@ -44,7 +44,7 @@ TOLD: Final = np.dtype(
 
 
 MARK: Final = np.dtype([(name, np.int64) for name in ("kept_from_ms", "looked_ms", "told_from_ms", "noted", "written")])
-"""Moments of a slot, epoch ms: see ``tracks.Changes``. ``told_from_ms`` is the beginning of what its path can tell.
+"""Moments of a slot, epoch ms: see ``changes.Changes``. ``told_from_ms`` is the beginning of what its path can tell.
 
 ``noted`` is 1 where it is noted what has been told of its spells, 0 where only the visit log knows. ``written`` is how
 many of its fixes, from the first on, are in the checkpoints; -1 where these do not know the device.

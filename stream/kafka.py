@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, Generic, TypeAlias, TypeVar
@@ -263,27 +264,29 @@ def _key_hash(key: bytes) -> int:
     return int(murmur2(key)) & 0x7FFFFFFF
 
 
-class Follower(Generic[T]):
-    """A compacted topic in memory: read whole from the beginning, then followed, by every process for itself.
+async def acknowledged(bootstrap: str, group: str, topic: str) -> dict[int, int]:
+    """By partition of a topic, the offset that a group will be given next."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        return await acknowledged_by(admin, group, topic)
+    finally:
+        await admin.close()
 
-    ``records`` holds the newest value by key. ``on_change(key, value)`` is called after each change, None for a
-    deleted key, on the event loop's thread. A record that ``decode`` refuses is logged and skipped.
-    """
 
-    def __init__(
-        self,
-        bootstrap: str,
-        topic: Topic,
-        decode: Callable[[bytes], T],
-        on_change: Callable[[str, T | None], None] | None = None,
-    ) -> None:
-        self.records: dict[str, T] = {}
-        self.on_change = on_change
+async def acknowledged_by(admin: AIOKafkaAdminClient, group: str, topic: str) -> dict[int, int]:
+    """The same, asked over a connection that stands."""
+    committed = await admin.list_consumer_group_offsets(group)
+    return {each.partition: position.offset for each, position in committed.items() if each.topic == topic}
+
+
+class TopicReader(ABC, Generic[T]):
+    """Reads all partitions of a topic, in every process for itself; a broker that is not there is waited for."""
+
+    def __init__(self, bootstrap: str, topic: Topic, decode: Callable[[bytes], T]) -> None:
         self._bootstrap = bootstrap
         self._topic = topic
         self._decode = decode
-        self._caught_up = asyncio.Event()
-        self._changed = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -291,28 +294,10 @@ class Follower(Generic[T]):
         self._task = asyncio.create_task(self._follow())
 
     async def stop(self) -> None:
-        """Stop reading; ``records`` stay as they are."""
+        """Stop reading."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-
-    @property
-    def is_caught_up(self) -> bool:
-        """Whether everything that was in the topic at the start has been read."""
-        return self._caught_up.is_set()
-
-    async def caught_up(self) -> None:
-        """Wait until everything that was in the topic at the start has been read."""
-        await self._caught_up.wait()
-
-    async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until ``condition()`` holds, looking after each read; False when it does not within the timeout."""
-        try:
-            async with asyncio.timeout(timeout_s), self._changed:
-                await self._changed.wait_for(condition)
-        except TimeoutError:
-            return False
-        return True
 
     async def _follow(self) -> None:
         while True:
@@ -334,6 +319,63 @@ class Follower(Generic[T]):
                 await asyncio.sleep(_RECONNECT_S)
             finally:
                 await consumer.stop()
+
+    @abstractmethod
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        """Read on until cancelled, or until the broker is lost (KafkaError): then it is called again."""
+
+    def _decoded(self, message: Any) -> T | None:
+        """What a record says; one that ``decode`` refuses is logged."""
+        try:
+            return self._decode(message.value or b"")
+        except (ValueError, RecursionError) as error:
+            log.warning(
+                "unreadable record skipped",
+                topic=message.topic,
+                partition=message.partition,
+                offset=message.offset,
+                error=str(error),
+            )
+            return None
+
+
+class Follower(TopicReader[T]):
+    """A compacted topic in memory: read whole from the beginning, then followed, by every process for itself.
+
+    ``records`` holds the newest value by key. ``on_change(key, value)`` is called after each change, None for a
+    deleted key, on the event loop's thread. A record that ``decode`` refuses is logged and skipped.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        topic: Topic,
+        decode: Callable[[bytes], T],
+        on_change: Callable[[str, T | None], None] | None = None,
+    ) -> None:
+        super().__init__(bootstrap, topic, decode)
+        self.records: dict[str, T] = {}
+        self.on_change = on_change
+        self._caught_up = asyncio.Event()
+        self._changed = asyncio.Condition()
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether everything that was in the topic at the start has been read."""
+        return self._caught_up.is_set()
+
+    async def caught_up(self) -> None:
+        """Wait until everything that was in the topic at the start has been read."""
+        await self._caught_up.wait()
+
+    async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until ``condition()`` holds, looking after each read; False when it does not within the timeout."""
+        try:
+            async with asyncio.timeout(timeout_s), self._changed:
+                await self._changed.wait_for(condition)
+        except TimeoutError:
+            return False
+        return True
 
     async def _read(self, consumer: AIOKafkaConsumer) -> None:
         ends = await consumer.end_offsets(sorted(consumer.assignment()))
@@ -362,16 +404,8 @@ class Follower(Generic[T]):
             self.records.pop(key, None)
             value = None
         else:
-            try:
-                value = self._decode(message.value)
-            except (ValueError, RecursionError) as error:
-                log.warning(
-                    "unreadable record skipped",
-                    topic=message.topic,
-                    partition=message.partition,
-                    offset=message.offset,
-                    error=str(error),
-                )
+            value = self._decoded(message)
+            if value is None:
                 return
             self.records[key] = value
         if self.on_change is not None:

@@ -1,17 +1,13 @@
 """A topic of events followed from about now: from where a group that puts it away elsewhere has come."""
 
-import asyncio
 from collections.abc import Callable
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaConsumer
 
 from schemas.topics import Topic
-
-_RECONNECT_S: Final = 1.0
+from stream.kafka import TopicReader, acknowledged
 
 log = structlog.get_logger()
 
@@ -32,7 +28,7 @@ class Reader(Protocol[T_contra]):
         """Everything that was in the topic at the start has been told."""
 
 
-class Tail(Generic[T]):
+class Tail(TopicReader[T]):
     """Tells a reader every event, some more than once: all that the group had not acknowledged at the start.
 
     An event that ``decode`` refuses is logged and skipped.
@@ -41,62 +37,20 @@ class Tail(Generic[T]):
     def __init__(
         self, bootstrap: str, topic: Topic, group: str, decode: Callable[[bytes], T], reader: Reader[T]
     ) -> None:
-        self._bootstrap = bootstrap
-        self._topic = topic
+        super().__init__(bootstrap, topic, decode)
         self._group = group
-        self._decode = decode
         self._reader = reader
-        self._positions: dict[TopicPartition, int] | None = None
+        self._positions: dict[int, int] | None = None
         self._is_caught_up = False
-        self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Begin to read, and go on trying while the broker is not there."""
-        self._task = asyncio.create_task(self._follow())
-
-    async def stop(self) -> None:
-        """Stop reading."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _follow(self) -> None:
-        while True:
-            # Without a group a consumer is given every partition, also those added later.
-            consumer = AIOKafkaConsumer(
-                self._topic.name,
-                bootstrap_servers=self._bootstrap,
-                group_id=None,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                fetch_max_wait_ms=100,
-                metadata_max_age_ms=30_000,
-            )
-            try:
-                await consumer.start()
-                if self._positions is None:
-                    acknowledged = await self._acknowledged()
-                    await self._reader.begin()
-                    self._positions = acknowledged
-                await self._read(consumer, self._positions)
-            except KafkaError as error:
-                log.warning("topic not followed", topic=self._topic.name, error=str(error))
-                await asyncio.sleep(_RECONNECT_S)
-            finally:
-                await consumer.stop()
-
-    async def _acknowledged(self) -> dict[TopicPartition, int]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
-        try:
-            await admin.start()
-            committed = await admin.list_consumer_group_offsets(self._group)
-        finally:
-            await admin.close()
-        return {each: place.offset for each, place in committed.items() if each.topic == self._topic.name}
-
-    async def _read(self, consumer: AIOKafkaConsumer, positions: dict[TopicPartition, int]) -> None:
-        for each in consumer.assignment() & positions.keys():
-            consumer.seek(each, positions[each])
+    async def _read(self, consumer: AIOKafkaConsumer) -> None:
+        if self._positions is None:
+            positions = await acknowledged(self._bootstrap, self._group, self._topic.name)
+            await self._reader.begin()
+            self._positions = positions
+        for each in consumer.assignment():
+            if each.partition in self._positions:
+                consumer.seek(each, self._positions[each.partition])
         ends = await consumer.end_offsets(sorted(consumer.assignment()))
         while True:
             if not self._is_caught_up and all([await consumer.position(each) >= ends[each] for each in ends]):
@@ -105,19 +59,7 @@ class Tail(Generic[T]):
                 self._reader.caught_up()
             for each, messages in (await consumer.getmany(timeout_ms=500)).items():
                 for message in messages:
-                    self._tell(message)
-                positions[each] = messages[-1].offset + 1
-
-    def _tell(self, message: Any) -> None:
-        try:
-            event = self._decode(message.value or b"")
-        except (ValueError, RecursionError) as error:
-            log.warning(
-                "unreadable record skipped",
-                topic=message.topic,
-                partition=message.partition,
-                offset=message.offset,
-                error=str(error),
-            )
-            return
-        self._reader.take(event)
+                    event = self._decoded(message)
+                    if event is not None:
+                        self._reader.take(event)
+                self._positions[each.partition] = messages[-1].offset + 1

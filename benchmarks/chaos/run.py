@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from benchmarks.chaos.evidence import Stored, Truth, identity_of, published_visits, wrong_events, wrong_log, wrong_pings
 from benchmarks.chaos.faults import FAULTS_A_ROUND, Killer, rounds_of_faults
 from benchmarks.chaos.memory import Memory
-from benchmarks.chaos.offsets import behind, ends_of
+from benchmarks.offsets import behind, ends_of
 from infra.delivery import Delivery
 from infra.demo import RunningSystem, deliver, running_system
 from infra.errors import CommandError

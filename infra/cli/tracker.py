@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
         Example: [bold]ONSITE_KAFKA=broker:9092 ONSITE_CLICKHOUSE=http://store:8123/onsite onsite tracker[/bold]
         """
-        os.environ |= MEMORY
+        os.environ |= MEMORY | os.environ  # what is set stays
         from infra.inputs import read_rule_book
         from infra.worker import run_worker
         from stream.store import open_store

@@ -27,7 +27,7 @@ from schemas.wire import decode, encode
 from stream.collector import paused, settle
 from stream.decode import decode_pings
 from stream.framed import Frame, FramedApp, framed_app
-from stream.kafka import Follower, KafkaLog
+from stream.kafka import Follower, KafkaLog, acknowledged
 from stream.store import STORE_ERRORS
 from stream.tracker.checkpoints import STORE_URL, TOLD, RestoredOnce, key_of, restored
 from stream.tracker.late import FIRST_REACH_MS, REACH_FACTOR, RecordedPings
@@ -286,10 +286,9 @@ class Tracker:
         log.info("checkpoints read", records=sum(map(len, records.values())))
         self._written_until = await self._told.ends(self._changelog, assigned) | ends
         self._told_until = {number: int(each[TOLD]) for number, each in records.items() if TOLD in each}
-        now_ms, acknowledged = self._clock.now_ms(), await self._told.acknowledged(TRACKER_GROUP, PINGS.name)
+        now_ms, folded = self._clock.now_ms(), await acknowledged(self._settings.kafka, TRACKER_GROUP, PINGS.name)
         partitions = {
-            number: restored(number, records.get(number, {}), now_ms, acknowledged.get(number, 0))
-            for number in assigned
+            number: restored(number, records.get(number, {}), now_ms, folded.get(number, 0)) for number in assigned
         }
         told_since = await self._told.since({number: self._told_until.get(number, 0) for number in assigned})
         ping_ends = await self._told.ends(PINGS.name, assigned)

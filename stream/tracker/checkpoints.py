@@ -7,7 +7,7 @@ import structlog
 from faust.stores import STORES, memory
 from faust.types import TP, EventT
 
-from geofence.tracks import IncompleteError
+from geofence.changes import IncompleteError
 from stream.tracker.packing import FormatError
 from stream.tracker.partition import FORGETFUL, PartitionTracks
 

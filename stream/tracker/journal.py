@@ -14,8 +14,9 @@ from typing import Final
 
 import numpy as np
 
+from geofence.changes import Changes
 from geofence.stretches import Ints
-from geofence.tracks import Changes, Tracks
+from geofence.tracks import Tracks
 from stream.tracker.packing import pack, read, unpack
 
 MOST_CHANGES: Final = 1_024

@@ -4,13 +4,13 @@ from typing import Final
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.structs import TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from geofence.fixes import Fixes
 from schemas.tables.visits import SELECTED, of_rows
 from schemas.topics import PINGS, RECORDER_GROUP
 from schemas.visit import Visit
+from stream.kafka import acknowledged_by
 
 FIRST_REACH_MS: Final = 36 * 3_600_000
 REACH_FACTOR: Final = 8
@@ -50,12 +50,7 @@ class RecordedPings:
         if not self._started:
             await self._admin.start()
             self._started = True
-        committed = await self._admin.list_consumer_group_offsets(RECORDER_GROUP)
-        return {
-            partition.partition: position.offset
-            for partition, position in committed.items()
-            if isinstance(partition, TopicPartition) and partition.topic == PINGS.name
-        }
+        return await acknowledged_by(self._admin, RECORDER_GROUP, PINGS.name)
 
     async def fixes_since(self, device_id: str, from_ms: int) -> Fixes:
         """The stored fixes of a device from a moment of event time on, in order."""

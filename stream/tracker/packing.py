@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import astuple
 
+from geofence.changes import Beginning, Changes, LateSpan
 from geofence.fixes import Fixes
 from geofence.stretches import Ints
-from geofence.tracks import Beginning, Changes, LateSpan
 from schemas.times import Instant
 from schemas.visit import Visit
 

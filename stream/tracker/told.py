@@ -5,7 +5,6 @@ from collections.abc import Iterable
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
 from schemas.topics import VISITS
@@ -40,16 +39,6 @@ class ToldVisits:
         if not asked:
             return {}
         return {each.partition: end for each, end in (await self._connected().end_offsets(asked)).items()}
-
-    async def acknowledged(self, group: str, topic: str) -> dict[int, int]:
-        """By partition of a topic, how far a group has come."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
-        await admin.start()
-        try:
-            committed = await admin.list_consumer_group_offsets(group)
-        finally:
-            await admin.close()
-        return {each.partition: position.offset for each, position in committed.items() if each.topic == topic}
 
     async def since(self, offsets: dict[int, int]) -> list[tuple[int, Visit]]:
         """(partition, visit) of everything told from these offsets on, in order within a partition."""

@@ -4,10 +4,11 @@ from collections.abc import Collection
 
 import numpy as np
 
+from geofence.changes import LateSpan
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.rules import Rules
-from geofence.tracks import LateSpan, Tracks
+from geofence.tracks import Tracks
 from schemas.visit import Visit
 from stream.tracker.journal import Journal
 

@@ -11,8 +11,8 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from benchmarks.chaos.faults import VICTIMS
-from benchmarks.chaos.offsets import behind, ends_of
 from benchmarks.chaos.run import Spec, run
+from benchmarks.offsets import behind, ends_of
 from schemas.ping import Ping
 from schemas.topics import PINGS, RECORDER_GROUP, TRACKER_GROUP
 from stream.store import open_store
@@ -118,6 +118,17 @@ def test_after_a_clean_stop_nothing_is_done_again(parts: Parts) -> None:
     asyncio.run(scenario())
 
 
+async def recovers(parts: Parts, client: httpx.AsyncClient, name: str, before: list, meanwhile: list) -> None:
+    """Pings that were refused are accepted at last, all are stored, and nothing is wrong any more."""
+
+    async def accepted() -> bool:
+        return (await post(client, meanwhile)).status_code == 202
+
+    await until(accepted, "pings are accepted again")
+    await everything_stored(parts, name, [*before, *meanwhile])
+    assert await whats_wrong(client) == {}
+
+
 async def whats_wrong(client: httpx.AsyncClient) -> dict[str, str]:
     """What /readyz says is not well; it answers soon whatever hangs."""
     began_s = time.monotonic()
@@ -190,13 +201,7 @@ def test_without_a_broker_pings_are_refused_and_those_accepted_are_kept(parts: P
             parts.kill("tracker")
             parts.start("tracker")
             await parts.start_server("broker")
-
-            async def accepted() -> bool:
-                return (await post(client, meanwhile)).status_code == 202
-
-            await until(accepted, "pings are accepted again")
-            await everything_stored(parts, name, [*before, *meanwhile])
-            assert await whats_wrong(client) == {}
+            await recovers(parts, client, name, before, meanwhile)
             assert parts.is_running("tracker")
             assert parts.is_running("recorder")
 
@@ -223,12 +228,6 @@ def test_a_broker_and_a_store_that_hang_are_told_soon_and_go_on_where_they_were(
             finally:
                 parts.release("broker")
                 parts.release("store")
-
-            async def accepted() -> bool:
-                return (await post(client, meanwhile)).status_code == 202
-
-            await until(accepted, "pings are accepted again")
-            await everything_stored(parts, name, [*before, *meanwhile])
-            assert await whats_wrong(client) == {}
+            await recovers(parts, client, name, before, meanwhile)
 
     asyncio.run(scenario())

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from geofence.changes import IncompleteError
 from geofence.fixes import Fixes
-from geofence.tracks import IncompleteError, Tracks
+from geofence.tracks import Tracks
 from stream.tracker import journal
 from stream.tracker.journal import Journal
 from stream.tracker.packing import pack

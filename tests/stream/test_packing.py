@@ -5,8 +5,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from geofence.changes import Anchor, Beginning, Carried, Changes, LateSpan
 from geofence.fixes import Fixes
-from geofence.tracks import Anchor, Beginning, Carried, Changes, LateSpan
 from schemas.times import Instant
 from schemas.visit import Visit
 from stream.tracker.packing import FORMAT, FormatError, pack, read, unpack
