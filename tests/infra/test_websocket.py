@@ -1,4 +1,4 @@
-"""A WebSocket peer that takes nothing is closed in time, and not waited for when the server stops; others hear of that."""
+"""A WebSocket peer that takes nothing is closed in time; when the server stops it is not waited for, others are told."""
 
 import asyncio
 import socket
