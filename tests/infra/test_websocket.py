@@ -1,4 +1,4 @@
-"""A WebSocket peer that takes nothing is closed in time; when the server stops it is not waited for, others are told."""
+"""A WebSocket peer that takes nothing is closed in time; a stopping server does not wait for it, others are told."""
 
 import asyncio
 import socket
