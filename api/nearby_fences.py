@@ -9,7 +9,7 @@ import structlog
 from geofence.fences import FenceRow, FenceSet
 from geofence.fixes import Fixes
 from geofence.geodesy import metres_per_degree
-from geofence.kernel import PackedFences, near, pack_arrays
+from geofence.kernel import near, pack_boxes
 from geofence.rule_book import RuleBook
 from geofence.visits.evidence import REACH_M
 from schemas.fence import FenceError, FenceRecord, FenceVersion
@@ -33,7 +33,7 @@ class NearbyFences:
         self._rules = rules
         self._records: list[FenceRecord] = []
         self._record_of_row = np.empty(0, np.int64)
-        self._boxes = _packed([])
+        self._boxes = pack_boxes(np.empty((0, 4)))
 
     def of(self, fixes: Fixes, fence_id: str, records: Mapping[str, FenceRecord]) -> FenceSet:
         """The fences within reach of any of the fixes, all their versions, and one more; with the rules of each."""
@@ -49,7 +49,7 @@ class NearbyFences:
             return
         boxes = [[_box(version) for version in record.versions] for record in known]
         self._record_of_row = np.repeat(np.arange(len(known)), [len(each) for each in boxes])
-        self._boxes = _packed([box for each in boxes for box in each])
+        self._boxes = pack_boxes(np.array([box for each in boxes for box in each], np.float64).reshape(-1, 4))
         self._records = known
 
 
@@ -59,14 +59,6 @@ def _measured(record: FenceRecord) -> list[FenceRow]:
     except FenceError as error:  # the tracker skips it, too: nothing was ever judged by it
         log.warning("impossible fence skipped", fence_id=record.fence_id, error=str(error))
         return []
-
-
-def _packed(boxes: list[Box]) -> PackedFences:
-    bounds = np.array(boxes, np.float64).reshape(-1, 4)
-    west, south, east, north = bounds.T
-    corners = np.stack([west, south, east, south, east, north, west, north, west, south], axis=1)
-    count = len(bounds)
-    return pack_arrays(corners.reshape(-1, 2), np.full(count, 5), np.ones(count, np.int64), np.zeros(count), bounds)
 
 
 def _box(version: FenceVersion) -> Box:

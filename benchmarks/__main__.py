@@ -18,6 +18,7 @@ MODULES: Final = {
     "pipeline": "benchmarks.pipeline",
     "accuracy": "benchmarks.accuracy",
     "ingest": "benchmarks.ingest",
+    "edits": "benchmarks.edits",
     "latency": "benchmarks.latency",
     "backlog": "benchmarks.backlog",
     "scaling": "benchmarks.scaling",

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -60,11 +61,14 @@ class Load:
     @cached_property
     def fences(self) -> dict[str, Any]:
         """All fences as a GeoJSON FeatureCollection."""
+        return self.more_fences(FENCES)
+
+    def more_fences(self, count: int) -> dict[str, Any]:
+        """All fences, and those of as many more districts further east as make ``count``."""
         district = self.day.fences()["features"]
-        return {
-            "type": "FeatureCollection",
-            "features": [_moved(feature, number) for number in range(DISTRICTS) for feature in district],
-        }
+        districts = range(-(-count // len(district)))
+        features = (_moved(feature, number) for number in districts for feature in district)
+        return {"type": "FeatureCollection", "features": list(islice(features, count))}
 
     @cached_property
     def fence_versions(self) -> list[tuple[str, FenceVersion]]:

@@ -1,19 +1,20 @@
 """Fences: from GeoJSON to records, and from records to the immutable set the kernel reads."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import count
-from typing import Any, Final, Self
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import chain
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from geofence.index import FenceIndex
-from geofence.kernel import PackedFences, pack
+from geofence.kernel import PackedFences, ShapeArrays, arrays_of, pack_arrays
 from geofence.shapes import Shape, shape_of
 from schemas import wire
-from schemas.fence import FenceError, FenceRecord, FenceVersion
+from schemas.fence import FenceError, FenceVersion
+from schemas.times import Instant
 
 UNBOUNDED_PAST_MS: Final = int(np.iinfo(np.int64).min)
 UNBOUNDED_FUTURE_MS: Final = int(np.iinfo(np.int64).max)
@@ -96,113 +97,8 @@ def _read_version(properties: dict[str, Any], geometry: object) -> FenceVersion:
     return version
 
 
-@dataclass(frozen=True, eq=False)
-class FenceSet:
-    """Fences at one moment of editing, one row per fence version. Immutable.
-
-    ``fence_of_row`` indexes ``fence_ids``. A row holds in event time from ``valid_from_ms`` (inclusive) to
-    ``valid_to_ms`` (exclusive; int64 minimum and maximum = unbounded). ``min_on_site_s``, ``bridge_s``, ``bridge_m``
-    and ``prior_weight`` are NaN where the general rule holds (see ``rule_book``); ``width_m`` is twice the inradius;
-    ``devices`` None = every device. ``packed`` is for the kernel.
-    """
-
-    fence_ids: tuple[str, ...]
-    fence_of_row: npt.NDArray[np.int32]
-    version: npt.NDArray[np.int32]
-    valid_from_ms: npt.NDArray[np.int64]
-    valid_to_ms: npt.NDArray[np.int64]
-    min_on_site_s: npt.NDArray[np.float64]
-    bridge_s: npt.NDArray[np.float64]
-    bridge_m: npt.NDArray[np.float64]
-    prior_weight: npt.NDArray[np.float64]
-    kind: tuple[str, ...]
-    area_m2: npt.NDArray[np.float64]
-    width_m: npt.NDArray[np.float64]
-    devices: tuple[frozenset[str] | None, ...]
-    packed: PackedFences
-
-    def __len__(self) -> int:
-        return len(self.fence_of_row)
-
-    @classmethod
-    def of(cls, versions: Iterable[tuple[str, FenceVersion]]) -> Self:
-        """From (fence_id, version) pairs; several versions of one fence share its id. Raises FenceError."""
-        return cls.of_rows([FenceRow.of(fence_id, version) for fence_id, version in versions])
-
-    @classmethod
-    def of_rows(cls, rows: Sequence["FenceRow"]) -> Self:
-        """From rows that are measured already."""
-        fence_ids = tuple(dict.fromkeys(row.fence_id for row in rows))
-        index_of = {fence_id: i for i, fence_id in enumerate(fence_ids)}
-        versions = [row.version for row in rows]
-        unset = np.full(len(rows), np.nan)
-        return cls(
-            fence_ids=fence_ids,
-            fence_of_row=np.array([index_of[row.fence_id] for row in rows], np.int32),
-            version=np.array([version.version for version in versions], np.int32),
-            valid_from_ms=np.array([_or(version.valid_from_ms, UNBOUNDED_PAST_MS) for version in versions], np.int64),
-            valid_to_ms=np.array([_or(version.valid_to_ms, UNBOUNDED_FUTURE_MS) for version in versions], np.int64),
-            min_on_site_s=np.array([_or(version.min_on_site_s, np.nan) for version in versions], np.float64),
-            bridge_s=unset,
-            bridge_m=unset,
-            prior_weight=unset,
-            kind=tuple(version.kind for version in versions),
-            area_m2=np.array([row.area_m2 for row in rows], np.float64),
-            width_m=np.array([row.width_m for row in rows], np.float64),
-            devices=tuple(None if version.devices is None else frozenset(version.devices) for version in versions),
-            packed=pack([row.shape for row in rows]),
-        )
-
-
-class FenceBook:
-    """The fences as they are edited; ``snapshot`` gives the set as it is now.
-
-    A fence is measured once, when it is put; a change costs one fence, a snapshot one pass over flat arrays.
-    """
-
-    def __init__(self, records: Iterable[FenceRecord] = ()) -> None:
-        self._rows_of: dict[str, dict[int, FenceRow]] = {}
-        self._handles = count()
-        for record in records:
-            self._rows_of[record.fence_id] = self._measured(record)
-        self._index = FenceIndex(
-            (handle, row.shape.bounds) for rows in self._rows_of.values() for handle, row in rows.items()
-        )
-        self._fence_of = {handle: fence_id for fence_id, rows in self._rows_of.items() for handle in rows}
-
-    def __len__(self) -> int:
-        return len(self._rows_of)
-
-    def put(self, record: FenceRecord) -> None:
-        """Add a fence or replace it, with all its versions. Raises FenceError and changes nothing when one is wrong."""
-        rows = self._measured(record)
-        self.remove(record.fence_id)
-        self._rows_of[record.fence_id] = rows
-        for handle, row in rows.items():
-            self._index.insert(handle, row.shape.bounds)
-            self._fence_of[handle] = record.fence_id
-
-    def remove(self, fence_id: str) -> None:
-        """Remove a fence with all its versions, if it is there."""
-        for handle, row in self._rows_of.pop(fence_id, {}).items():
-            self._index.delete(handle, row.shape.bounds)
-            del self._fence_of[handle]
-
-    def nearest(self, lat: float, lon: float, limit: int) -> list[str]:
-        """Ids of the fences whose boxes are nearest, nearest first (by degrees: a first choice, not a distance)."""
-        handles = self._index.nearest(lat, lon, limit)
-        return list(dict.fromkeys(self._fence_of[handle] for handle in handles))[:limit]
-
-    def rows(self) -> list["FenceRow"]:
-        """The rows of the set as it is now."""
-        return [row for rows in self._rows_of.values() for row in rows.values()]
-
-    def snapshot(self) -> FenceSet:
-        """The set as it is now."""
-        return FenceSet.of_rows(self.rows())
-
-    def _measured(self, record: FenceRecord) -> dict[int, "FenceRow"]:
-        return {next(self._handles): FenceRow.of(record.fence_id, version) for version in record.versions}
+GONE: Final = 0
+"""What stands for the version of a row whose fence, or version, was removed: it keeps its number and never holds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,6 +119,153 @@ class FenceRow:
         except FenceError as error:
             raise FenceError(f"fence {fence_id!r} version {version.version}: {error}") from None
         return cls(fence_id, version, shape, shape.area_m2(), shape.width_m())
+
+    def without_it(self) -> Self:
+        """The row when its version is there no more."""
+        never = Instant(0)
+        return replace(
+            self, version=msgspec.structs.replace(self.version, version=GONE, valid_from_ms=never, valid_to_ms=never)
+        )
+
+
+class Numbering:
+    """What fence sets share in which the same row, and the same fence, has the same number."""
+
+
+@dataclass(frozen=True, eq=False)
+class FencePage:
+    """Consecutive rows of a set: what an edit does not touch is taken over, columns and all.
+
+    ``fence`` is the number of each row's fence; ``edited`` the edition in which it was last changed.
+    """
+
+    rows: tuple[FenceRow, ...]
+    fence: tuple[int, ...]
+    edited: tuple[int, ...]
+
+    @cached_property
+    def columns(self) -> "_Columns":
+        """The rows as columns."""
+        versions = [row.version for row in self.rows]
+        return _Columns(
+            fence_of_row=np.array(self.fence, np.int32),
+            edited=np.array(self.edited, np.int64),
+            version=np.array([version.version for version in versions], np.int32),
+            valid_from_ms=np.array([_or(version.valid_from_ms, UNBOUNDED_PAST_MS) for version in versions], np.int64),
+            valid_to_ms=np.array([_or(version.valid_to_ms, UNBOUNDED_FUTURE_MS) for version in versions], np.int64),
+            min_on_site_s=np.array([_or(version.min_on_site_s, np.nan) for version in versions], np.float64),
+            area_m2=np.array([row.area_m2 for row in self.rows], np.float64),
+            width_m=np.array([row.width_m for row in self.rows], np.float64),
+            kind=tuple(version.kind for version in versions),
+            devices=tuple(None if version.devices is None else frozenset(version.devices) for version in versions),
+            shapes=arrays_of([row.shape for row in self.rows]),
+        )
+
+
+class _Columns(NamedTuple):
+    """Columns of ``FenceSet``, and the shapes."""
+
+    fence_of_row: npt.NDArray[np.int32]
+    edited: npt.NDArray[np.int64]
+    version: npt.NDArray[np.int32]
+    valid_from_ms: npt.NDArray[np.int64]
+    valid_to_ms: npt.NDArray[np.int64]
+    min_on_site_s: npt.NDArray[np.float64]
+    area_m2: npt.NDArray[np.float64]
+    width_m: npt.NDArray[np.float64]
+    kind: tuple[str, ...]
+    devices: tuple[frozenset[str] | None, ...]
+    shapes: ShapeArrays
+
+
+class FencePages(NamedTuple):
+    """All rows of a set, page by page, and the ids of their fences by number."""
+
+    fence_ids: tuple[str, ...]
+    pages: tuple[FencePage, ...]
+    numbering: Numbering
+    edition: int
+
+
+@dataclass(frozen=True, eq=False)
+class FenceSet:
+    """Fences at one moment of editing, one row per fence version. Immutable.
+
+    ``fence_of_row`` indexes ``fence_ids``, and ``number_of`` is the other way round. A row holds in event time from
+    ``valid_from_ms`` (inclusive) to ``valid_to_ms`` (exclusive; int64 minimum and maximum = unbounded); ``version`` is
+    ``GONE`` where it does no more. ``min_on_site_s``, ``bridge_s``, ``bridge_m`` and ``prior_weight`` are NaN where the
+    general rule holds (see ``rule_book``); ``width_m`` is twice the inradius; ``devices`` None = every device.
+    ``packed`` is for the kernel, which finds rows that are gone, too.
+
+    Sets of one ``numbering`` are editions of the same fences: a row that is in two of them has the same shape in both,
+    and what else has changed about it since an ``edition`` if its ``edited`` is higher.
+    """
+
+    fence_ids: tuple[str, ...]
+    number_of: dict[str, int]
+    fence_of_row: npt.NDArray[np.int32]
+    version: npt.NDArray[np.int32]
+    valid_from_ms: npt.NDArray[np.int64]
+    valid_to_ms: npt.NDArray[np.int64]
+    min_on_site_s: npt.NDArray[np.float64]
+    bridge_s: npt.NDArray[np.float64]
+    bridge_m: npt.NDArray[np.float64]
+    prior_weight: npt.NDArray[np.float64]
+    kind: tuple[str, ...]
+    area_m2: npt.NDArray[np.float64]
+    width_m: npt.NDArray[np.float64]
+    devices: tuple[frozenset[str] | None, ...]
+    packed: PackedFences
+    edited: npt.NDArray[np.int64]
+    edition: int
+    numbering: Numbering
+
+    def __len__(self) -> int:
+        return len(self.fence_of_row)
+
+    @classmethod
+    def of(cls, versions: Iterable[tuple[str, FenceVersion]]) -> Self:
+        """From (fence_id, version) pairs; several versions of one fence share its id. Raises FenceError."""
+        return cls.of_rows([FenceRow.of(fence_id, version) for fence_id, version in versions])
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[FenceRow]) -> Self:
+        """From rows that are measured already."""
+        fence_ids = tuple(dict.fromkeys(row.fence_id for row in rows))
+        number_of = {fence_id: number for number, fence_id in enumerate(fence_ids)}
+        page = FencePage(tuple(rows), tuple(number_of[row.fence_id] for row in rows), (0,) * len(rows))
+        return cls.of_pages(FencePages(fence_ids, (page,), Numbering(), 0))
+
+    @classmethod
+    def of_pages(cls, book: FencePages) -> Self:
+        """From pages: those that are new become columns."""
+        columns = [page.columns for page in book.pages]
+
+        def joined(name: str) -> npt.NDArray[Any]:
+            return np.concatenate([getattr(page, name) for page in columns])
+
+        shapes = [page.shapes for page in columns]
+        unset = np.full(sum(len(page.version) for page in columns), np.nan)
+        return cls(
+            fence_ids=book.fence_ids,
+            number_of={fence_id: number for number, fence_id in enumerate(book.fence_ids)},
+            fence_of_row=joined("fence_of_row"),
+            version=joined("version"),
+            valid_from_ms=joined("valid_from_ms"),
+            valid_to_ms=joined("valid_to_ms"),
+            min_on_site_s=joined("min_on_site_s"),
+            bridge_s=unset,
+            bridge_m=unset,
+            prior_weight=unset,
+            kind=tuple(chain.from_iterable(page.kind for page in columns)),
+            area_m2=joined("area_m2"),
+            width_m=joined("width_m"),
+            devices=tuple(chain.from_iterable(page.devices for page in columns)),
+            packed=pack_arrays(*map(np.concatenate, zip(*shapes, strict=True))),
+            edited=joined("edited"),
+            edition=book.edition,
+            numbering=book.numbering,
+        )
 
 
 def _or(value: float | None, default: float) -> float:

@@ -53,19 +53,35 @@ class Near(NamedTuple):
     distance_m: npt.NDArray[np.float64]
 
 
+class ShapeArrays(NamedTuple):
+    """n shapes end to end.
+
+    ``positions`` float64[v, 2]; ``part_sizes`` int64[p] positions of each part; ``parts_of_row`` int64[n] parts of each
+    shape; ``radius_m`` float64[n]; ``boxes`` float64[n, 4], what is within the radius included.
+    """
+
+    positions: npt.NDArray[np.float64]
+    part_sizes: npt.NDArray[np.int64]
+    parts_of_row: npt.NDArray[np.int64]
+    radius_m: npt.NDArray[np.float64]
+    boxes: npt.NDArray[np.float64]
+
+
+def arrays_of(shapes: Sequence[Shape]) -> ShapeArrays:
+    """Shapes as arrays."""
+    parts = [np.diff(shape.parts) for shape in shapes]
+    return ShapeArrays(
+        positions=np.concatenate([np.empty((0, 2)), *(shape.positions for shape in shapes)]),
+        part_sizes=np.concatenate([np.empty(0, np.int64), *parts]),
+        parts_of_row=np.array(list(map(len, parts)), np.int64),
+        radius_m=np.array([shape.radius_m for shape in shapes], np.float64),
+        boxes=np.array([shape.bounds for shape in shapes], np.float64).reshape(-1, 4),
+    )
+
+
 def pack(shapes: Sequence[Shape]) -> PackedFences:
     """Shapes as the kernel reads them, one row each."""
-    if not shapes:
-        return pack_arrays(
-            np.empty((0, 2)), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty((0, 4))
-        )
-    return pack_arrays(
-        positions=np.concatenate([shape.positions for shape in shapes]),
-        part_sizes=np.concatenate([np.diff(shape.parts) for shape in shapes]),
-        parts_of_row=np.array([len(shape.parts) - 1 for shape in shapes]),
-        radius_m=np.array([shape.radius_m for shape in shapes]),
-        boxes=np.array([shape.bounds for shape in shapes]),
-    )
+    return pack_arrays(*arrays_of(shapes))
 
 
 def pack_arrays(
@@ -75,16 +91,19 @@ def pack_arrays(
     radius_m: npt.NDArray[np.float64],
     boxes: npt.NDArray[np.float64],
 ) -> PackedFences:
-    """As ``pack``, from the shapes' arrays end to end.
-
-    ``positions`` float64[v, 2]; ``part_sizes`` positions of each part; ``parts_of_row`` parts of each row; ``radius_m``
-    float64[n]; ``boxes`` float64[n, 4], what is within the radius included.
-    """
+    """As ``pack``, from ``ShapeArrays``."""
     return PackedFences(
         outlines=pack_outlines(positions, part_sizes, parts_of_row, radius_m, boxes),
         grid=pack_grid(boxes),
         tree=pack_tree(boxes),
     )
+
+
+def pack_boxes(boxes: npt.NDArray[np.float64]) -> PackedFences:
+    """Boxes float64[n, 4] as the kernel reads them, a row each."""
+    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].reshape(-1, 2)
+    count = len(boxes)
+    return pack_arrays(corners, np.full(count, 5), np.ones(count, np.int64), np.zeros(count), boxes)
 
 
 def near(fences: PackedFences, lat: npt.NDArray[np.float64], lon: npt.NDArray[np.float64], margin_m: float) -> Near:

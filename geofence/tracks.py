@@ -31,15 +31,17 @@ from geofence.folding import (
     standing_of,
 )
 from geofence.gathering import last_fixes, last_of_each
+from geofence.kernel import near
 from geofence.rules import Rules
 from geofence.stretches import Ints, rows_of, with_room
-from geofence.visits.arrangement import arrangement_of
+from geofence.visits.arrangement import Edited, arrangement_of
 from geofence.visits.chain import UNKNOWN
 from geofence.visits.derivation import derive_stays, stay_of
+from geofence.visits.evidence import REACH_M
 from geofence.visits.log import Stay, end_ms_of, overlap_ms, revise, revised
 from geofence.visits.path import resumed, surroundings_of
 from geofence.visits.spells import CLOSED, SPELL, Spell
-from geofence.visits.tables import Surroundings, append, nowhere, usual_entries, with_entries, with_steps
+from geofence.visits.tables import Surroundings, append, have_row, nowhere, usual_entries, with_entries, with_steps
 from schemas.visit import Visit
 
 RECENT_MS: Final = 2 * 3_600_000
@@ -51,6 +53,9 @@ RECENT_LOG_MS: Final = 7 * 86_400_000
 """Visits that were over for this long when the fixes begin that are kept are left to the store."""
 
 LEAST_SLOTS: Final = 16
+
+UNSEEN: Final = -1
+"""The edition of the fences of which nothing has been looked up yet."""
 
 
 class Tracks:
@@ -75,7 +80,7 @@ class Tracks:
         self._told_as: dict[int, list[str]] = {}
         self._fences: FenceSet | None = None
         self._devices = Devices.of_slots(0)
-        self._outdated = np.zeros(0, np.bool_)
+        self._edition = np.zeros(0, np.int64)
 
     def __len__(self) -> int:
         return len(self.device_ids)
@@ -87,9 +92,9 @@ class Tracks:
             slot = self.slots[device_id] = len(self.device_ids)
             self.device_ids.append(device_id)
             self.published.append({})
-            if slot == len(self._outdated):
+            if slot == len(self._edition):
                 self._devices = self._devices.with_slots(max(LEAST_SLOTS, 2 * slot))
-                self._outdated = np.append(self._outdated, np.zeros(len(self._devices.marks) - slot, np.bool_))
+                self._edition = np.append(self._edition, np.full(len(self._devices.marks) - slot, UNSEEN))
         return slot
 
     def slots_of(self, device_ids: Sequence[str]) -> Ints:
@@ -109,7 +114,7 @@ class Tracks:
         And those of which it has not been looked up yet, as after a restart.
         """
         paths = self._devices.paths
-        unknown = self._outdated & (paths.fixes.stretch["size"] > 0)
+        unknown = (self._edition == UNSEEN) & (paths.fixes.stretch["size"] > 0)
         return np.flatnonzero((unknown | (paths.steps.stretch["size"] > 0))[: len(self)])
 
     def looked_ms(self, slots: Ints) -> Ints:
@@ -198,7 +203,7 @@ class Tracks:
         fixes = Fixes.concat(part.fixes for part in parts).take(rows)
         self._extend(np.repeat(np.arange(len(names)), size), fixes, nowhere(len(fixes)))
         self._devices.marks["written"][: len(names)] = size
-        self._outdated[: len(names)] = True
+        self._edition[: len(names)] = UNSEEN
 
     def _adopt_log(self, part: Changes) -> None:
         """Take over what a part says of visits and beginnings."""
@@ -289,7 +294,7 @@ class Tracks:
         """Derive those of some slots anew, after fences have changed, that have to do with one of them."""
         slots = slots[self._devices.paths.fixes.stretch["size"][slots] > 0]
         self._bring_up_to_date(slots, fences, rules)
-        concerned = np.array([slot for slot in slots.tolist() if self._concerns(slot, fences, changed)], np.int64)
+        concerned = slots[self._concern(slots, fences, changed)]
         self._settle_again(concerned)
         moments = np.maximum(self.newest_ms(concerned), self.looked_ms(concerned))
         return self._derive(concerned, moments, fences, rules, "fence_changed", patiently=False)
@@ -338,18 +343,36 @@ class Tracks:
         self._devices = self._devices._replace(paths=append(self._devices.paths, slots, fixes, surroundings))
 
     def _bring_up_to_date(self, slots: Ints, fences: FenceSet, rules: Rules) -> None:
-        """Look up again what is near the fixes of slots that knew other fences."""
+        """Look up again what is near the fixes of slots where fences have been edited since it was looked up."""
+        arrangement = arrangement_of(fences, after=self._fences)
         if fences is not self._fences:
+            if self._fences is None or arrangement.lineage is not arrangement_of(self._fences).lineage:
+                self._edition[:] = UNSEEN
             self._fences = fences
-            self._outdated[:] = True
-        slots = slots[self._outdated[slots]]
-        self._outdated[slots] = False
-        size = self._devices.paths.fixes.stretch["size"][slots]
-        slots, size = slots[size > 0], size[size > 0]
-        if len(slots):
+        slots = slots[self._edition[slots] < fences.edition]
+        seen = self._edition[slots]
+        self._edition[slots] = fences.edition
+        outdated = seen == UNSEEN
+        if not outdated.all():
+            edited = arrangement.edited_since(int(seen[~outdated].min()))
+            outdated[~outdated] = self._near_edited(slots[~outdated], edited)
+        size = self.kept(slots)
+        outdated &= size > 0
+        if outdated.any():
+            slots, size = slots[outdated], size[outdated]
             written = self._devices.marks["written"][slots]
             self._reload(slots, size, last_fixes(self._devices.paths.fixes, slots, size), fences, rules)
             self._devices.marks["written"][slots] = written  # the fixes are what they were
+
+    def _near_edited(self, slots: Ints, edited: Edited) -> npt.NDArray[np.bool_]:
+        """Which of some slots have a fix near what was edited, as it was or as it is."""
+        touched: npt.NDArray[np.bool_] = have_row(self._devices.paths.pairs, slots, edited.rows)
+        others = slots[~touched]
+        size = self.kept(others)
+        fixes = last_fixes(self._devices.paths.fixes, others, size)
+        found = near(edited.where, fixes.lat, fixes.lon, REACH_M)
+        touched[~touched] = np.isin(others, np.repeat(others, size)[found.point])
+        return touched
 
     def _sort_in(self, slots: Ints, arrived: Fixes, fences: FenceSet, rules: Rules) -> None:
         """Put fixes among those that are kept."""
@@ -441,12 +464,15 @@ class Tracks:
         self.late[slot] = LateSpan(from_ms, to_ms).join(self.late.get(slot))
         self.newly_late.add(slot)
 
-    def _concerns(self, slot: int, fences: FenceSet, changed: Collection[str]) -> bool:
-        """Whether a slot has fixes near one of some fences or visits at it."""
-        rows = rows_of(self._devices.paths.pairs, slot)["row"]
-        near_by = {fences.fence_ids[fence] for fence in np.unique(fences.fence_of_row[rows])}
-        visited = {visit.fence_id for visit in self.published[slot].values() if visit.state != "retracted"}
-        return not near_by.union(visited).isdisjoint(changed)
+    def _concern(self, slots: Ints, fences: FenceSet, changed: Collection[str]) -> npt.NDArray[np.bool_]:
+        """Which of some slots have fixes near one of the changed fences, or visits at it."""
+        is_changed = np.zeros(len(fences.fence_ids), np.bool_)
+        is_changed[[fences.number_of[fence_id] for fence_id in changed if fence_id in fences.number_of]] = True
+        concerned: npt.NDArray[np.bool_] = have_row(self._devices.paths.pairs, slots, is_changed[fences.fence_of_row])
+        for k in np.flatnonzero(~concerned):
+            visits = self.published[slots[k]].values()
+            concerned[k] = any(visit.fence_id in changed and visit.state != "retracted" for visit in visits)
+        return concerned
 
     def _derive(
         self, slots: Ints, as_of_ms: Ints, fences: FenceSet, rules: Rules, reason: str, *, patiently: bool

@@ -1,8 +1,8 @@
 """The cells within reach of a fix: places of which a device can only be in one.
 
 Mostly a cell is a fence. Fences that overlap have cells in common (``arrangement``); cells of fences that merely adjoin
-exclude each other and compete for the same fixes. A *place* is the number of a cell: that of its fence, or beyond all
-fences one of ``Overlaps``.
+exclude each other and compete for the same fixes. A *place* is the number of a cell: that of its fence, or from
+``FIRST_SHARED`` on one of ``Overlaps``.
 """
 
 from typing import Final
@@ -12,6 +12,9 @@ import numpy as np
 
 from geofence.compiling import COUNTED, UNCOUNTED
 from geofence.visits.evidence import pace_of, site_prior
+
+FIRST_SHARED: Final = 1 << 30
+"""The number of the first place of several fences."""
 
 NEAR_CELL: Final = np.dtype(
     [
@@ -42,9 +45,13 @@ def cells_near(near, pairs, group, ground, overlaps, rules):  # type: ignore[no-
     rows among them that overlap, -1 without such rows. ``rules`` hold for rows without ones of their own.
     """
     count = 0
+    shared, end = (overlaps.row_begins[group], overlaps.row_begins[group + 1]) if group >= 0 else (0, 0)
     for j in range(len(pairs)):
         row = pairs[j].row
-        if not pairs[j].held or (group >= 0 and overlaps.shared[row]):
+        if not pairs[j].held:
+            continue
+        if shared < end and overlaps.row[shared] == row:
+            shared += 1
             continue
         cell = near[count]
         cell.place, cell.distance_m = ground.fence_of_row[row], pairs[j].distance_m
@@ -70,10 +77,11 @@ def cells_near(near, pairs, group, ground, overlaps, rules):  # type: ignore[no-
 @nb.njit(**COUNTED)
 def _add_shared(near, count, pairs, group, ground, overlaps, rules):  # type: ignore[no-untyped-def]
     """Add the cells of a group of overlapping rows."""
-    together = np.empty(len(pairs), np.int64)
+    rows = overlaps.row[overlaps.row_begins[group] : overlaps.row_begins[group + 1]]
+    together = np.empty(len(rows), np.int64)
     shared = 0
     for j in range(len(pairs)):
-        if pairs[j].held and overlaps.shared[pairs[j].row]:
+        if shared < len(rows) and pairs[j].held and pairs[j].row == rows[shared]:
             together[shared] = j
             shared += 1
     for c in range(overlaps.cell_begins[group], overlaps.cell_begins[group + 1]):
@@ -106,18 +114,18 @@ def pace_at(ground, row, rules):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(**UNCOUNTED)
-def fences_at(place, ground, overlaps):  # type: ignore[no-untyped-def]
+def fences_at(place, overlaps):  # type: ignore[no-untyped-def]
     """First and end of a place's fences in ``overlaps.place_fence``; (-1, 0) where the place is one fence."""
-    fences = len(ground.rank)
-    if place < fences:
+    shared = place - FIRST_SHARED
+    if shared < 0:
         return -1, 0
-    return overlaps.place_begins[place - fences], overlaps.place_begins[place - fences + 1]
+    return overlaps.place_begins[shared], overlaps.place_begins[shared + 1]
 
 
 @nb.njit(**UNCOUNTED)
-def holds(place, fence, ground, overlaps):  # type: ignore[no-untyped-def]
+def holds(place, fence, overlaps):  # type: ignore[no-untyped-def]
     """Whether a fence is occupied by a device at a place."""
-    first, end = fences_at(place, ground, overlaps)
+    first, end = fences_at(place, overlaps)
     if first < 0:
         return place == fence
     for k in range(first, end):  # noqa: SIM110 - Numba compiles no generators
@@ -127,13 +135,13 @@ def holds(place, fence, ground, overlaps):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(**UNCOUNTED)
-def allied(a, b, ground, overlaps):  # type: ignore[no-untyped-def]
+def allied(a, b, overlaps):  # type: ignore[no-untyped-def]
     """Whether two places share a fence."""
-    first, end = fences_at(b, ground, overlaps)
+    first, end = fences_at(b, overlaps)
     if first < 0:
-        return holds(a, b, ground, overlaps)
+        return holds(a, b, overlaps)
     for k in range(first, end):  # noqa: SIM110 - Numba compiles no generators
-        if holds(a, overlaps.place_fence[k], ground, overlaps):
+        if holds(a, overlaps.place_fence[k], overlaps):
             return True
     return False
 
@@ -141,8 +149,8 @@ def allied(a, b, ground, overlaps):  # type: ignore[no-untyped-def]
 @nb.njit(**UNCOUNTED)
 def comes_before(a, b, ground, overlaps):  # type: ignore[no-untyped-def]
     """Whether the fence ids of place ``a`` come before those of place ``b``, as lists compare."""
-    a_first, a_end = fences_at(a, ground, overlaps)
-    b_first, b_end = fences_at(b, ground, overlaps)
+    a_first, a_end = fences_at(a, overlaps)
+    b_first, b_end = fences_at(b, overlaps)
     if a_first < 0 and b_first < 0:
         return ground.rank[a] < ground.rank[b]
     a_size = 1 if a_first < 0 else a_end - a_first

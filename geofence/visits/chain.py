@@ -14,7 +14,7 @@ import numba as nb
 import numpy as np
 
 from geofence.compiling import UNCOUNTED
-from geofence.visits.cells import allied, comes_before
+from geofence.visits.cells import FIRST_SHARED, allied, comes_before
 from geofence.visits.evidence import LOG_MISTAKE, SCORE_SCALE, at_pace, score
 
 LEAST_SWITCH_S: Final = 60.0
@@ -103,7 +103,7 @@ def take_step(steps, entries, i, near, anchor, ground, overlaps, stay_scale_s): 
                 k = row[other].back
                 if k < 0 or k == own:
                     continue
-                related = allied(row[other].place, entry.place, ground, overlaps)
+                related = allied(row[other].place, entry.place, overlaps)
                 # Of those that share no fence with this one only the leading one can be the best to come from.
                 if not related and k != lead:
                     continue
@@ -156,7 +156,6 @@ def _join(step, old, row, near, ground, overlaps):  # type: ignore[no-untyped-de
     """
     e, j, k = 0, 0, 0
     several = False
-    fences = len(ground.rank)
     while j < len(old) or k < len(near):
         if k == len(near):
             new, known = False, True
@@ -175,7 +174,7 @@ def _join(step, old, row, near, ground, overlaps):  # type: ignore[no-untyped-de
             entry.place, entry.pace = old[j].place, old[j].pace
             entry.inside = score_elsewhere(step, old[j].pace)
         entry.near, entry.back = new, j if known else FROM_FAR
-        several |= entry.place >= fences
+        several |= entry.place >= FIRST_SHARED
         j += known
         e += 1
     return e, several

@@ -13,6 +13,7 @@ from geofence.kernel import Near
 from geofence.rules import Rules
 from geofence.visits.arrangement import arrangement_of
 from geofence.visits.forgetting import keep_from
+from geofence.visits.ground import ends_ms
 from geofence.visits.log import Stay, StayState
 from geofence.visits.path import whole_path
 from geofence.visits.spells import (
@@ -23,7 +24,6 @@ from geofence.visits.spells import (
     SPELL,
     UNTOLD,
     Spell,
-    ends_ms,
     is_final,
     spells_of,
     stay_on,

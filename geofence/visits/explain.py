@@ -112,7 +112,7 @@ def _around(evidence: Evidence, visit: Visit) -> _Seen:
     judged[(np.abs(away_m) < error_m) & (away_m <= REACH_M)] = UNDECIDED
     arrangement = arrangement_of(fences)
     labels = np.unique(steps["label"])
-    here = [n for n in labels if n > 0 and holds(n - 1, fence, arrangement.ground, arrangement.overlaps)]
+    here = [n for n in labels if n > 0 and holds(n - 1, fence, arrangement.overlaps)]
     used = steps["fix"] - first
     count = last - first
     position = np.full(count, -1)

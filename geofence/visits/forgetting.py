@@ -111,7 +111,7 @@ def _latest_cut(path, spells, ground, overlaps, rules, sure, step, state, anyhow
             continue
         if not over:
             bound = min(bound, _fixes_before(steps, min(spell.last, sure), SETTLED_AFTER_MS))
-        if state < 0 or not holds(_place_of(path, step, state), spell.fence, ground, overlaps):
+        if state < 0 or not holds(_place_of(path, step, state), spell.fence, overlaps):
             bound = min(bound, step - 1)
         stays += 1
     if bound < step or steps[step].label != steps[step].best:
@@ -121,7 +121,7 @@ def _latest_cut(path, spells, ground, overlaps, rules, sure, step, state, anyhow
     # The place must be among those near the fix, so that the chain can begin in it, and all of its fences be carried.
     if state == FROM_FAR or not path.entries[steps[step].row_begin + state].near:
         return step - 1
-    first, end = fences_at(_place_of(path, step, state), ground, overlaps)
+    first, end = fences_at(_place_of(path, step, state), overlaps)
     return step if stays == (1 if first < 0 else end - first) else step - 1
 
 

@@ -125,7 +125,7 @@ def _best_rival(steps, entries, first, last, ground, overlaps):  # type: ignore[
         tied = worth == most and chosen != own and comes_before(places[c], places[chosen], ground, overlaps)
         if paces[c] != pace or not (worth > most or tied):
             continue
-        if not (_within(places[c], mine, ground, overlaps) or _within(mine, places[c], ground, overlaps)):
+        if not (_within(places[c], mine, overlaps) or _within(mine, places[c], overlaps)):
             chosen, most = c, worth
     return places[chosen]
 
@@ -183,12 +183,12 @@ def _stopped_ms(ts_ms, speed_mps, before, first, last, after, reach_ms, side):  
 
 
 @nb.njit(**UNCOUNTED)
-def _within(inner, outer, ground, overlaps):  # type: ignore[no-untyped-def]
+def _within(inner, outer, overlaps):  # type: ignore[no-untyped-def]
     """Whether all fences of one place hold at another."""
-    begin, end = fences_at(outer, ground, overlaps)
+    begin, end = fences_at(outer, overlaps)
     if begin < 0:
-        return holds(inner, outer, ground, overlaps)
+        return holds(inner, outer, overlaps)
     for k in range(begin, end):  # noqa: SIM110 - Numba compiles no generators
-        if not holds(inner, overlaps.place_fence[k], ground, overlaps):
+        if not holds(inner, overlaps.place_fence[k], overlaps):
             return False
     return True

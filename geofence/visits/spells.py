@@ -9,6 +9,7 @@ import numpy as np
 from geofence.visits.cells import fences_at, holds, pace_at
 from geofence.visits.edges import OBSERVED_S, SEARCH_S, edge
 from geofence.visits.evidence import LEISURELY_S, PROVEN_WITHIN_S, SCORE_SCALE, at_pace, step_m
+from geofence.visits.ground import ends_ms, last_row, row_at, span_of
 from geofence.visits.path import distance_to_row, distances_to
 
 OPEN_NATS: Final = 1.0
@@ -46,7 +47,7 @@ FENCE_CHANGED: Final = 3
 
 
 class Spell(NamedTuple):
-    """Used fixes ``first`` to ``last`` at a fence, within one ``period`` of its validity (see ``arrangement.Ground``).
+    """Used fixes ``first`` to ``last`` at a fence, within one ``period`` of its validity (see ``ground.Ground``).
 
     ``final``: later fixes can no longer change it. What follows says how it is told, and means nothing where ``state``
     is ``UNTOLD``: ``departed_*`` are those of ``CLOSED`` ones; ``row`` is the version told; ``lead_nats`` says how much
@@ -83,7 +84,7 @@ SPELL: Final = np.dtype(list(Spell.__annotations__.items()), align=True)
 @nb.njit(cache=True, nogil=True)
 def spells_of(path, ground, overlaps, rules):  # type: ignore[no-untyped-def]
     """The spells of each fence, in order; short absences nearby are bridged. Only their first four fields are set."""
-    runs = _runs(path, ground, overlaps)
+    runs = _runs(path, overlaps)
     spells = np.zeros(16, SPELL)
     count = 0
     done = np.zeros(len(runs), np.bool_)
@@ -91,8 +92,10 @@ def spells_of(path, ground, overlaps, rules):  # type: ignore[no-untyped-def]
         if done[r]:
             continue
         fence = runs[r, 0]
-        for period in range(ground.period_begins[fence], ground.period_begins[fence + 1]):
-            from_ms, to_ms = _span_of(ground, period)
+        turn = ground.row_begins[fence]
+        while turn < ground.row_begins[fence + 1]:
+            period, turn = ground.ordered_row[turn], ground.period_end[turn]
+            from_ms, to_ms = span_of(ground, period)
             opened = count
             for other in range(r, len(runs)):
                 if runs[other, 0] != fence:
@@ -116,7 +119,7 @@ def spells_of(path, ground, overlaps, rules):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _runs(path, ground, overlaps):  # type: ignore[no-untyped-def]
+def _runs(path, overlaps):  # type: ignore[no-untyped-def]
     """Longest stretches of the path at a fence: (fence, first, last) int64[:, 3], in order of their beginning."""
     label = path.steps.label
     runs = np.empty((16, 3), np.int64)
@@ -127,7 +130,7 @@ def _runs(path, ground, overlaps):  # type: ignore[no-untyped-def]
         while last + 1 < len(label) and label[last + 1] == label[first]:
             last += 1
         if label[first] > 0:
-            begin, end = fences_at(label[first] - 1, ground, overlaps)
+            begin, end = fences_at(label[first] - 1, overlaps)
             for k in range(begin, end):
                 fence = overlaps.place_fence[k] if begin >= 0 else label[first] - 1
                 r = count - 1
@@ -146,28 +149,6 @@ def _runs(path, ground, overlaps):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _span_of(ground, period):  # type: ignore[no-untyped-def]
-    """From when (inclusive) to when (exclusive) a period lasts, epoch ms."""
-    first_row = ground.period_row[ground.period_row_begins[period]]
-    return ground.valid_from_ms[first_row], ends_ms(ground, period)
-
-
-@nb.njit(cache=True, nogil=True)
-def _last_row(ground, period):  # type: ignore[no-untyped-def]
-    return ground.period_row[ground.period_row_begins[period + 1] - 1]
-
-
-@nb.njit(cache=True, nogil=True)
-def _row_at(ground, period, moment_ms):  # type: ignore[no-untyped-def]
-    """The row of a period that holds at a moment, its last where that is over."""
-    first, end = ground.period_row_begins[period], ground.period_row_begins[period + 1]
-    for k in range(first, end):
-        if moment_ms < ground.valid_to_ms[ground.period_row[k]]:
-            return ground.period_row[k]
-    return _last_row(ground, period)
-
-
-@nb.njit(cache=True, nogil=True)
 def _bridges(path, ground, before, first, rules):  # type: ignore[no-untyped-def]
     if path.steps[first].ts_ms - path.steps[before.last].ts_ms > _bridge_ms(path, ground, before, rules):
         return False
@@ -177,7 +158,7 @@ def _bridges(path, ground, before, first, rules):  # type: ignore[no-untyped-def
 @nb.njit(cache=True, nogil=True)
 def _bridge_ms(path, ground, spell, rules):  # type: ignore[no-untyped-def]
     """How long an absence after a spell may be, by the version of the fence that held when it began."""
-    own_s = ground.bridge_s[_row_at(ground, spell.period, path.steps[spell.last].ts_ms)]
+    own_s = ground.bridge_s[row_at(ground, spell.period, path.steps[spell.last].ts_ms)]
     return (rules.bridge_s if np.isnan(own_s) else own_s) * 1000.0
 
 
@@ -188,7 +169,7 @@ def _drove_off(path, ground, spell, end, rules):  # type: ignore[no-untyped-def]
     if np.count_nonzero(path.steps.speed_mps[first:end] > rules.drive_mps) < 2:
         return False
     away_m = distances_to(path, ground.fence_of_row, spell.fence, first, end) - path.steps.error_m[first:end]
-    own_m = ground.bridge_m[_row_at(ground, spell.period, path.steps[spell.last].ts_ms)]
+    own_m = ground.bridge_m[row_at(ground, spell.period, path.steps[spell.last].ts_ms)]
     return np.median(away_m) > (rules.bridge_m if np.isnan(own_m) else own_m)
 
 
@@ -197,7 +178,7 @@ def _edge_of(path, ground, spell, before, after, rules, arrival):  # type: ignor
     """(edge, earliest, latest), epoch ms; see ``edges.edge``. The fixes up to ``before`` and from ``after`` on are not
     looked at: they belong to other spells."""
     ts_ms = path.steps.ts_ms
-    from_ms, to_ms = _span_of(ground, spell.period)
+    from_ms, to_ms = span_of(ground, spell.period)
     first_ms, last_ms = ts_ms[spell.first], ts_ms[spell.last]
     # One fix beyond the margin is kept: a silence ends at it.
     if arrival:
@@ -215,11 +196,11 @@ def _edge_of(path, ground, spell, before, after, rules, arrival):  # type: ignor
     if not arrival:
         steps, distance_m, t_s = steps[::-1].copy(), distance_m[::-1].copy(), -t_s[::-1]
         first = high - 1 - spell.last
-    pace = pace_at(ground, _last_row(ground, spell.period), rules)
+    pace = pace_at(ground, last_row(ground, spell.period), rules)
     weight = np.empty(len(steps))
     for i in range(len(steps)):
         weight[i] = at_pace(steps[i].edge_weight, pace)
-    width_m = ground.width_m[_last_row(ground, spell.period)]
+    width_m = ground.width_m[last_row(ground, spell.period)]
     lasts_s = (last_ms - first_ms) / 1000.0
     at_s, near_s, far_s = edge(t_s, steps, distance_m, weight, width_m, rules, arrival, first, lasts_s)
     at_ms, near_ms, far_ms = round(at_s * 1000.0), round(near_s * 1000.0), round(far_s * 1000.0)
@@ -247,7 +228,7 @@ def tell(path, ground, overlaps, spell, before, after, rules, as_of_ms, ended): 
     closed = expired or (gone and not present)
     min_on_site_s = _min_on_site_s(ground, spell.period, expired, rules)
     spell.last_ms = last_ms
-    spell.row = _row_at(ground, spell.period, min(last_ms, to_ms - 1))
+    spell.row = row_at(ground, spell.period, min(last_ms, to_ms - 1))
     spell.final = closed and is_final(path, ground, spell, rules)
     confirmed = spell.carried > 0 and spell.state == CONFIRMED
     spell.state = UNTOLD
@@ -265,7 +246,7 @@ def tell(path, ground, overlaps, spell, before, after, rules, as_of_ms, ended): 
         stayed = on_site_ms >= min_on_site_s * 1000.0
         likely = on_site_ms >= min_on_site_s * 500.0 or (on_site_ms >= TRUSTED_S * 1000.0 and slow_last)
         waited = ended or as_of_ms - arrived_ms >= min_on_site_s * 1000.0
-        margin_nats = _margin_nats(path, ground, overlaps, spell)
+        margin_nats = _margin_nats(path, overlaps, spell)
         slow = np.any(path.steps.speed_mps[spell.first : spell.last + 1] <= SLOW_MPS)
         if (stayed or (present and likely and waited)) and (margin_nats >= CONFIRM_NATS or ended):
             spell.state = CONFIRMED
@@ -273,7 +254,7 @@ def tell(path, ground, overlaps, spell, before, after, rules, as_of_ms, ended): 
             spell.state = OPEN
         spell.arrived_latest_ms = max(arrived_ms, min(spell.arrived_latest_ms, max(last_ms, arrived_ms)))
     if spell.state != UNTOLD:
-        spell.lead_nats = _lead_nats(path, ground, overlaps, spell)
+        spell.lead_nats = _lead_nats(path, overlaps, spell)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -286,13 +267,7 @@ def is_final(path, ground, spell, rules):  # type: ignore[no-untyped-def]
 def stay_on(path, ground, spell, last):  # type: ignore[no-untyped-def]
     """Let a told spell last until the step ``last``."""
     spell.last, spell.last_ms = last, path.steps[last].ts_ms
-    spell.row = _row_at(ground, spell.period, spell.last_ms)
-
-
-@nb.njit(cache=True, nogil=True)
-def ends_ms(ground, period):  # type: ignore[no-untyped-def]
-    """When a period ends, epoch ms."""
-    return ground.valid_to_ms[_last_row(ground, period)]
+    spell.row = row_at(ground, spell.period, spell.last_ms)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -330,9 +305,9 @@ def _moved_mps(path, i, side, correlation_s):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _min_on_site_s(ground, period, expired, rules):  # type: ignore[no-untyped-def]
-    row = _last_row(ground, period)
+    row = last_row(ground, period)
     if expired:
-        row = _row_at(ground, period, ground.valid_to_ms[row] - 1)
+        row = row_at(ground, period, ground.valid_to_ms[row] - 1)
     stated_s = ground.min_on_site_s[row]
     return rules.min_on_site_s if np.isnan(stated_s) else stated_s
 
@@ -341,8 +316,8 @@ def _min_on_site_s(ground, period, expired, rules):  # type: ignore[no-untyped-d
 def _tell_arrival(path, ground, spell, before, after, rules):  # type: ignore[no-untyped-def]
     arrived, earliest, latest = _edge_of(path, ground, spell, before, after, rules, True)
     spell.reason = ARRIVED
-    row = _row_at(ground, spell.period, path.steps[spell.first].ts_ms)
-    from_ms, _ = _span_of(ground, spell.period)
+    row = row_at(ground, spell.period, path.steps[spell.first].ts_ms)
+    from_ms, _ = span_of(ground, spell.period)
     drawn_ms = ground.valid_from_ms[row]
     if spell.first == 0:
         spell.reason = INITIALLY_INSIDE
@@ -384,7 +359,7 @@ def _at_fence_to_its_end(path, ground, spell, to_ms):  # type: ignore[no-untyped
         return True
     if path.steps[following].ts_ms < to_ms:
         return False
-    return distance_to_row(path, following, _last_row(ground, spell.period)) <= 0.0
+    return distance_to_row(path, following, last_row(ground, spell.period)) <= 0.0
 
 
 @nb.njit(cache=True, nogil=True)
@@ -396,14 +371,14 @@ def _touched(path, ground, spell):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _margin_nats(path, ground, overlaps, spell):  # type: ignore[no-untyped-def]
+def _margin_nats(path, overlaps, spell):  # type: ignore[no-untyped-def]
     """How far, at best, the paths ending at the spell's fence led those that do not, at a fix of the spell."""
     best = -np.inf
     for i in range(spell.first, spell.last + 1):
         inner = np.iinfo(np.int64).min
         outer = max(path.steps[i].out_score, path.steps[i].far_score)
         for k in range(path.steps[i].row_begin, path.steps[i].row_end):
-            if holds(path.entries[k].place, spell.fence, ground, overlaps):
+            if holds(path.entries[k].place, spell.fence, overlaps):
                 inner = max(inner, path.entries[k].score)
             else:
                 outer = max(outer, path.entries[k].score)
@@ -413,7 +388,7 @@ def _margin_nats(path, ground, overlaps, spell):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _lead_nats(path, ground, overlaps, spell):  # type: ignore[no-untyped-def]
+def _lead_nats(path, overlaps, spell):  # type: ignore[no-untyped-def]
     """How much better the fixes of a spell are explained by its fence than by any single other place."""
     places = np.empty(8, np.int32)
     gains = np.empty(8, np.int64)
@@ -439,7 +414,7 @@ def _lead_nats(path, ground, overlaps, spell):  # type: ignore[no-untyped-def]
     rival = outside
     best = np.iinfo(np.int64).min
     for c in range(count):
-        if holds(places[c], spell.fence, ground, overlaps):
+        if holds(places[c], spell.fence, overlaps):
             best = max(best, gains[c] + elsewhere)
         else:
             rival = max(rival, gains[c] + elsewhere)

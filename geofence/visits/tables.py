@@ -202,6 +202,18 @@ def _append(fixes, pairs, slots, columns, surroundings):  # type: ignore[no-unty
 
 
 @nb.njit(cache=True, nogil=True)
+def have_row(pairs, slots, rows):  # type: ignore[no-untyped-def]
+    """Which of some slots have one of the ``rows`` (bool by row) near a fix: bool by slot."""
+    have = np.zeros(len(slots), np.bool_)
+    for k in range(len(slots)):
+        for pair in rows_at(pairs, slots[k]):
+            if rows[pair.row]:
+                have[k] = True
+                break
+    return have
+
+
+@nb.njit(cache=True, nogil=True)
 def drop_fixes(tables, slot, count):  # type: ignore[no-untyped-def]
     """Drop the first ``count`` fixes of a slot, but not all, with the part of its path that they make.
 

@@ -1,7 +1,8 @@
 """The tracker's Faust app: frames of pings in; visits and live states out; checkpoints in a table."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
@@ -13,11 +14,13 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from faust.types import EventT
 from prometheus_client import Counter, Gauge, Histogram
 
-from geofence.fences import FenceBook, FenceRow, FenceSet
+from geofence.fence_book import FenceBook
+from geofence.fences import FencePages, FenceSet
 from geofence.rule_book import RuleBook
 from geofence.rules import Rules
 from geofence.tracks import Tracks
 from geofence.visits.arrangement import arrangement_of
+from geofence.visits.ground import ground_of
 from schemas.clock import Clock
 from schemas.fence import FenceError, FenceRecord
 from schemas.settings import Settings
@@ -42,8 +45,9 @@ RETRY_S: Final = 1.0
 SILENT_AFTER_MS: Final = 15_000
 """A device that has not been heard of for this long is looked at again, until silence has said all it can say. What
 counts is when pings came in, not what time they tell: a backlog on its way in several parts is no silence."""
-AT_A_TIME: Final = 256
-"""So many devices are looked at before frames may come between."""
+AT_A_TIME: Final = 32
+LOOK_S: Final = 0.01
+"""So many devices at first, and then as many as take so long, are looked at before frames may come between."""
 SETTLED_AFTER_CORRELATIONS: Final = 14.0
 """After so many times ``Rules.correlation_s`` of silence the last fix counts as much as it ever will."""
 
@@ -87,7 +91,8 @@ class Tracker:
         self._rule_book = rule_book or RuleBook()
         self._rules = self._rule_book.rules
         self._book = FenceBook()
-        self._swap_fences(self._set_of(self._book.rows()))
+        self._fences = self._set_of(self._book.pages())
+        self._swap_fences(self._fences)
         self._partitions: dict[int, PartitionTracks] = {}
         self._board = LiveBoard()
         self._folded: list[EventT[Any]] = []
@@ -160,7 +165,7 @@ class Tracker:
         await self._follower.caught_up()
         self._fences_changed.clear()
         self._changed_fences.clear()
-        self._swap_fences(self._set_of(self._book.rows()))
+        self._swap_fences(self._set_of(self._book.pages()))
         log.info("fences read", rows=len(self._fences))
         for fence_id in self._rule_book.strangers(self._fences.fence_ids):
             log.warning("rules for a fence that is not there (yet)", fence_id=fence_id)
@@ -313,13 +318,14 @@ class Tracker:
         self._changed_fences.add(fence_id)
         self._fences_changed.set()
 
-    def _set_of(self, rows: Sequence[FenceRow]) -> FenceSet:
-        """A fence set under the rules, ready to be looked up in."""
-        fences = self._rule_book.applied_to(FenceSet.of_rows(rows))
-        arrangement_of(fences)
+    def _set_of(self, pages: FencePages) -> FenceSet:
+        """A fence set under the rules, with all that can be made of it beside the frames."""
+        fences = self._rule_book.applied_to(FenceSet.of_pages(pages))
+        ground_of(fences)
         return fences
 
     def _swap_fences(self, fences: FenceSet) -> None:
+        arrangement_of(fences, after=self._fences)
         self._fences = fences
         self._settled_after_ms = settled_after_ms(fences, self._rules)
 
@@ -328,8 +334,8 @@ class Tracker:
         await asyncio.sleep(FENCES_SETTLE_S)
         changed, self._changed_fences = self._changed_fences, set()
         self._fences_changed.clear()
-        # In a thread: packing a hundred thousand fences takes half a second, in which frames must go on.
-        self._swap_fences(await asyncio.to_thread(self._set_of, self._book.rows()))
+        # In a thread: packing a hundred thousand fences takes a tenth of a second, in which frames must go on.
+        self._swap_fences(await asyncio.to_thread(self._set_of, self._book.pages()))
         log.info("fences changed", fences=len(changed), rows=len(self._fences))
         for number, partition in list(self._partitions.items()):
             slots = np.arange(len(partition.tracks))
@@ -359,11 +365,15 @@ class Tracker:
 
         A partition that was handed over meanwhile is left alone.
         """
-        for first in range(0, len(slots), AT_A_TIME):
+        first, at_a_time = 0, AT_A_TIME
+        while first < len(slots):
             async with self._changing:
                 if self._partitions.get(number) is not partition:
                     return
-                revisions = look(partition.tracks, slots[first : first + AT_A_TIME])
+                began_s = time.perf_counter()
+                revisions = look(partition.tracks, slots[first : first + at_a_time])
+                first += at_a_time
+                at_a_time = max(1, min(2 * at_a_time, int(at_a_time * LOOK_S / (time.perf_counter() - began_s))))
                 partition.note_late()
                 if revisions:
                     told = {partition.tracks.slots[visit.device_id] for visit in revisions}

@@ -5,7 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from geofence.fences import UNBOUNDED_FUTURE_MS, UNBOUNDED_PAST_MS, FenceBook, FenceSet, read_collection, read_feature
+from geofence.fence_book import FenceBook
+from geofence.fences import GONE, UNBOUNDED_FUTURE_MS, UNBOUNDED_PAST_MS, FenceSet, read_collection, read_feature
 from geofence.kernel import near
 from schemas.fence import FenceError, FenceRecord, FenceVersion
 from schemas.times import Instant
@@ -30,7 +31,7 @@ def collection(*features):
 
 def rows_at(fences, lat, lon):
     found = near(fences.packed, np.array([lat]), np.array([lon]), 0.0)
-    return [fences.fence_ids[fences.fence_of_row[row]] for row in found.row]
+    return [fences.fence_ids[fences.fence_of_row[row]] for row in found.row if fences.version[row] != GONE]
 
 
 def test_every_property_of_the_contract_is_read():

@@ -1,5 +1,6 @@
 """What is kept of a device is bounded, and forgetting the rest changes nothing of its log."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -53,6 +54,11 @@ class Phone:
             self._settle()
             if first // size % 7 == 3:
                 self.track = self.track.checkpointed()
+
+    def look_at(self, changed: Collection[str]) -> None:
+        """Some of the fences have changed."""
+        self.note(look_at_changed(self.track, self.fences, RULES, changed))
+        self._settle()
 
     def log(self) -> list[tuple]:
         """Its log when somebody looks."""
@@ -214,6 +220,6 @@ def test_fences_that_change_after_a_cut_are_told_as_if_nothing_had_been_forgotte
             ("zone", zone),
         ]
     )
-    phone.note(look_at_changed(phone.track, phone.fences, RULES, {"bank", "annex"}))
+    phone.look_at({"bank", "annex"})
     phone.send(fixes.take(slice(when, None)), size)
     assert phone.log() == phone.true_log()

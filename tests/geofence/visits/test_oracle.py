@@ -155,7 +155,7 @@ def compare(fences: FenceSet, fixes: Fixes, as_of_ms: int) -> None:
     ground, overlaps = town.arrangement.ground, town.arrangement.overlaps
 
     def place_of(label: int) -> naive.Place:
-        begin, end = fences_at(label - 1, ground, overlaps)
+        begin, end = fences_at(label - 1, overlaps)
         occupied = [label - 1] if begin < 0 else overlaps.place_fence[begin:end].tolist()
         return tuple(sorted(ids[fence] for fence in occupied)) if label else ()
 

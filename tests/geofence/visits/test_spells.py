@@ -30,7 +30,7 @@ class Read:
 
     def fences_of(self, place):
         """The fences of a place, in the order of their ids."""
-        begin, end = fences_at(place, *self.context)
+        begin, end = fences_at(place, self.arrangement.overlaps)
         return (int(place),) if begin < 0 else tuple(self.arrangement.overlaps.place_fence[begin:end].tolist())
 
     def cells_near(self, i):
@@ -110,7 +110,7 @@ def test_leads_of_a_spell_are_those_of_its_fence_over_all_other_places(day):
         outside = sum(int(step.outside) for step in steps)
         rival = max([outside, *(total for place, total in totals.items() if spell.fence not in place)])
         own = max(total for place, total in totals.items() if spell.fence in place)
-        assert _lead_nats(path, *read.context, spell) == (own - rival) / SCORE_SCALE
+        assert _lead_nats(path, read.arrangement.overlaps, spell) == (own - rival) / SCORE_SCALE
         margins = []
         for step, row in zip(steps, rows, strict=True):
             scores = {read.fences_of(entry.place): int(entry.score) for entry in row}
@@ -118,4 +118,4 @@ def test_leads_of_a_spell_are_those_of_its_fence_over_all_other_places(day):
             outer = [score for place, score in scores.items() if spell.fence not in place]
             if inner:
                 margins.append((max(inner) - max([step.out_score, step.far_score, *outer])) / SCORE_SCALE)
-        assert _margin_nats(path, *read.context, spell) == max(margins)
+        assert _margin_nats(path, read.arrangement.overlaps, spell) == max(margins)
