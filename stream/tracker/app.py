@@ -26,7 +26,8 @@ from schemas.visit import Visit
 from schemas.wire import decode, encode
 from stream.collector import paused, settle
 from stream.decode import decode_pings
-from stream.framed import Frame, FramedApp, framed_app
+from stream.framed import FramedApp, framed_app
+from stream.frames import Frame
 from stream.kafka import Follower, KafkaLog, acknowledged
 from stream.store import STORE_ERRORS
 from stream.tracker.checkpoints import STORE_URL, TOLD, RestoredOnce, key_of, restored
