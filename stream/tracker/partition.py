@@ -1,6 +1,6 @@
 """The devices of one Kafka partition: their tracks, what changed since the last checkpoint, what awaits the store."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,8 @@ from geofence.tracks import Tracks
 from schemas.fence import FenceVersion
 from schemas.ping import Ping
 from schemas.visit import Visit
+from schemas.wire import encode
+from stream.columns import PingColumns, read_columns
 from stream.tracker.journal import Journal
 
 FORGETFUL: Final = "forgetful"
@@ -59,14 +61,14 @@ class PartitionTracks:
             self.touch(np.array([slot]))
 
     def fold(
-        self, pings: Sequence[Ping], last_offset: int, fences: FenceSet, rules: Rules, now_ms: int = 0
+        self, pings: PingColumns, last_offset: int, fences: FenceSet, rules: Rules, now_ms: int = 0
     ) -> list[Visit]:
         """Fold a frame's pings into the tracks of their devices; returns the revisions to publish.
 
         ``now_ms`` is when they came in.
         """
         caught_up = last_offset + 1 >= self.catch_up_offset
-        slots, fixes = self.tracks.slots_of([ping.device_id for ping in pings]), Fixes.of_pings(pings)
+        slots, fixes = self.tracks.slots_of(pings.device_ids)[pings.device], pings.fixes
         self._meet()
         if self._forgetful:
             self._begin_amid(slots, fixes)
@@ -137,5 +139,5 @@ def warm_up(rules: Rules) -> None:
         away = max(0, 10 - minute, minute - 20)
         lat, lon = 47.0 + 0.001 * away, 9.0 + 1e-6 * minute
         ping = Ping("warm-up", minute * 60_000, lat, lon, 8.0, 10.0 if away else 0.0)
-        tracks.fold([ping], minute, fences, rules)
+        tracks.fold(read_columns([encode(ping)], [minute * 60_000]), minute, fences, rules)
     PartitionTracks().restore({name: value for name, value in tracks.take_changed() if value})
