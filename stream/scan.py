@@ -33,6 +33,7 @@ _FIELDS: Final = len(_NAMES)
 _KEYS: Final = tuple(f'"{name}":'.encode() for name in Ping.__struct_encode_fields__)
 _KEY_BYTES: Final = np.frombuffer(b"".join(_KEYS), np.uint8)
 _KEY_ENDS: Final = np.cumsum([0, *map(len, _KEYS)])
+_ID_BEGINS_AT: Final = len(b"{") + len(_KEYS[0]) + len(b'"')
 _IS_TEXT: Final = np.array([name not in _RANGES for name in _NAMES])
 _IS_TIME: Final = np.array([name.endswith("_ms") for name in _NAMES])
 _LOW: Final = np.array([_RANGES.get(name, (0.0, 0.0))[0] for name in _NAMES])
@@ -91,7 +92,7 @@ def _scan(text, ends, received_ms, fields, device):  # type: ignore[no-untyped-d
     devices = 0
     begin = 0
     for i in range(len(ends)):
-        id_begin = begin + len(b'{"device_id":"')
+        id_begin = begin + _ID_BEGINS_AT
         id_end = _read(text, begin, ends[i], received_ms[i], fields, i)
         begin = ends[i]
         if id_end == _NOWHERE:
@@ -109,15 +110,17 @@ def _scan(text, ends, received_ms, fields, device):  # type: ignore[no-untyped-d
 
 @nb.njit(**UNCOUNTED)
 def _read(text, at, end, received_ms, fields, i):  # type: ignore[no-untyped-def]
-    """Read the record from ``at`` to ``end`` into ``fields[:, i]``; where its device id ends, or that it is no plain
-    ping."""
-    if end - at < 2 or text[at] != _OPENING or text[end - 1] != _CLOSING:
+    """Read the record from ``at`` to ``end`` into ``fields[:, i]``.
+
+    Returns where its device id ends, ``_NOWHERE`` where it is no plain ping.
+    """
+    if end - at < 2 or _byte(text, at) != _OPENING or _byte(text, end - 1) != _CLOSING:
         return _NOWHERE
     id_end = _NOWHERE
     field = 0
     while at < end - 1:
         # The brace before the first field, a comma before each other one.
-        if field > 0 and text[at] != _COMMA:
+        if field > 0 and _byte(text, at) != _COMMA:
             return _NOWHERE
         at += 1
         while field < _FIELDS and not _is_key(text, at, end, field):
@@ -147,7 +150,7 @@ def _is_key(text, at, end, field):  # type: ignore[no-untyped-def]
     if at + key_end - key_begin >= end:
         return False
     for k in range(key_begin, key_end):
-        if text[at] != _KEY_BYTES[k]:
+        if _byte(text, at) != _byte(_KEY_BYTES, k):
             return False
         at += 1
     return True
@@ -156,35 +159,41 @@ def _is_key(text, at, end, field):  # type: ignore[no-untyped-def]
 @nb.njit(**UNCOUNTED)
 def _after_text(text, at, end):  # type: ignore[no-untyped-def]
     """The position after the closing quote."""
-    if text[at] != _QUOTE:
+    if _byte(text, at) != _QUOTE:
         return _NOWHERE
     begin = at + 1
-    at = begin
-    while at < end and _SPACE <= text[at] <= _DELETE and text[at] != _QUOTE and text[at] != _BACKSLASH:
-        at += 1
-    return at + 1 if at < end and text[at] == _QUOTE and 0 < at - begin <= _MAX_CHARS else _NOWHERE
+    for k in range(begin, end):
+        byte = _byte(text, k)
+        if byte == _QUOTE:
+            return k + 1 if 0 < k - begin <= _MAX_CHARS else _NOWHERE
+        if byte == _BACKSLASH or not _SPACE <= byte <= _DELETE:
+            return _NOWHERE
+    return _NOWHERE
 
 
 @nb.njit(**UNCOUNTED)
 def _number(text, at, field):  # type: ignore[no-untyped-def]
     """The value of a number and the position after it. What is no digit ends it: the closing brace at the latest."""
-    negative = text[at] == _MINUS
+    negative = _byte(text, at) == _MINUS
     if negative:
         at += 1
     begin, dot = at, _NOWHERE
     whole = digits = 0
-    while _ZERO <= text[at] <= _NINE or (text[at] == _DOT and dot == _NOWHERE):
-        if text[at] == _DOT:
-            dot = at
-        else:
-            whole = 10 * whole + (text[at] - _ZERO)
+    while True:
+        byte = _byte(text, at)
+        if _ZERO <= byte <= _NINE:
+            whole = 10 * whole + (byte - _ZERO)
             digits += whole > 0
             if digits > _MAX_DIGITS:
                 return np.nan, _NOWHERE
+        elif byte == _DOT and dot == _NOWHERE:
+            dot = at
+        else:
+            break
         at += 1
     decimals = 0 if dot == _NOWHERE else at - dot - 1
     before = (at if dot == _NOWHERE else dot) - begin
-    if before == 0 or (before > 1 and text[begin] == _ZERO) or decimals >= len(_POWERS_OF_TEN):
+    if before == 0 or (before > 1 and _byte(text, begin) == _ZERO) or decimals >= len(_POWERS_OF_TEN):
         return np.nan, _NOWHERE
     if (dot != _NOWHERE and decimals == 0) or (_IS_TIME[field] and (negative or dot != _NOWHERE)):
         return np.nan, _NOWHERE
@@ -207,7 +216,7 @@ def _hash(text, begin, end):  # type: ignore[no-untyped-def]
     """FNV-1a."""
     found = np.uint64(14_695_981_039_346_656_037)
     for k in range(begin, end):
-        found = (found ^ np.uint64(text[k])) * np.uint64(1_099_511_628_211)
+        found = (found ^ np.uint64(_byte(text, k))) * np.uint64(1_099_511_628_211)
     return np.int64(found >> np.uint64(16))
 
 
@@ -217,7 +226,13 @@ def _same(text, known, begin, end):  # type: ignore[no-untyped-def]
     known_begin, known_end = known
     if known_end - known_begin != end - begin:
         return False
-    while begin < end and text[known_begin] == text[begin]:
+    while begin < end and _byte(text, known_begin) == _byte(text, begin):
         known_begin += 1
         begin += 1
     return begin == end
+
+
+@nb.njit(**UNCOUNTED)
+def _byte(text, at):  # type: ignore[no-untyped-def]
+    """By an unsigned index: of a signed one Numba asks each time whether it counts from the end."""
+    return text[np.uint64(at)]

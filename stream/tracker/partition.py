@@ -68,12 +68,12 @@ class PartitionTracks:
         ``now_ms`` is when they came in.
         """
         caught_up = last_offset + 1 >= self.catch_up_offset
-        slots, fixes = self.tracks.slots_of(pings.device_ids)[pings.device], pings.fixes
+        devices, fixes = self.tracks.slots_of(pings.device_ids), pings.fixes
+        slots, touched = devices[pings.device], np.unique(devices)
         self._meet()
         if self._forgetful:
             self._begin_amid(slots, fixes)
         revisions = self.tracks.fold(slots, fixes, fences, rules, looking=caught_up)
-        touched = np.unique(slots)
         self._heard_ms[touched] = now_ms
         self.touch(touched)
         self._last_offset = last_offset
