@@ -11,7 +11,7 @@ from geofence.fixes import Fixes
 from geofence.rules import Rules
 from geofence.tracks import Tracks
 from schemas.fence import FenceVersion
-from schemas.ping import Ping
+from schemas.ping import OLDEST_TS_MS, Ping
 from schemas.visit import Visit
 from schemas.wire import encode
 from stream.columns import PingColumns, read_columns
@@ -138,6 +138,8 @@ def warm_up(rules: Rules) -> None:
     for minute in range(30):
         away = max(0, 10 - minute, minute - 20)
         lat, lon = 47.0 + 0.001 * away, 9.0 + 1e-6 * minute
-        ping = Ping("warm-up", minute * 60_000, lat, lon, 8.0, 10.0 if away else 0.0)
-        tracks.fold(read_columns([encode(ping)], [minute * 60_000]), minute, fences, rules)
+        at_ms = OLDEST_TS_MS + minute * 60_000
+        pings = read_columns([encode(Ping("warm-up", at_ms, lat, lon, 8.0, 10.0 if away else 0.0))], [at_ms])
+        pings.newest_records()
+        tracks.fold(pings, minute, fences, rules)
     PartitionTracks().restore({name: value for name, value in tracks.take_changed() if value})
