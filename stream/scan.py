@@ -182,7 +182,7 @@ def _number(text, at, field):  # type: ignore[no-untyped-def]
     while True:
         byte = _byte(text, at)
         if _ZERO <= byte <= _NINE:
-            whole = 10 * whole + (byte - _ZERO)
+            whole = 10 * whole + np.int64(byte - _ZERO)
             digits += whole > 0
             if digits > _MAX_DIGITS:
                 return np.nan, _NOWHERE
