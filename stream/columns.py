@@ -40,9 +40,10 @@ class PingColumns:
         return len(self.record)
 
     def newest_records(self) -> list[int]:
-        """The record with the newest fix of each device, the first of several as new."""
-        newest: list[int] = self.record[_newest(self.device, self.fixes.ts_ms, len(self.device_ids))].tolist()
-        return newest
+        """In their order the records with the newest fix of each device, the first of several as new."""
+        newest = _newest(self.device, self.fixes.ts_ms, len(self.device_ids))
+        records: list[int] = np.sort(self.record[newest]).tolist()
+        return records
 
 
 def read_columns(values: Sequence[bytes | None], received_ms: Sequence[int]) -> PingColumns:
