@@ -34,7 +34,9 @@ class PingColumns:
     def of_pings(cls, pings: Sequence[Ping]) -> Self:
         """Each of them a record."""
         names = [ping.device_id for ping in pings]
-        return cls(names, np.arange(len(pings)), Fixes.of_pings(pings), np.arange(len(pings)), [])
+        number = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        device = np.fromiter(map(number.__getitem__, names), np.int64, len(names))
+        return cls(list(number), device, Fixes.of_pings(pings), np.arange(len(pings)), [])
 
     def __len__(self) -> int:
         return len(self.record)

@@ -178,11 +178,11 @@ def _number(text, at, field):  # type: ignore[no-untyped-def]
     if negative:
         at += 1
     begin, dot = at, _NOWHERE
-    whole = digits = 0
+    whole, digits = np.int64(0), 0
     while True:
         byte = _byte(text, at)
         if _ZERO <= byte <= _NINE:
-            whole = 10 * whole + np.int64(byte - _ZERO)
+            whole = 10 * whole + (byte - _ZERO)
             digits += whole > 0
             if digits > _MAX_DIGITS:
                 return np.nan, _NOWHERE
