@@ -22,6 +22,7 @@ from schemas.ping import Ping
 from schemas.settings import Settings
 from schemas.topics import PINGS, VISITS
 from schemas.wire import encode
+from stream.columns import PingColumns
 from stream.framed import framed_app
 from stream.tracker.app import Tracker, pings_folded
 from stream.tracker.partition import PartitionTracks
@@ -106,7 +107,7 @@ async def stock_faust(settings: Settings, meter: Meter) -> dict[str, float]:
     async def track(stream: Any) -> None:
         async for event in stream.events():
             ping = decoder.decode(event.value)
-            for visit in tracks.fold([ping], event.message.offset, fences.fences, Rules()):
+            for visit in tracks.fold(PingColumns.of_pings([ping]), event.message.offset, fences.fences, Rules()):
                 await visits.send(key=visit.device_id, value=encode(visit))
             meter.add(1)
 

@@ -628,10 +628,16 @@ def _told(spell: Spell, stay: Stay, visit: Visit | Stay) -> tuple[Any, ...]:
 
 def _order(slots: Ints, fixes: Fixes) -> npt.NDArray[np.intp]:
     """The order by slot and then as ``Fixes.in_order``."""
+    columns = (fixes.speed_cm_s, fixes.accuracy_dm, fixes.lon_e7, fixes.lat_e7)
     since_ms = fixes.ts_ms - fixes.ts_ms.min(initial=END_OF_TIME_MS)
-    if len(slots) and since_ms.max() < 1 << 40:
-        key = slots << 40 | since_ms
-        order = np.argsort(key)
-        if (np.diff(key[order]) > 0).all():
-            return order
-    return np.lexsort((fixes.speed_cm_s, fixes.accuracy_dm, fixes.lon_e7, fixes.lat_e7, fixes.ts_ms, slots))
+    if since_ms.max(initial=0) >= 1 << 40:
+        return np.lexsort((*columns, fixes.ts_ms, slots))
+    key = slots << 40 | since_ms
+    order = np.argsort(key, kind="stable")
+    equal = np.flatnonzero(np.diff(key[order]) == 0)
+    if len(equal):
+        # Only fixes of the same moment have to be told apart by all columns; they stay among themselves.
+        places = np.union1d(equal, equal + 1)
+        rows = order[places]
+        order[places] = rows[np.lexsort((*(column[rows] for column in columns), key[rows]))]
+    return order

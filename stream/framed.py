@@ -8,18 +8,17 @@ acknowledged prefix of the frames delivered since it was assigned.
 
 import asyncio
 import contextlib
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final, cast
 
 import faust
-from aiokafka.consumer.fetcher import FetchResult
 from faust.transport.drivers import TRANSPORTS, aiokafka
 from faust.types import TP, ConsumerMessage, Message
 
 from schemas.settings import Settings
 from stream.collector import settle
+from stream.frames import Fetched, Frame
 from stream.kafka import until_answering
 
 MAX_FRAME_RECORDS: Final = 20_000
@@ -30,21 +29,6 @@ BUFFERED_FRAMES: Final = 4
 
 METADATA_MAX_AGE_MS: Final = 5_000
 _LOOK_EVERY_S: Final = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Consecutive records of one partition: raw values and broker timestamps (epoch ms), oldest first."""
-
-    topic: str
-    partition: int
-    first_offset: int
-    last_offset: int
-    values: list[bytes | None]
-    timestamps_ms: list[int]
-
-    def __len__(self) -> int:
-        return len(self.values)
 
 
 class FramedApp(faust.App):
@@ -117,27 +101,6 @@ def framed_app(name: str, settings: Settings, framed_topics: Iterable[str], **ov
     return app
 
 
-class _Fetched(OrderedDict[Any, Any]):
-    """What aiokafka has fetched, by partition. Records of framed topics stay as they were parsed.
-
-    aiokafka makes an object of eleven fields of each record, which takes longer than all else of fetching it; a frame
-    wants two of them.
-    """
-
-    def __init__(self, framed_topics: frozenset[str]) -> None:
-        super().__init__()
-        self._framed_topics = framed_topics
-
-    def __setitem__(self, tp: Any, result: Any) -> None:
-        if tp.topic in self._framed_topics and isinstance(result, FetchResult):
-            result._partition_records._consumer_record = _as_it_is
-        super().__setitem__(tp, result)
-
-
-def _as_it_is(_tp: Any, record: Any) -> Any:
-    return record
-
-
 class ConsumerThread(aiokafka.AIOKafkaConsumerThread):
     """Faust's thread that fetches, told which topics are framed."""
 
@@ -145,7 +108,7 @@ class ConsumerThread(aiokafka.AIOKafkaConsumerThread):
         """Start as Faust does; nothing is fetched before it subscribes."""
         await super().on_start()
         app, fetcher = cast(FramedApp, self.app), self._ensure_consumer()._fetcher
-        fetcher._records = _Fetched(app.framed_topics)
+        fetcher._records = Fetched(app.framed_topics)
         fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = app.fetch_min_bytes, app.fetch_max_wait_ms
 
 
@@ -183,10 +146,7 @@ class Consumer(aiokafka.Consumer):
                 await self.sleep(_LOOK_EVERY_S)
                 return {}
         fetched = await super()._getmany(active_partitions, timeout)
-        return {
-            tp: [_frame(tp, records)] if tp.topic in self._framed_topics and records else records
-            for tp, records in fetched.items()
-        }
+        return {tp: [records] if isinstance(records, Frame) else records for tp, records in fetched.items()}
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         if not isinstance(record, Frame):
@@ -250,14 +210,3 @@ class Transport(aiokafka.Transport):
     """The aiokafka transport with the framing consumer."""
 
     Consumer: ClassVar[type[aiokafka.Consumer]] = Consumer
-
-
-def _frame(tp: TP, records: list[Any]) -> Frame:
-    return Frame(
-        tp.topic,
-        tp.partition,
-        records[0].offset,
-        records[-1].offset,
-        [record.value for record in records],
-        [record.timestamp for record in records],
-    )

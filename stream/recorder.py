@@ -24,7 +24,8 @@ from schemas.times import Instant
 from schemas.topics import PINGS, PINGS_REJECTED, RECORDER_GROUP, LogUnavailable
 from schemas.wire import decode, encode
 from stream.decode import decode_pings
-from stream.framed import Frame, FramedApp, framed_app
+from stream.framed import FramedApp, framed_app
+from stream.frames import Frame
 from stream.kafka import KafkaLog
 from stream.store import STORE_ERRORS, open_store
 

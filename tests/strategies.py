@@ -93,7 +93,9 @@ def drawn_fences(draw: st.DrawFn) -> DrawnFence:
         coordinates = [spelled(rings) for rings in polygons]
         geometry = {"type": kind, "coordinates": coordinates if kind == "MultiPolygon" else coordinates[0]}
         return DrawnFence(geometry, None, polygons, [], (lon, lat), size_m)
-    offsets = st.tuples(st.floats(-size_m, size_m), st.floats(-size_m, size_m))
+    # To the millimetre: of a line shorter than all floats Shapely says that it is infinitely far away.
+    metres = st.floats(-size_m, size_m).map(lambda offset_m: round(offset_m, 3))
+    offsets = st.tuples(metres, metres)
     least = 1 if kind.endswith("Point") else 2
     count = draw(st.integers(2, 3)) if kind.startswith("Multi") else 1
     paths = [planar(draw(st.lists(offsets, min_size=least, max_size=least * 20))) for _ in range(count)]

@@ -28,8 +28,10 @@ from schemas.topics import FENCES, LIVE, PINGS, TRACKER_GROUP, VISITS, LogUnavai
 from schemas.visit import Visit
 from schemas.wire import decode, encode
 from stream.collector import paused, settle
+from stream.columns import read_columns
 from stream.decode import decode_pings
-from stream.framed import Frame, FramedApp, framed_app
+from stream.framed import FramedApp, framed_app
+from stream.frames import Frame
 from stream.kafka import Follower, KafkaLog, acknowledged
 from stream.store import STORE_ERRORS
 from stream.tracker.checkpoints import STORE_URL, TOLD, RestoredOnce, key_of, restored
@@ -188,19 +190,21 @@ class Tracker:
 
     async def _on_frame(self, event: EventT[Any]) -> None:
         frame = cast(Frame, event.value)
-        decoded = decode_pings([value or b"" for value in frame.values], frame.timestamps_ms)
+        pings = read_columns(frame.values, frame.timestamps_ms)
+        newest = pings.newest_records()
+        shown = decode_pings([frame.values[k] for k in newest], [frame.timestamps_ms[k] for k in newest]).pings
         async with self._changing:
             now_ms = self._clock.now_ms()
             partition = self._partitions.setdefault(frame.partition, PartitionTracks(now_ms))
             with fold_seconds.time():
-                revisions = partition.fold(decoded.pings, frame.last_offset, self._fences, self._rules, now_ms)
-            self._board.see(decoded.pings)
+                revisions = partition.fold(pings, frame.last_offset, self._fences, self._rules, now_ms)
+            self._board.see(shown)
             await self._publish(revisions)
             self._folded.append(event)
         log.debug("frame folded", partition=frame.partition, first=frame.first_offset, last=frame.last_offset)
         frames_folded.inc()
-        pings_folded.inc(len(decoded.pings))
-        pings_unreadable.inc(len(decoded.bad))
+        pings_folded.inc(len(pings))
+        pings_unreadable.inc(len(pings.bad))
 
     async def _publish(self, revisions: list[Visit]) -> None:
         for visit in revisions:

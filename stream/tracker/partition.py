@@ -1,6 +1,6 @@
 """The devices of one Kafka partition: their tracks, what changed since the last checkpoint, what awaits the store."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -11,8 +11,10 @@ from geofence.fixes import Fixes
 from geofence.rules import Rules
 from geofence.tracks import Tracks
 from schemas.fence import FenceVersion
-from schemas.ping import Ping
+from schemas.ping import OLDEST_TS_MS, Ping
 from schemas.visit import Visit
+from schemas.wire import encode
+from stream.columns import PingColumns, read_columns
 from stream.tracker.journal import Journal
 
 FORGETFUL: Final = "forgetful"
@@ -59,19 +61,19 @@ class PartitionTracks:
             self.touch(np.array([slot]))
 
     def fold(
-        self, pings: Sequence[Ping], last_offset: int, fences: FenceSet, rules: Rules, now_ms: int = 0
+        self, pings: PingColumns, last_offset: int, fences: FenceSet, rules: Rules, now_ms: int = 0
     ) -> list[Visit]:
         """Fold a frame's pings into the tracks of their devices; returns the revisions to publish.
 
         ``now_ms`` is when they came in.
         """
         caught_up = last_offset + 1 >= self.catch_up_offset
-        slots, fixes = self.tracks.slots_of([ping.device_id for ping in pings]), Fixes.of_pings(pings)
+        devices, fixes = self.tracks.slots_of(pings.device_ids), pings.fixes
+        slots, touched = devices[pings.device], np.unique(devices)
         self._meet()
         if self._forgetful:
             self._begin_amid(slots, fixes)
         revisions = self.tracks.fold(slots, fixes, fences, rules, looking=caught_up)
-        touched = np.unique(slots)
         self._heard_ms[touched] = now_ms
         self.touch(touched)
         self._last_offset = last_offset
@@ -136,6 +138,8 @@ def warm_up(rules: Rules) -> None:
     for minute in range(30):
         away = max(0, 10 - minute, minute - 20)
         lat, lon = 47.0 + 0.001 * away, 9.0 + 1e-6 * minute
-        ping = Ping("warm-up", minute * 60_000, lat, lon, 8.0, 10.0 if away else 0.0)
-        tracks.fold([ping], minute, fences, rules)
+        at_ms = OLDEST_TS_MS + minute * 60_000
+        pings = read_columns([encode(Ping("warm-up", at_ms, lat, lon, 8.0, 10.0 if away else 0.0))], [at_ms])
+        pings.newest_records()
+        tracks.fold(pings, minute, fences, rules)
     PartitionTracks().restore({name: value for name, value in tracks.take_changed() if value})

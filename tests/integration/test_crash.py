@@ -29,7 +29,7 @@ START_MS = 1_772_434_800_000
 def test_processes_killed_at_random_moments_lose_nothing_and_tell_nothing_wrong(tmp_path) -> None:
     seed = int(os.environ.get("ONSITE_CRASH_SEED") or int.from_bytes(os.urandom(4)))
     print(f"ONSITE_CRASH_SEED={seed}")
-    outcome = asyncio.run(run(tmp_path, Spec(seed, seconds=30.0, rounds=1)))
+    outcome = asyncio.run(run(tmp_path, Spec(seed, seconds=45.0, rounds=1)))
     print(outcome)
     assert outcome.findings == (), f"ONSITE_CRASH_SEED={seed}"
     assert set(outcome.kills) == set(VICTIMS)

@@ -16,7 +16,8 @@ from faust.types import EventT
 
 from infra.embedded.broker import Broker
 from schemas.settings import Settings
-from stream.framed import Consumer, Frame, FramedApp, framed_app
+from stream.framed import Consumer, FramedApp, framed_app
+from stream.frames import Frame
 
 pytestmark = pytest.mark.integration
 

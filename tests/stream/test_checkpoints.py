@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 from geofence.fixes import Fixes
 from schemas.ping import Ping
 from schemas.visit import Visit
+from stream.columns import PingColumns
 from stream.tracker.checkpoints import FORGETFUL, TOLD, key_of, restored
 from stream.tracker.packing import FORMAT
 from stream.tracker.partition import PartitionTracks
@@ -16,9 +17,9 @@ from tests.geofence.test_tracks import FENCES, facts, log_of_everything
 OF_ANOTHER_BUILD = {TOLD: b"7", "17": b"\x91\x98", "base:0": bytes([FORMAT + 1]) + b"\x90"}
 
 
-def pings_of(fixes: Fixes) -> list[Ping]:
+def pings_of(fixes: Fixes) -> PingColumns:
     columns = (fixes.ts_ms, fixes.lat, fixes.lon, fixes.accuracy_m, fixes.speed_mps)
-    return [Ping("van", *row) for row in zip(*map(np.ndarray.tolist, columns), strict=True)]
+    return PingColumns.of_pings([Ping("van", *row) for row in zip(*map(np.ndarray.tolist, columns), strict=True)])
 
 
 def written(partition: PartitionTracks, records: dict[str, bytes]) -> dict[str, bytes]:
@@ -42,9 +43,9 @@ def test_a_checkpoint_of_another_build_is_told_set_aside_and_deleted():
 
 def test_a_checkpoint_with_a_hole_is_set_aside_too():
     partition = PartitionTracks()
-    partition.fold([Ping("van", 1, 47.0, 9.0)], 0, FENCES, RULES)
+    partition.fold(PingColumns.of_pings([Ping("van", 1, 47.0, 9.0)]), 0, FENCES, RULES)
     records = written(partition, {})
-    partition.fold([Ping("van", 2, 47.0, 9.0)], 1, FENCES, RULES)
+    partition.fold(PingColumns.of_pings([Ping("van", 2, 47.0, 9.0)]), 1, FENCES, RULES)
     last = {name: value for name, value in partition.take_changed() if name.startswith("changes")}
     with capture_logs() as logged:
         assert len(restored(0, last, 0).tracks) == 0
@@ -99,11 +100,11 @@ def test_a_checkpoint_that_is_lost_is_told_and_written_down():
 
 def test_a_device_that_is_met_after_a_loss_waits_for_the_store_once():
     partition = restored(0, {FORGETFUL: b"1"}, 0)
-    partition.fold([Ping("van", 10, 47.0, 9.0), Ping("van", 5, 47.0, 9.0)], 41, FENCES, RULES)
+    partition.fold(PingColumns.of_pings([Ping("van", 10, 47.0, 9.0), Ping("van", 5, 47.0, 9.0)]), 41, FENCES, RULES)
     assert partition.late_offset == {0: 41}
     assert partition.tracks.rederive(0, Fixes.empty(), FENCES, RULES, 20, complete=True) == []
     partition.late_offset.clear()
-    partition.fold([Ping("van", 20, 47.0, 9.0)], 42, FENCES, RULES)
+    partition.fold(PingColumns.of_pings([Ping("van", 20, 47.0, 9.0)]), 42, FENCES, RULES)
     assert partition.late_offset == {}
 
 

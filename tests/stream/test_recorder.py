@@ -10,7 +10,8 @@ from schemas.ping import Ping
 from schemas.settings import Settings
 from schemas.tables import TABLES
 from schemas.topics import FENCES, PINGS, VISITS
-from stream.framed import Frame, FramedApp
+from stream.framed import FramedApp
+from stream.frames import Frame
 from stream.recorder import Lane, PatientStore, read_frame
 
 NOW_MS = 1_790_000_000_000

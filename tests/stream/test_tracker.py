@@ -1,6 +1,8 @@
 """The tracker without its broker: what it makes of the rules it is given."""
 
 import asyncio
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -40,6 +42,20 @@ def test_once_silence_has_settled_looking_again_tells_nothing_new(book, leaves):
     settled_ms = track.newest_ms + settled_after_ms(fences, book.rules)
     look(track, fences, book.rules, int(settled_ms) + 1)
     assert look(track, fences, book.rules, int(settled_ms) + 30 * 86_400_000) == []
+
+
+def test_after_warming_up_a_frame_finds_everything_compiled():
+    looked_at = """
+from geofence import folding, kernel
+from geofence.rules import Rules
+from stream import columns, scan
+from stream.tracker.partition import warm_up
+
+warm_up(Rules())
+needed = (scan._scan, columns._newest, kernel._near, folding.standing_of, folding.advance, folding.forget)
+print([each.py_func.__name__ for each in needed if not each.signatures])
+"""
+    assert subprocess.run([sys.executable, "-c", looked_at], capture_output=True, check=True).stdout.strip() == b"[]"
 
 
 def test_default_rules_settle_within_half_an_hour():
