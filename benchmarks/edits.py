@@ -28,8 +28,9 @@ from benchmarks.feed import append_records
 from benchmarks.load import FENCES as FENCES_AMONG_DEVICES
 from benchmarks.load import Load
 from geofence.fences import read_collection
-from infra.cli.tracker import MEMORY
+from infra.cli.tracker import MEMORY, THREADS_TURN_S
 from infra.embedded.broker import Broker
+from infra.logs import configure_logging
 from infra.migrations import create_topics
 from schemas.fence import FenceRecord, FenceVersion
 from schemas.settings import Settings
@@ -167,6 +168,8 @@ async def watch(settings: Settings) -> None:
     async def no_store() -> Any:
         await asyncio.Event().wait()
 
+    configure_logging(settings, quiet=True)
+    sys.setswitchinterval(THREADS_TURN_S)
     tracker = Tracker(settings, settings.clock(), no_store)
     await tracker.app.start()
     print("ready", flush=True)

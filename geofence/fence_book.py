@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from geofence.fences import GONE, FencePage, FencePages, FenceRow, FenceSet, Numbering
+from geofence.fences import GONE, FenceNames, FencePage, FencePages, FenceRow, FenceSet, Numbering
 from geofence.index import FenceIndex
 from schemas.fence import FenceRecord
 
@@ -22,6 +22,9 @@ class FenceBook:
     A fence is measured once, when it is put. Rows and fences keep their numbers from edit to edit, so that whoever
     knows an earlier set has only to look at what was edited since.
     """
+
+    _names: FenceNames
+    _pages: list[FencePage]
 
     def __init__(self, records: Iterable[FenceRecord] = ()) -> None:
         self._edition = 0
@@ -59,7 +62,9 @@ class FenceBook:
 
     def pages(self) -> FencePages:
         """The rows as they are now, for ``FenceSet.of_pages``."""
-        return FencePages(tuple(self._fence_numbers), tuple(self._pages), self._numbering, self._edition)
+        if len(self._names.ids) < len(self._fence_numbers):
+            self._names = FenceNames(tuple(self._fence_numbers))
+        return FencePages(self._names, tuple(self._pages), self._numbering, self._edition)
 
     def snapshot(self) -> FenceSet:
         """The set as it is now."""
@@ -69,6 +74,7 @@ class FenceBook:
         """Number rows, and their fences, anew."""
         self._numbering = Numbering()
         self._fence_numbers = {fence_id: n for n, fence_id in enumerate(dict.fromkeys(row.fence_id for row in rows))}
+        self._names = FenceNames(tuple(self._fence_numbers))
         self._rows_of: dict[str, list[int]] = {fence_id: [] for fence_id in self._fence_numbers}
         for number, row in enumerate(rows):
             self._rows_of[row.fence_id].append(number)

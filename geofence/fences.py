@@ -178,10 +178,29 @@ class _Columns(NamedTuple):
     shapes: ShapeArrays
 
 
-class FencePages(NamedTuple):
-    """All rows of a set, page by page, and the ids of their fences by number."""
+@dataclass(frozen=True, eq=False)
+class FenceNames:
+    """The ids of fences, by number."""
 
-    fence_ids: tuple[str, ...]
+    ids: tuple[str, ...]
+
+    @cached_property
+    def number_of(self) -> dict[str, int]:
+        """The number of each."""
+        return {fence_id: number for number, fence_id in enumerate(self.ids)}
+
+    @cached_property
+    def rank(self) -> npt.NDArray[np.int64]:
+        """Where each comes among all in their order: int64[f]."""
+        rank = np.empty(len(self.ids), np.int64)
+        rank[sorted(range(len(self.ids)), key=self.ids.__getitem__)] = np.arange(len(self.ids))
+        return rank
+
+
+class FencePages(NamedTuple):
+    """All rows of a set, page by page, and how their fences are called."""
+
+    names: FenceNames
     pages: tuple[FencePage, ...]
     numbering: Numbering
     edition: int
@@ -191,7 +210,7 @@ class FencePages(NamedTuple):
 class FenceSet:
     """Fences at one moment of editing, one row per fence version. Immutable.
 
-    ``fence_of_row`` indexes ``fence_ids``, and ``number_of`` is the other way round. A row holds in event time from
+    ``fence_of_row`` indexes ``names.ids``. A row holds in event time from
     ``valid_from_ms`` (inclusive) to ``valid_to_ms`` (exclusive; int64 minimum and maximum = unbounded); ``version`` is
     ``GONE`` where it does no more. ``min_on_site_s``, ``bridge_s``, ``bridge_m`` and ``prior_weight`` are NaN where the
     general rule holds (see ``rule_book``); ``width_m`` is twice the inradius; ``devices`` None = every device.
@@ -201,8 +220,7 @@ class FenceSet:
     and what else has changed about it since an ``edition`` if its ``edited`` is higher.
     """
 
-    fence_ids: tuple[str, ...]
-    number_of: dict[str, int]
+    names: FenceNames
     fence_of_row: npt.NDArray[np.int32]
     version: npt.NDArray[np.int32]
     valid_from_ms: npt.NDArray[np.int64]
@@ -223,6 +241,11 @@ class FenceSet:
     def __len__(self) -> int:
         return len(self.fence_of_row)
 
+    @property
+    def fence_ids(self) -> tuple[str, ...]:
+        """The ids of the fences, by number."""
+        return self.names.ids
+
     @classmethod
     def of(cls, versions: Iterable[tuple[str, FenceVersion]]) -> Self:
         """From (fence_id, version) pairs; several versions of one fence share its id. Raises FenceError."""
@@ -231,10 +254,9 @@ class FenceSet:
     @classmethod
     def of_rows(cls, rows: Sequence[FenceRow]) -> Self:
         """From rows that are measured already."""
-        fence_ids = tuple(dict.fromkeys(row.fence_id for row in rows))
-        number_of = {fence_id: number for number, fence_id in enumerate(fence_ids)}
-        page = FencePage(tuple(rows), tuple(number_of[row.fence_id] for row in rows), (0,) * len(rows))
-        return cls.of_pages(FencePages(fence_ids, (page,), Numbering(), 0))
+        names = FenceNames(tuple(dict.fromkeys(row.fence_id for row in rows)))
+        page = FencePage(tuple(rows), tuple(names.number_of[row.fence_id] for row in rows), (0,) * len(rows))
+        return cls.of_pages(FencePages(names, (page,), Numbering(), 0))
 
     @classmethod
     def of_pages(cls, book: FencePages) -> Self:
@@ -247,8 +269,7 @@ class FenceSet:
         shapes = [page.shapes for page in columns]
         unset = np.full(sum(len(page.version) for page in columns), np.nan)
         return cls(
-            fence_ids=book.fence_ids,
-            number_of={fence_id: number for number, fence_id in enumerate(book.fence_ids)},
+            names=book.names,
             fence_of_row=joined("fence_of_row"),
             version=joined("version"),
             valid_from_ms=joined("valid_from_ms"),

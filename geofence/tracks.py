@@ -467,7 +467,9 @@ class Tracks:
     def _concern(self, slots: Ints, fences: FenceSet, changed: Collection[str]) -> npt.NDArray[np.bool_]:
         """Which of some slots have fixes near one of the changed fences, or visits at it."""
         is_changed = np.zeros(len(fences.fence_ids), np.bool_)
-        is_changed[[fences.number_of[fence_id] for fence_id in changed if fence_id in fences.number_of]] = True
+        is_changed[[fences.names.number_of[fence_id] for fence_id in changed if fence_id in fences.names.number_of]] = (
+            True
+        )
         concerned: npt.NDArray[np.bool_] = have_row(self._devices.paths.pairs, slots, is_changed[fences.fence_of_row])
         for k in np.flatnonzero(~concerned):
             visits = self.published[slots[k]].values()

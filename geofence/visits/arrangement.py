@@ -77,7 +77,7 @@ class Arrangement:
     def __init__(self, fences: FenceSet, after: Self | None = None) -> None:
         self.ground = ground_of(fences)
         # Not the set itself: it is kept alive by whoever uses it, and the arrangement as long as the set.
-        self._fence_ids, self._number_of, self._packed = fences.fence_ids, fences.number_of, fences.packed
+        self._fence_ids, self._number_of, self._packed = fences.fence_ids, fences.names.number_of, fences.packed
         self._edited, self.edition = fences.edited, fences.edition
         self._reserved = {row: devices for row, devices in enumerate(fences.devices) if devices is not None}
         self._here = fences.version != GONE

@@ -47,9 +47,6 @@ def ground_of(fences: FenceSet) -> Ground:
 
 
 def _ground(fences: FenceSet) -> Ground:
-    count = len(fences.fence_ids)
-    rank = np.empty(count, np.int64)
-    rank[sorted(range(count), key=fences.fence_ids.__getitem__)] = np.arange(count)
     rows = np.lexsort((fences.valid_from_ms, fences.fence_of_row))
     rows = rows[fences.version[rows] != GONE]
     fence = fences.fence_of_row[rows]
@@ -68,8 +65,8 @@ def _ground(fences: FenceSet) -> Ground:
         prior_weight=fences.prior_weight,
         area_m2=fences.area_m2,
         width_m=fences.width_m,
-        rank=rank,
-        row_begins=np.searchsorted(fence, np.arange(count + 1)),
+        rank=fences.names.rank,
+        row_begins=np.searchsorted(fence, np.arange(len(fences.fence_ids) + 1)),
         ordered_row=rows,
         turn=turn,
         period_end=np.repeat(begins[1:], np.diff(begins)),

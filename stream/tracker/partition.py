@@ -6,12 +6,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from geofence.fence_book import FenceBook
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.rules import Rules
 from geofence.tracks import Tracks
-from schemas.fence import FenceVersion
+from geofence.visits.arrangement import arrangement_of
+from schemas.fence import FenceRecord, FenceVersion
 from schemas.ping import OLDEST_TS_MS, Ping
+from schemas.times import Instant
 from schemas.visit import Visit
 from schemas.wire import encode
 from stream.columns import PingColumns, read_columns
@@ -133,8 +136,9 @@ class PartitionTracks:
 
 def warm_up(rules: Rules) -> None:
     """Drive an invented device to invented fences, so that every compiled function is ready before real pings."""
-    fences = FenceSet.of([("circle", FenceVersion(1, _CENTRE, radius_m=50.0)), ("square", FenceVersion(1, _SQUARE))])
-    tracks = PartitionTracks()
+    circle = FenceVersion(1, _CENTRE, radius_m=50.0)
+    book = FenceBook([_drawn("circle", circle), _drawn("square", FenceVersion(1, _SQUARE))])
+    tracks, fences = PartitionTracks(), book.snapshot()
     for minute in range(30):
         away = max(0, 10 - minute, minute - 20)
         lat, lon = 47.0 + 0.001 * away, 9.0 + 1e-6 * minute
@@ -142,4 +146,14 @@ def warm_up(rules: Rules) -> None:
         pings = read_columns([encode(Ping("warm-up", at_ms, lat, lon, 8.0, 10.0 if away else 0.0))], [at_ms])
         pings.newest_records()
         tracks.fold(pings, minute, fences, rules)
+        if minute == 15:
+            book.put(_drawn("another", circle))
+            edited = book.snapshot()
+            arrangement_of(edited, after=fences)
+            tracks.tracks.look_at_changed(np.arange(1), edited, rules, {"another"})
+            fences = edited
     PartitionTracks().restore({name: value for name, value in tracks.take_changed() if value})
+
+
+def _drawn(fence_id: str, version: FenceVersion) -> FenceRecord:
+    return FenceRecord(fence_id, [version], Instant(0))
