@@ -1,6 +1,6 @@
 """Fences: from GeoJSON to records, and from records to the immutable set the kernel reads."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -206,6 +206,13 @@ class FencePages(NamedTuple):
     edition: int
 
 
+class SomeFences(NamedTuple):
+    """Some fences of a set: their ids, those that are not in it too, and their ``rows`` bool[n]."""
+
+    ids: Collection[str]
+    rows: npt.NDArray[np.bool_]
+
+
 @dataclass(frozen=True, eq=False)
 class FenceSet:
     """Fences at one moment of editing, one row per fence version. Immutable.
@@ -245,6 +252,12 @@ class FenceSet:
     def fence_ids(self) -> tuple[str, ...]:
         """The ids of the fences, by number."""
         return self.names.ids
+
+    def some(self, fence_ids: Collection[str]) -> SomeFences:
+        """Those of these ids."""
+        chosen, number_of = np.zeros(len(self.fence_ids), np.bool_), self.names.number_of
+        chosen[[number_of[fence_id] for fence_id in fence_ids if fence_id in number_of]] = True
+        return SomeFences(fence_ids, chosen[self.fence_of_row])
 
     @classmethod
     def of(cls, versions: Iterable[tuple[str, FenceVersion]]) -> Self:

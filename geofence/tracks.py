@@ -6,7 +6,7 @@ derived is what deriving from all fixes would give. Fixes older than what is kep
 span they touch from the store with ``rederive``.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geofence.changes import Anchor, Beginning, Carried, Changes, IncompleteError, LateSpan
-from geofence.fences import FenceSet
+from geofence.fences import FenceSet, SomeFences
 from geofence.fixes import Fixes
 from geofence.folding import (
     DISORDERED,
@@ -290,11 +290,11 @@ class Tracks:
         self._forget(slots, fences, rules)
         return revisions
 
-    def look_at_changed(self, slots: Ints, fences: FenceSet, rules: Rules, changed: Collection[str]) -> list[Visit]:
+    def look_at_changed(self, slots: Ints, fences: FenceSet, rules: Rules, changed: SomeFences) -> list[Visit]:
         """Derive those of some slots anew, after fences have changed, that have to do with one of them."""
         slots = slots[self._devices.paths.fixes.stretch["size"][slots] > 0]
         self._bring_up_to_date(slots, fences, rules)
-        concerned = slots[self._concern(slots, fences, changed)]
+        concerned = slots[self._concern(slots, changed)]
         self._settle_again(concerned)
         moments = np.maximum(self.newest_ms(concerned), self.looked_ms(concerned))
         return self._derive(concerned, moments, fences, rules, "fence_changed", patiently=False)
@@ -464,16 +464,12 @@ class Tracks:
         self.late[slot] = LateSpan(from_ms, to_ms).join(self.late.get(slot))
         self.newly_late.add(slot)
 
-    def _concern(self, slots: Ints, fences: FenceSet, changed: Collection[str]) -> npt.NDArray[np.bool_]:
+    def _concern(self, slots: Ints, changed: SomeFences) -> npt.NDArray[np.bool_]:
         """Which of some slots have fixes near one of the changed fences, or visits at it."""
-        is_changed = np.zeros(len(fences.fence_ids), np.bool_)
-        is_changed[[fences.names.number_of[fence_id] for fence_id in changed if fence_id in fences.names.number_of]] = (
-            True
-        )
-        concerned: npt.NDArray[np.bool_] = have_row(self._devices.paths.pairs, slots, is_changed[fences.fence_of_row])
+        concerned: npt.NDArray[np.bool_] = have_row(self._devices.paths.pairs, slots, changed.rows)
         for k in np.flatnonzero(~concerned):
             visits = self.published[slots[k]].values()
-            concerned[k] = any(visit.fence_id in changed and visit.state != "retracted" for visit in visits)
+            concerned[k] = any(visit.fence_id in changed.ids and visit.state != "retracted" for visit in visits)
         return concerned
 
     def _derive(

@@ -195,7 +195,9 @@ class Tracker:
         shown = decode_pings([frame.values[k] for k in newest], [frame.timestamps_ms[k] for k in newest]).pings
         async with self._changing:
             now_ms = self._clock.now_ms()
-            partition = self._partitions.setdefault(frame.partition, PartitionTracks(now_ms))
+            partition = self._partitions.get(frame.partition)
+            if partition is None:
+                partition = self._partitions[frame.partition] = PartitionTracks(now_ms)
             with fold_seconds.time():
                 revisions = partition.fold(pings, frame.last_offset, self._fences, self._rules, now_ms)
             self._board.see(shown)
@@ -336,11 +338,12 @@ class Tracker:
     async def _watch_fences(self) -> None:
         await self._fences_changed.wait()
         await asyncio.sleep(FENCES_SETTLE_S)
-        changed, self._changed_fences = self._changed_fences, set()
+        edited, self._changed_fences = self._changed_fences, set()
         self._fences_changed.clear()
         # In a thread: packing a hundred thousand fences takes a tenth of a second, in which frames must go on.
         self._swap_fences(await asyncio.to_thread(self._set_of, self._book.pages()))
-        log.info("fences changed", fences=len(changed), rows=len(self._fences))
+        log.info("fences changed", fences=len(edited), rows=len(self._fences))
+        changed = self._fences.some(edited)
         for number, partition in list(self._partitions.items()):
             slots = np.arange(len(partition.tracks))
             await self._revise(

@@ -150,7 +150,7 @@ def warm_up(rules: Rules) -> None:
             book.put(_drawn("another", circle))
             edited = book.snapshot()
             arrangement_of(edited, after=fences)
-            tracks.tracks.look_at_changed(np.arange(1), edited, rules, {"another"})
+            tracks.tracks.look_at_changed(np.arange(1), edited, rules, edited.some({"another"}))
             fences = edited
     PartitionTracks().restore({name: value for name, value in tracks.take_changed() if value})
 

@@ -63,7 +63,7 @@ def look(track: OneTrack, fences: FenceSet, rules: Rules, as_of_ms: int | None =
 
 
 def look_at_changed(track: OneTrack, fences: FenceSet, rules: Rules, changed: Collection[str]) -> list[Visit]:
-    return track.tracks.look_at_changed(track.slots, fences, rules, changed)
+    return track.tracks.look_at_changed(track.slots, fences, rules, fences.some(changed))
 
 
 def rederive(
