@@ -1,5 +1,6 @@
 """Who may do what: bearer keys, and one table of roles."""
 
+import base64
 import hashlib
 import hmac
 from collections.abc import Callable
@@ -41,9 +42,13 @@ def allow(permission: Permission) -> Callable[..., ApiKey]:
     return check  # type: ignore[return-value]
 
 
-def authorize(connection: HTTPConnection, *permissions: Permission) -> ApiKey:
-    """The request's key, if its role has the permissions; raises Problem 401, 403, or 503 while keys are unknown."""
-    key = _authenticate(connection)
+def authorize(connection: HTTPConnection, *permissions: Permission, in_query: bool = False) -> ApiKey:
+    """The request's key, if its role has the permissions; raises Problem 401, 403, or 503 while keys are unknown.
+
+    ``in_query`` lets it stand in the address too, for apps that know nothing else.
+    """
+    token = _token_of(connection) or (connection.query_params.get("token", "") if in_query else "")
+    key = _authenticate(connection, token)
     for permission in permissions:
         if permission not in PERMISSIONS[key.role]:
             raise Problem(403, "forbidden", f"the role {key.role} does not have the permission {permission}")
@@ -56,8 +61,7 @@ def is_revoked(key: ApiKey, keys: ReadModel[ApiKey]) -> bool:
     return newest is None or newest.revoked_at is not None
 
 
-def _authenticate(connection: HTTPConnection) -> ApiKey:
-    token = _token_of(connection)
+def _authenticate(connection: HTTPConnection, token: str) -> ApiKey:
     if not token:
         raise _unauthorized("send the header Authorization: Bearer <key>")
     keys = services_of(connection).keys
@@ -77,12 +81,24 @@ def _authenticate(connection: HTTPConnection) -> ApiKey:
 
 
 def _token_of(connection: HTTPConnection) -> str:
-    """From the header or, as browsers let nobody set it for a WebSocket, from a subprotocol; empty without either."""
+    """From the header or, as browsers let nobody set it for a WebSocket, from a subprotocol; empty without either.
+
+    Of HTTP Basic, which is all that some apps have, it is the password; the name may be any.
+    """
     scheme, token = get_authorization_scheme_param(connection.headers.get("authorization"))
     if scheme.lower() == "bearer":
         return token
+    if scheme.lower() == "basic":
+        return _password_of(token)
     offered = (each for each in connection.scope.get("subprotocols", ()) if each.startswith(_SUBPROTOCOL))
     return next(offered, "").removeprefix(_SUBPROTOCOL)
+
+
+def _password_of(credentials: str) -> str:
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
+    except ValueError:  # not base64, or not UTF-8
+        return ""
 
 
 def _unauthorized(detail: str) -> Problem:

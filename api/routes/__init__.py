@@ -2,6 +2,14 @@
 
 from typing import Final
 
-from api.routes import devices, fences, health, live, pings, visits
+from api.routes import devices, fences, health, ingest, live, pings, visits
 
-ROUTERS: Final = (pings.router, devices.router, fences.router, visits.router, live.router, health.router)
+ROUTERS: Final = (
+    pings.router,
+    ingest.router,
+    devices.router,
+    fences.router,
+    visits.router,
+    live.router,
+    health.router,
+)

@@ -1,11 +1,8 @@
 """Pings in: one, an array, NDJSON or CSV."""
 
-import asyncio
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 
@@ -14,17 +11,13 @@ from api.admission import Passage
 from api.answers import JSONAnswer, PingsAnswer, RejectedItem
 from api.auth import allow, authorize
 from api.body import read_body
+from api.intake import take_in
 from api.problems import Problem
-from api.services import Services, services_of
-from schemas import wire
-from schemas.ping import Ping
-from schemas.protocols import PROTOCOLS, BodyError, Rejected, by_media_type
-from schemas.rejected import RejectedPing
-from schemas.times import Instant
-from schemas.topics import PINGS, PINGS_REJECTED
+from api.services import services_of
+from schemas.protocols import PROTOCOLS, by_media_type
 
 
-class _DirectRoute(APIRoute):
+class DirectRoute(APIRoute):
     """A route that FastAPI documents and leaves alone: its function takes the request and gives the response.
 
     Solving dependencies takes longer than a ping does. They stand in the document; the function sees to them itself.
@@ -34,12 +27,9 @@ class _DirectRoute(APIRoute):
         return self.endpoint
 
 
-router = APIRouter(tags=["pings"], route_class=_DirectRoute)
+router = APIRouter(tags=["pings"], route_class=DirectRoute)
 
 _ACCEPTED: Final = ("json", "ndjson", "csv")
-_KEPT_RAW_BYTES: Final = 64 * 1024
-_SLICE_PINGS: Final = 500
-_encode = msgspec.json.Encoder().encode
 
 
 @router.post(
@@ -68,12 +58,9 @@ async def post_pings(request: Request) -> JSONAnswer:
     passage = Passage(request, services.backlogs, services.log, services.metrics.backlogs_refused)
     body = await read_body(request, services.settings.max_body_bytes, passage)
     async with passage.work():
-        pings, rejected = await _read(
-            protocol, body, dict(request.query_params), received_ms, services.settings.max_batch_pings
-        )
-        await _append(services, protocol, pings, rejected, received_ms)
-    _count(services, pings, rejected)
-    return JSONAnswer(PingsAnswer(len(pings), [RejectedItem(each.index, each.reason) for each in rejected]), 202)
+        taken = await take_in(services, protocol, body, dict(request.query_params), received_ms)
+    rejected = [RejectedItem(each.index, each.reason) for each in taken.rejected]
+    return JSONAnswer(PingsAnswer(taken.accepted, rejected), 202)
 
 
 def _protocol(request: Request) -> str:
@@ -88,68 +75,3 @@ def _protocol(request: Request) -> str:
             {"Accept-Post": known},
         )
     return protocol
-
-
-async def _read(
-    protocol: str, body: bytes, parameters: dict[str, str], received_ms: int, limit: int
-) -> tuple[list[Ping], list[Rejected]]:
-    pings: list[Ping] = []
-    rejected: list[Rejected] = []
-    try:
-        for item in PROTOCOLS[protocol].read(body, parameters, received_ms):
-            if isinstance(item, Ping):
-                pings.append(item)
-            else:
-                rejected.append(item)
-            if not (len(pings) + len(rejected)) % _SLICE_PINGS:
-                await asyncio.sleep(0)  # other requests are served between
-    except BodyError as error:
-        raise Problem(400, "malformed_body", str(error)) from error
-    if len(pings) + len(rejected) > limit:
-        raise Problem(413, "too_many_pings", f"{len(pings) + len(rejected)} pings; {limit} at most", limit_pings=limit)
-    return pings, rejected
-
-
-async def _append(
-    services: Services, protocol: str, pings: list[Ping], rejected: list[Rejected], received_ms: int
-) -> None:
-    if rejected:
-        await asyncio.gather(
-            _append_pings(services, pings), _append_rejected(services, protocol, rejected, received_ms)
-        )
-    else:
-        await _append_pings(services, pings)  # by far the most: spares two tasks
-
-
-async def _append_pings(services: Services, pings: list[Ping]) -> None:
-    """Slice after slice, so that no more of a backlog than one of them is in the way of live pings."""
-    for first in range(0, len(pings), _SLICE_PINGS):
-        records = [(ping.device_id, _encode(ping)) for ping in pings[first : first + _SLICE_PINGS]]
-        await services.log.append(PINGS, records)
-
-
-async def _append_rejected(services: Services, protocol: str, rejected: list[Rejected], received_ms: int) -> None:
-    for first in range(0, len(rejected), _SLICE_PINGS):
-        records = [
-            (each.device_id, wire.encode(_record_of(each, protocol, received_ms)))
-            for each in rejected[first : first + _SLICE_PINGS]
-        ]
-        await services.log.append(PINGS_REJECTED, records)
-
-
-def _record_of(rejected: Rejected, protocol: str, received_ms: int) -> RejectedPing:
-    return RejectedPing(
-        device_id=rejected.device_id,
-        code=rejected.code,
-        reason=rejected.reason,
-        received_at=Instant(received_ms),
-        protocol=protocol,
-        raw=rejected.raw[:_KEPT_RAW_BYTES].decode(errors="replace"),
-    )
-
-
-def _count(services: Services, pings: list[Ping], rejected: list[Rejected]) -> None:
-    services.metrics.pings_accepted.inc(len(pings))
-    if rejected:
-        for code, count in Counter(each.code for each in rejected).items():
-            services.metrics.pings_rejected.labels(code).inc(count)

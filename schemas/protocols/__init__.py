@@ -6,15 +6,24 @@ from pathlib import PurePath
 from typing import Final
 
 from schemas.ping import Ping
-from schemas.protocols import csv, gpx, json, ndjson
+from schemas.protocols import csv, gpslogger, gpx, json, ndjson, osmand, overland, owntracks
 from schemas.protocols.item import BodyError, Rejected
 
 __all__ = ["PROTOCOLS", "BodyError", "IngestProtocol", "Rejected", "by_media_type", "read_file"]
 
 
 @dataclass(frozen=True)
+class App:
+    """An app people have: its name, the methods it uses, and the JSON that it takes for "all is well"."""
+
+    title: str
+    methods: tuple[str, ...] = ("POST",)
+    answer: bytes = b""
+
+
+@dataclass(frozen=True)
 class IngestProtocol:
-    """A way pings are written.
+    """A way pings are written; that of an ``app`` has a route of its own, the others are told by their media type.
 
     ``read(body, parameters, received_ms)`` yields, item by item, a checked ping or why it was rejected, and raises
     BodyError when the body is not of this format at all. ``parameters`` are those of the request (some protocols
@@ -25,6 +34,7 @@ class IngestProtocol:
     media_types: tuple[str, ...]
     suffixes: tuple[str, ...]
     read: Callable[[bytes, Mapping[str, str], int | None], Iterator[Ping | Rejected]]
+    app: App | None = None
 
 
 PROTOCOLS: Final[dict[str, IngestProtocol]] = {
@@ -36,6 +46,10 @@ PROTOCOLS: Final[dict[str, IngestProtocol]] = {
     ),
     "csv": IngestProtocol(("text/csv",), (".csv",), csv.read),
     "gpx": IngestProtocol(("application/gpx+xml",), (".gpx",), gpx.read),
+    "osmand": IngestProtocol((), (), osmand.read, App("Traccar Client and OsmAnd", ("GET", "POST"))),
+    "owntracks": IngestProtocol((), (), owntracks.read, App("OwnTracks", answer=b"[]")),
+    "overland": IngestProtocol((), (), overland.read, App("Overland", answer=b'{"result":"ok"}')),
+    "gpslogger": IngestProtocol((), (), gpslogger.read, App("GPSLogger", ("GET", "POST"))),
 }
 
 

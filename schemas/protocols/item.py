@@ -28,6 +28,14 @@ class Rejected:
         return cls(index, error.code, str(error), raw, str(device_id) if nameable else "")
 
 
+def scaled(value: object, factor: float) -> object:
+    """A number of another unit, as text too, in Onsite's; what is no number stays for ``read_item`` to refuse."""
+    try:
+        return None if value is None or value == "" else float(value) * factor  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return value
+
+
 def read_item(index: int, fields: object, raw: bytes, received_ms: int | None) -> Ping | Rejected:
     """The ping of one item's decoded fields, checked, and stamped with the moment of receipt where there is one."""
     try:

@@ -1,0 +1,108 @@
+"""A body's way in: read by its protocol, kept by the broker, what is refused with its reason."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from api.problems import Problem
+from api.services import Services
+from schemas import wire
+from schemas.ping import Ping
+from schemas.protocols import PROTOCOLS, BodyError, Rejected
+from schemas.rejected import RejectedPing
+from schemas.times import Instant
+from schemas.topics import PINGS, PINGS_REJECTED
+
+_KEPT_RAW_BYTES: Final = 64 * 1024
+_SLICE_PINGS: Final = 500
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of a body: so many pings that the broker has, and the items refused."""
+
+    accepted: int
+    rejected: list[Rejected]
+
+
+async def take_in(
+    services: Services, protocol: str, body: bytes, parameters: Mapping[str, str], received_ms: int
+) -> Taken:
+    """Read a body and return once the broker has its pings.
+
+    Raises Problem 400 for a body that is not of the protocol, 413 for too many pings, 503 while the broker is away.
+    """
+    pings, rejected = await _read(protocol, body, parameters, received_ms, services.settings.max_batch_pings)
+    await _append(services, protocol, pings, rejected, received_ms)
+    _count(services, pings, rejected)
+    return Taken(len(pings), rejected)
+
+
+async def _read(
+    protocol: str, body: bytes, parameters: Mapping[str, str], received_ms: int, limit: int
+) -> tuple[list[Ping], list[Rejected]]:
+    pings: list[Ping] = []
+    rejected: list[Rejected] = []
+    try:
+        for item in PROTOCOLS[protocol].read(body, parameters, received_ms):
+            if isinstance(item, Ping):
+                pings.append(item)
+            else:
+                rejected.append(item)
+            if not (len(pings) + len(rejected)) % _SLICE_PINGS:
+                await asyncio.sleep(0)  # other requests are served between
+    except BodyError as error:
+        raise Problem(400, "malformed_body", str(error)) from error
+    if len(pings) + len(rejected) > limit:
+        raise Problem(413, "too_many_pings", f"{len(pings) + len(rejected)} pings; {limit} at most", limit_pings=limit)
+    return pings, rejected
+
+
+async def _append(
+    services: Services, protocol: str, pings: list[Ping], rejected: list[Rejected], received_ms: int
+) -> None:
+    if rejected:
+        await asyncio.gather(
+            _append_pings(services, pings), _append_rejected(services, protocol, rejected, received_ms)
+        )
+    else:
+        await _append_pings(services, pings)  # by far the most: spares two tasks
+
+
+async def _append_pings(services: Services, pings: list[Ping]) -> None:
+    """Slice after slice, so that no more of a backlog than one of them is in the way of live pings."""
+    for first in range(0, len(pings), _SLICE_PINGS):
+        records = [(ping.device_id, _encode(ping)) for ping in pings[first : first + _SLICE_PINGS]]
+        await services.log.append(PINGS, records)
+
+
+async def _append_rejected(services: Services, protocol: str, rejected: list[Rejected], received_ms: int) -> None:
+    for first in range(0, len(rejected), _SLICE_PINGS):
+        records = [
+            (each.device_id, wire.encode(_record_of(each, protocol, received_ms)))
+            for each in rejected[first : first + _SLICE_PINGS]
+        ]
+        await services.log.append(PINGS_REJECTED, records)
+
+
+def _record_of(rejected: Rejected, protocol: str, received_ms: int) -> RejectedPing:
+    return RejectedPing(
+        device_id=rejected.device_id,
+        code=rejected.code,
+        reason=rejected.reason,
+        received_at=Instant(received_ms),
+        protocol=protocol,
+        raw=rejected.raw[:_KEPT_RAW_BYTES].decode(errors="replace"),
+    )
+
+
+def _count(services: Services, pings: list[Ping], rejected: list[Rejected]) -> None:
+    services.metrics.pings_accepted.inc(len(pings))
+    if rejected:
+        for code, count in Counter(each.code for each in rejected).items():
+            services.metrics.pings_rejected.labels(code).inc(count)
