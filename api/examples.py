@@ -41,6 +41,38 @@ PINGS_BODY: Final[dict[str, Any]] = {
     }
 }
 
+APP_BODIES: Final[dict[str, dict[str, Any]]] = {
+    "osmand": {
+        "location": {
+            "timestamp": "2026-03-02T08:15:00.000Z",
+            "coords": {"latitude": 53.4084, "longitude": -2.9916, "accuracy": 8, "speed": 1.5, "heading": 271},
+            "battery": {"level": 0.83},
+        },
+        "device_id": "van-12",
+    },
+    "owntracks": {"_type": "location", "lat": 53.4084, "lon": -2.9916, "tst": 1772439300, "acc": 8, "tid": "JD"},
+    "overland": {
+        "locations": [
+            {
+                "type": "Feature",
+                "geometry": {"type": "Point", "coordinates": [-2.9916, 53.4084]},
+                "properties": {"timestamp": "2026-03-02T08:15:00Z", "horizontal_accuracy": 8, "device_id": "van-12"},
+            }
+        ]
+    },
+    "gpslogger": {"device_id": "van-12", "lat": "53.4084", "lon": "-2.9916", "time": "2026-03-02T08:15:00Z"},
+}
+"""A message of each app, as JSON."""
+
+
+def app_body(name: str) -> dict[str, Any]:
+    """What the document says of an app's requests."""
+    message = APP_BODIES[name]
+    schema = {"type": "object", "required": sorted(message), "additionalProperties": True}
+    content = {"application/json": {"schema": schema, "example": message}}
+    return {"requestBody": {"required": False, "description": "As the app writes it.", "content": content}}
+
+
 PINGS_ANSWER: Final = {
     "accepted": 1,
     "rejected": [{"index": 1, "reason": "lat_out_of_range: 91.0 is not within -90..90"}],
@@ -292,6 +324,7 @@ def answers(status: int, description: str, schema: str | None, example: Any, *er
         kind = example.get("type") if isinstance(example, dict) else None
         media_type = "application/geo+json" if kind in _GEOJSON_TYPES else "application/json"
         name = kind if kind in _GEOJSON_TYPES else schema
-        reference = {"$ref": f"#/components/schemas/{name}"} if name else {"type": "object"}
+        plain = {"type": "array" if isinstance(example, list) else "object"}
+        reference = {"$ref": f"#/components/schemas/{name}"} if name else plain
         answer["content"] = {media_type: {"schema": reference, "example": example}}
     return {status: answer, **{error: problem(error) for error in errors}}

@@ -42,6 +42,7 @@ def _route_of(name: str, app: App) -> None:
             description=_DESCRIPTION,
             operation_id=f"ingest_{name}_{method.lower()}",
             dependencies=[Depends(allow("pings:write"))],
+            openapi_extra=examples.app_body(name) if method == "POST" else None,
             responses=examples.answers(200, "The broker has them", None, _answered(app), 400, 413, 429, 503),
         )
 
@@ -56,12 +57,7 @@ async def _take(request: Request, name: str) -> Taken:
     parameters = dict(request.query_params)
     parameters.pop("token", None)
     parameters |= {
-        header: request.headers[header] for header in _DESCRIPTION: Final = """As the app sends them: see docs/devices.md for what to type into it.
-
-The token is a bearer's, the password of HTTP Basic, or `?token=` where an app knows nothing but an address. A fix that
-is refused is answered like a good one, or the app would send it again for ever; it is kept with its reason."""
-
-_HEADERS_THAT_NAME_DEVICES if header in request.headers
+        header: request.headers[header] for header in _HEADERS_THAT_NAME_DEVICES if header in request.headers
     }
     passage = Passage(request, services.backlogs, services.log, services.metrics.backlogs_refused)
     body = await read_body(request, services.settings.max_body_bytes, passage)

@@ -33,7 +33,9 @@ def _read_form(values: Mapping[str, str], received_ms: int | None) -> Ping | Rej
     raw = encode(values)
     device_id = values.get("id") or values.get("deviceid") or values.get("device_id")
     if values.get("valid", "").lower() in _NO_FIX:
-        return Rejected.because(PingError("no_fix", "the device says that its position is not valid"), 0, raw, device_id)
+        return Rejected.because(
+            PingError("no_fix", "the device says that its position is not valid"), 0, raw, device_id
+        )
     lat, _, lon = values.get("location", "").partition(",")
     fields = {
         "device_id": device_id,

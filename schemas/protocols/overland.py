@@ -25,9 +25,7 @@ def _is_trip(feature: Any) -> bool:
     return isinstance(properties, dict) and properties.get("type") == "trip"
 
 
-def _read_point(
-    index: int, feature: Any, parameters: Mapping[str, str], received_ms: int | None
-) -> Ping | Rejected:
+def _read_point(index: int, feature: Any, parameters: Mapping[str, str], received_ms: int | None) -> Ping | Rejected:
     raw = encode(feature)
     geometry = feature.get("geometry") if isinstance(feature, dict) else None
     coordinates = geometry.get("coordinates") if isinstance(geometry, dict) else None

@@ -16,6 +16,12 @@ OPEN = {"/healthz", "/readyz", "/metrics"}
 POST_PINGS = ("POST", "/v1/pings")
 MAY: dict[tuple[str, str], set[Role]] = {
     POST_PINGS: {"admin", "device"},
+    ("GET", "/v1/ingest/osmand"): {"admin", "device"},
+    ("POST", "/v1/ingest/osmand"): {"admin", "device"},
+    ("POST", "/v1/ingest/owntracks"): {"admin", "device"},
+    ("POST", "/v1/ingest/overland"): {"admin", "device"},
+    ("GET", "/v1/ingest/gpslogger"): {"admin", "device"},
+    ("POST", "/v1/ingest/gpslogger"): {"admin", "device"},
     ("GET", "/v1/devices"): {"admin", "viewer"},
     ("GET", "/v1/devices/{device_id}"): {"admin", "viewer"},
     ("GET", "/v1/devices/{device_id}/track"): {"admin", "viewer"},

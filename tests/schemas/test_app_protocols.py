@@ -82,7 +82,9 @@ OVERLAND_TRIP: dict[str, Any] = {
 }
 
 
-def read(protocol: str, body: object = b"", received_ms: int | None = NOW_MS, **parameters: str) -> list[Ping | Rejected]:
+def read(
+    protocol: str, body: object = b"", received_ms: int | None = NOW_MS, **parameters: str
+) -> list[Ping | Rejected]:
     body = body if isinstance(body, bytes) else json.dumps(body).encode()
     return list(PROTOCOLS[protocol].read(body, parameters, received_ms))
 
@@ -135,9 +137,7 @@ def test_traccar_client_s_times(timestamp: str) -> None:
 def test_osmand_s_own_words() -> None:
     """``deviceid``, a place in one word, no time: it speaks of now. An ``hdop`` is no accuracy."""
     (found,) = read("osmand", deviceid="van-12", location="53.4084,-2.9916", hdop="1.5", heading="90", valid="true")
-    assert found == Ping(
-        "van-12", NOW_MS, 53.4084, -2.9916, bearing_deg=90.0, source="osmand", received_ms=NOW_MS
-    )
+    assert found == Ping("van-12", NOW_MS, 53.4084, -2.9916, bearing_deg=90.0, source="osmand", received_ms=NOW_MS)
 
 
 def test_a_receiver_that_says_it_has_no_fix() -> None:
