@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,7 @@ import msgspec
 from api.problems import Problem
 from api.services import Services
 from schemas import wire
+from schemas.key import ApiKey
 from schemas.ping import Ping
 from schemas.protocols import PROTOCOLS, BodyError, Rejected
 from schemas.rejected import RejectedPing
@@ -31,13 +32,15 @@ class Taken:
 
 
 async def take_in(
-    services: Services, protocol: str, body: bytes, parameters: Mapping[str, str], received_ms: int
+    services: Services, key: ApiKey, protocol: str, body: bytes, parameters: Mapping[str, str], received_ms: int
 ) -> Taken:
     """Read a body and return once the broker has its pings.
 
-    Raises Problem 400 for a body that is not of the protocol, 413 for too many pings, 503 while the broker is away.
+    Raises Problem 400 for a body that is not of the protocol, 403 for pings of another device than the key's, 413 for
+    too many, 503 while the broker is away.
     """
     pings, rejected = await _read(protocol, body, parameters, received_ms, services.settings.max_batch_pings)
+    _require_own(key, pings)
     await _append(services, protocol, pings, rejected, received_ms)
     _count(services, pings, rejected)
     return Taken(len(pings), rejected)
@@ -61,6 +64,12 @@ async def _read(
     if len(pings) + len(rejected) > limit:
         raise Problem(413, "too_many_pings", f"{len(pings) + len(rejected)} pings; {limit} at most", limit_pings=limit)
     return pings, rejected
+
+
+def _require_own(key: ApiKey, pings: Sequence[Ping]) -> None:
+    """Of a device token that speaks for another device nothing is believed."""
+    if key.device_id is not None and any(ping.device_id != key.device_id for ping in pings):
+        raise Problem(403, "foreign_device", f"the token is for the device {key.device_id!r} and posts for another")
 
 
 async def _append(

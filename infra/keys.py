@@ -40,11 +40,11 @@ class KeyRing:
         """All of them, the oldest first."""
         return sorted(self._follower.records.values(), key=lambda key: (key.created_at, key.key_id))
 
-    async def create(self, name: str, role: Role) -> NewKey:
+    async def create(self, name: str, role: Role, device_id: str | None = None) -> NewKey:
         """Make a key; only the hash of its secret (256 random bits) is stored."""
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
         secret_hash = hashlib.sha256(secret.encode()).hexdigest()
-        key = ApiKey(key_id, name, role, secret_hash, self._clock.now_ms())
+        key = ApiKey(key_id, name, role, secret_hash, self._clock.now_ms(), device_id=device_id)
         await self._log.append(KEYS, [(key_id, wire.encode(key))])
         return NewKey(key, f"onsite_{key_id}_{secret}")
 

@@ -10,7 +10,10 @@ Role = Literal["admin", "device", "viewer"]
 
 
 class ApiKey(msgspec.Struct):
-    """``secret_hash`` is the SHA-256 of a secret with 256 bits of entropy, in hexadecimal."""
+    """``secret_hash`` is the SHA-256 of a secret with 256 bits of entropy, in hexadecimal.
+
+    With a ``device_id`` it is a device token, good for pings of that device alone.
+    """
 
     key_id: str
     name: str
@@ -18,3 +21,4 @@ class ApiKey(msgspec.Struct):
     secret_hash: str
     created_at: Instant
     revoked_at: Instant | None = None
+    device_id: str | None = None

@@ -126,10 +126,10 @@ def _asked_for(visit: Visit, query: VisitQuery) -> bool:
     )
 
 
-def make_key(role: Role, revoked_at: Instant | None = None) -> ApiKey:
+def make_key(role: Role, revoked_at: Instant | None = None, device_id: str | None = None) -> ApiKey:
     """The key whose token is ``token_of(role)``."""
     secret_hash = hashlib.sha256(f"secret_of_{role}".encode()).hexdigest()
-    return ApiKey(f"key{role}", f"the {role}", role, secret_hash, Instant(0), revoked_at)
+    return ApiKey(f"key{role}", f"the {role}", role, secret_hash, Instant(0), revoked_at, device_id)
 
 
 def token_of(role: Role) -> str:

@@ -12,6 +12,7 @@ from api.body import read_body
 from api.intake import Taken, take_in
 from api.routes.pings import DirectRoute
 from api.services import services_of
+from schemas.key import ApiKey
 from schemas.protocols import PROTOCOLS, App
 
 router = APIRouter(tags=["apps"], route_class=DirectRoute)
@@ -29,8 +30,8 @@ def _route_of(name: str, app: App) -> None:
     """Add the route of a protocol whose app posts to an address of its own."""
 
     async def take(request: Request) -> Response:
-        authorize(request, "pings:write", in_query=True)
-        await _take(request, name)
+        key = authorize(request, "pings:write", in_query=True)
+        await _take(request, name, key)
         return Response(app.answer, media_type="application/json" if app.answer else None)
 
     for method in app.methods:
@@ -51,7 +52,7 @@ def _answered(app: App) -> Any:
     return msgspec.json.decode(app.answer) if app.answer else None
 
 
-async def _take(request: Request, name: str) -> Taken:
+async def _take(request: Request, name: str, key: ApiKey) -> Taken:
     services = services_of(request)
     received_ms = int(services.clock.now_ms())
     parameters = dict(request.query_params)
@@ -59,10 +60,12 @@ async def _take(request: Request, name: str) -> Taken:
     parameters |= {
         header: request.headers[header] for header in _HEADERS_THAT_NAME_DEVICES if header in request.headers
     }
+    if key.device_id is not None:
+        parameters.setdefault("device_id", key.device_id)
     passage = Passage(request, services.backlogs, services.log, services.metrics.backlogs_refused)
     body = await read_body(request, services.settings.max_body_bytes, passage)
     async with passage.work():
-        return await take_in(services, name, body, parameters, received_ms)
+        return await take_in(services, key, name, body, parameters, received_ms)
 
 
 for _name, _protocol in PROTOCOLS.items():

@@ -8,16 +8,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from infra.errors import CommandError
 from infra.keys import NewKey, open_key_ring
 from infra.logs import configure_logging
 from schemas import wire
 from schemas.key import ApiKey, Role
+from schemas.ping import MAX_DEVICE_ID_CHARS
 from schemas.settings import load_settings
 from schemas.times import format_instant
 
 keys = typer.Typer(
     help="Create, list and revoke API keys and device tokens.",
-    epilog="Example: onsite keys create --name van-12 --role device",
+    epilog="Example: onsite keys create --device van-12",
     no_args_is_help=True,
 )
 
@@ -29,14 +31,24 @@ def register(app: typer.Typer) -> None:
     app.add_typer(keys, name="keys")
 
 
-@keys.command(epilog="Example: onsite keys create --name van-12 --role device")
+@keys.command(epilog="Example: onsite keys create --device van-12")
 def create(
-    name: Annotated[str, typer.Option(help="for people: whose key it is")],
-    role: Annotated[Role, typer.Option(help="admin: everything; device: post pings; viewer: read")],
+    name: Annotated[str, typer.Option(help="for people: whose key it is; default: the device's id")] = "",
+    role: Annotated[
+        Role | None, typer.Option(help="admin: everything; device: post pings of any device; viewer: read")
+    ] = None,
+    device: Annotated[str, typer.Option(help="a token that posts pings of this one device and does nothing else")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Create a key and print its token. The token is shown this once and stored nowhere."""
-    made = asyncio.run(_create(name, role))
+    """Create a key, or the token of a device, and print it. It is shown this once and stored nowhere."""
+    if device and role not in (None, "device"):
+        raise CommandError(f"the token of a device has the role device, not {role}")
+    if not device and (role is None or not name):
+        raise CommandError("say whose key it is and what it may do (--name, --role), or which device's (--device)")
+    if len(device) > MAX_DEVICE_ID_CHARS:
+        raise CommandError(f"a device's id has {MAX_DEVICE_ID_CHARS} characters at most")
+    role = role or "device"
+    made = asyncio.run(_create(name or device, role, device or None))
     if as_json:
         typer.echo(msgspec.json.encode(_listed(made.key) | {"token": made.token}))
         return
@@ -52,10 +64,10 @@ def show(as_json: AsJson = False) -> None:
         for key in found:
             typer.echo(msgspec.json.encode(_listed(key)))
         return
-    table = Table("key", "name", "role", "created", "revoked")
+    table = Table("key", "name", "role", "device", "created", "revoked")
     for key in found:
         revoked = "" if key.revoked_at is None else format_instant(key.revoked_at)
-        table.add_row(key.key_id, key.name, key.role, format_instant(key.created_at), revoked)
+        table.add_row(key.key_id, key.name, key.role, key.device_id or "", format_instant(key.created_at), revoked)
     Console().print(table)
 
 
@@ -77,10 +89,10 @@ def _listed(key: ApiKey) -> dict[str, object]:
     return fields
 
 
-async def _create(name: str, role: Role) -> NewKey:
+async def _create(name: str, role: Role, device_id: str | None) -> NewKey:
     configure_logging(load_settings(), quiet=True)
     async with open_key_ring(load_settings()) as ring:
-        return await ring.create(name, role)
+        return await ring.create(name, role, device_id)
 
 
 async def _list() -> list[ApiKey]:

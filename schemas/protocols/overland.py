@@ -34,7 +34,7 @@ def _read_point(index: int, feature: Any, parameters: Mapping[str, str], receive
         error = PingError("not_a_point", "a location is a GeoJSON point with properties")
         return Rejected.because(error, index, raw, parameters.get("device_id", ""))
     fields = {
-        "device_id": parameters.get("device_id") or properties.get("device_id"),
+        "device_id": properties.get("device_id") or parameters.get("device_id"),
         "ts": properties.get("timestamp"),
         "lat": coordinates[1],
         "lon": coordinates[0],

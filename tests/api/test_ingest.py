@@ -8,7 +8,7 @@ import pytest
 
 from schemas.topics import PINGS, PINGS_REJECTED
 from tests.api.conftest import Door
-from tests.fakes import token_of
+from tests.fakes import make_key, token_of
 from tests.schemas.test_app_protocols import GPSLOGGER, OVERLAND_POINT, OWNTRACKS, TRACCAR_JSON, TRACCAR_QUERY
 
 SENT: list[tuple[str, str, dict[str, Any], bytes, str]] = [
@@ -88,3 +88,32 @@ def test_what_is_no_message_is_told(door: Door) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
     assert door.request("GET", "/v1/ingest/overland", "device").status_code == 405
     assert door.request("POST", "/v1/ingest/nobody", "device", content=b"{}").status_code == 404
+
+
+@pytest.fixture
+def bound(door: Door) -> Door:
+    """The key of the role ``device`` is the token of van-12."""
+    door.keys.records["keydevice"] = make_key("device", device_id="van-12")
+    return door
+
+
+@pytest.mark.parametrize(("protocol", "method", "sent", "answered", "device_id"), SENT)
+def test_a_device_token_speaks_for_its_device_alone(
+    bound: Door, protocol: str, method: str, sent: dict[str, Any], answered: bytes, device_id: str
+) -> None:
+    answer = bound.request(method, f"/v1/ingest/{protocol}", "device", **sent)
+    if protocol == "osmand":  # the app names itself by a number of its own
+        assert (answer.status_code, answer.json()["code"]) == (403, "foreign_device")
+        assert not bound.log.records
+    else:
+        assert answer.status_code == 200
+        assert [key for key, _ in bound.log.records[PINGS.name]] == ["van-12"]
+
+
+def test_a_device_token_on_the_way_for_own_code(bound: Door) -> None:
+    own = {"device_id": "van-12", "ts": "2026-03-02T08:15:00Z", "lat": 53.4, "lon": -2.9}
+    assert bound.post("/v1/pings", role="device", json=[own, {**own, "lat": 95}]).json()["accepted"] == 1
+    mixed = bound.post("/v1/pings", role="device", json=[own, {**own, "device_id": "van-13"}])
+    assert (mixed.status_code, mixed.json()["code"]) == (403, "foreign_device")
+    assert len(bound.log.records[PINGS.name]) == 1
+    assert bound.get("/v1/devices/van-12", role="device").status_code == 403
