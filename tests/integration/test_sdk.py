@@ -1,0 +1,95 @@
+"""The clients in ``sdk`` against the running system: two hours without a server, killed in between, nothing lost."""
+
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.embedded.ports import reserve_free
+from schemas.times import format_instant
+from tests.integration.conftest import System
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+DEADLINE_S = 90.0
+CLIENT = Path(__file__).parents[2] / "sdk" / "python" / "onsite_client.py"
+DEVICE = "offline-van"
+
+
+def until(condition: Callable[[], bool], what: Callable[[], Any]) -> None:
+    give_up = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < give_up, what()
+        time.sleep(0.1)
+
+
+def two_hours(begins_ms: int) -> list[dict[str, Any]]:
+    """A fix each ten seconds, on the move."""
+    return [
+        {
+            "device_id": DEVICE,
+            "ts": format_instant(begins_ms + turn * 10_000),
+            "lat": round(61.0 + turn * 1e-3, 6),
+            "lon": round(24.0 + turn % 7 * 1e-5, 6),
+            "accuracy_m": 8.0,
+        }
+        for turn in range(720)
+    ]
+
+
+def waiting(queue: Path) -> int:
+    with sqlite3.connect(queue) as database:
+        try:
+            return int(database.execute("SELECT count(*) FROM pings").fetchone()[0])
+        except sqlite3.OperationalError:  # the client is just making the table
+            return 0
+
+
+def client(url: str, token: str, queue: Path) -> subprocess.Popen[bytes]:
+    argv = [sys.executable, str(CLIENT), url, token, str(queue)]
+    return subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=queue.parent)
+
+
+def feed(process: subprocess.Popen[bytes], pings: list[dict[str, Any]]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("".join(json.dumps(ping) + "\n" for ping in pings).encode())
+    process.stdin.flush()
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait(DEADLINE_S)
+
+
+def test_two_hours_offline_with_the_process_killed_in_between(system: System, tmp_path: Path) -> None:
+    queue, token = tmp_path / "pings.sqlite", Path(system.facts["admin_key_file"]).read_text().strip()
+    nobody = f"http://127.0.0.1:{reserve_free()}"
+    pings = two_hours((time.time_ns() // 1_000_000 - 3 * 3_600_000) // 1000 * 1000)
+
+    for first, end in ((0, 250), (250, 500), (500, 720)):
+        offline = client(nobody, token, queue)
+        feed(offline, pings[first:end])
+        until(lambda end=end: waiting(queue) == end, lambda: waiting(queue))  # type: ignore[misc]
+        kill(offline)
+    # Killed while it sends, too: the server may have a batch of which the client does not know.
+    online = client(system.facts["api"], token, queue)
+    until(lambda: waiting(queue) < 720, lambda: waiting(queue))
+    kill(online)
+    online = client(system.facts["api"], token, queue)
+    assert online.stdin is not None
+    online.stdin.close()
+    assert online.wait(DEADLINE_S) == 0
+    assert waiting(queue) == 0
+
+    def stored() -> list[str]:
+        sql = f"SELECT count(), uniqExact(ts) FROM fixes WHERE device_id = '{DEVICE}'"
+        return system.sql(sql).split("\t")
+
+    until(lambda: stored() == ["720", "720"], stored)
