@@ -101,7 +101,9 @@ def pack_arrays(
 
 def pack_boxes(boxes: npt.NDArray[np.float64]) -> PackedFences:
     """Boxes float64[n, 4] as the kernel reads them, a row each."""
-    corners = boxes[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].reshape(-1, 2)
+    # In one order of memory always: for another the kernel would be compiled once more.
+    boxes = np.ascontiguousarray(boxes, np.float64)
+    corners = np.ascontiguousarray(boxes[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]]).reshape(-1, 2)
     count = len(boxes)
     return pack_arrays(corners, np.full(count, 5), np.ones(count, np.int64), np.zeros(count), boxes)
 
