@@ -81,11 +81,10 @@ def _best_rival(steps, entries, first, last, ground, overlaps):  # type: ignore[
     """The place that clearly explains the stay of the steps ``first`` to ``last`` best."""
     ts_ms, speed_mps, best = steps.ts_ms, steps.speed_mps, steps.best
     mine = best[first] - 1
-    places, paces = _places_near(steps, entries, first, last)
+    places, paces = _places_near(steps, entries, first, last, mine)
     if len(places) == 1:
         return mine
-    own = np.flatnonzero(places == mine)[0]
-    pace = paces[own]
+    own, pace = 0, paces[0]
     before, after = _neighbours(best, first, last)
     walk_ms, reach_ms = WALK_S * 1000.0 * pace, STOP_WITHIN_S * 1000.0 * pace
     stopped_ms = _stopped_ms(ts_ms, speed_mps, before, first, last, after, reach_ms, 1)
@@ -131,11 +130,17 @@ def _best_rival(steps, entries, first, last, ground, overlaps):  # type: ignore[
 
 
 @nb.njit(cache=True, nogil=True)
-def _places_near(steps, entries, first, last):  # type: ignore[no-untyped-def]
-    """The places near any of the steps ``first`` to ``last``, with the pace that each has at the last of these."""
+def _places_near(steps, entries, first, last, mine):  # type: ignore[no-untyped-def]
+    """The places near any of the steps ``first`` to ``last``, with the pace that each has at the last of these.
+
+    The first is ``mine``, the place of these steps: it is active at them, but may be near none.
+    """
     places = np.empty(8, np.int32)
     paces = np.empty(8)
-    count = 0
+    places[0], paces[0], count = mine, 1.0, 1
+    for k in range(steps[first].row_begin, steps[first].row_end):
+        if entries[k].place == mine:
+            paces[0] = entries[k].pace
     for i in range(first, last + 1):
         for k in range(steps[i].row_begin, steps[i].row_end):
             if not entries[k].near:

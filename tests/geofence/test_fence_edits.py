@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from geofence import fence_book, tracks
@@ -119,6 +119,7 @@ def test_an_edit_that_changes_nothing_edits_no_row():
 
 
 @given(st.integers(0, 10_000), st.integers(3, 60), st.integers(0, 25))
+@example(4883, 3, 17)  # the path is at a place that none of its fixes is near
 @settings(max_examples=40, deadline=None)
 def test_with_fences_edited_between_frames_the_log_is_that_of_the_last_fences(seed, size, stacked):
     """Zones, versions that take over, fences on one spot, and so many edits that rows are numbered anew.

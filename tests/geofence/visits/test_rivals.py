@@ -1,11 +1,16 @@
 """Which of two shops that share a wall: what a whole stay says."""
 
 import numpy as np
+import pytest
 
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.rules import Rules
 from geofence.visits import derive_stays
+from geofence.visits.arrangement import arrangement_of
+from geofence.visits.evidence import SCORE_SCALE
+from geofence.visits.rivals import settle_rivals
+from geofence.visits.tables import ENTRY, STEP
 from tests.geofence.visits.days import START_MS, degrees, square
 
 SHOPS = FenceSet.of([("left", square(-10, 0, 20)), ("right", square(10, 0, 20))])
@@ -46,3 +51,20 @@ def test_fixes_well_within_a_shop_outweigh_the_kerb():
 
 def test_a_visit_is_not_moved_while_the_device_may_come_back():
     assert log_of(outing(kerb_x_m=-12.0, resting_x_m=3.0, out_to_s=3950), 3950) == ["right"]
+
+
+@pytest.mark.parametrize(("nats_for_the_right", "told"), [(-1.0, "left"), (1.0, "right")])
+def test_a_stay_at_a_shop_that_no_fix_of_it_is_near(nats_for_the_right, told):
+    """The path may be at a place that is only active: it weighs nothing, and still has to be beaten."""
+    steps, entries = np.zeros(7, STEP), np.zeros(14, ENTRY)
+    steps["ts_ms"] = START_MS + 1000 * np.array([0, 10, 20, 30, 40, 50, 1_000])
+    steps["best"] = [1] * 6 + [0]
+    steps["weight"] = 1.0
+    steps["row_begin"], steps["row_end"] = np.arange(0, 14, 2), np.arange(2, 16, 2)
+    entries["place"], entries["near"], entries["pace"] = [0, 1] * 7, [False, True] * 7, 1.0
+    entries["inside"][1::2] = round(nats_for_the_right * SCORE_SCALE)
+    arrangement = arrangement_of(SHOPS)
+    settled, moved = settle_rivals(steps, entries, 0, False, arrangement.ground, arrangement.overlaps)
+    assert settled == 7
+    assert moved == (told == "right")
+    assert {SHOPS.fence_ids[label - 1] for label in steps["label"][:6]} == {told}
