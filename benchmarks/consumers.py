@@ -74,16 +74,13 @@ class Meter:
 async def onsite_tracker(settings: Settings, meter: Meter) -> dict[str, float]:
     """The tracker as it runs: frames, fences, visits, checkpoints, live states."""
 
-    async def no_store() -> Any:
-        await asyncio.Event().wait()
-
     tracker = Tracker(settings, Clock(), no_store)
 
     async def count() -> None:
         seen = 0
         while True:
             await asyncio.sleep(POLL_S)
-            before, seen = seen, _value_of(pings_folded)
+            before, seen = seen, value_of(pings_folded)
             meter.add(seen - before)
 
     await tracker.app.start()
@@ -96,7 +93,7 @@ async def onsite_tracker(settings: Settings, meter: Meter) -> dict[str, float]:
 
 async def stock_faust(settings: Settings, meter: Meter) -> dict[str, float]:
     """A plain Faust agent, one event a ping, that does the same: decode, fold, publish."""
-    fences = Tracker(settings, Clock(), _never)
+    fences = Tracker(settings, Clock(), no_store)
     await fences.prepare()
     app = framed_app("stock-faust", settings, [], stream_buffer_maxsize=4096)
     tracks = PartitionTracks()
@@ -155,12 +152,13 @@ async def raw_aiokafka(settings: Settings, meter: Meter) -> dict[str, float]:
     return figures
 
 
-def _value_of(counter: Counter) -> int:
+def value_of(counter: Counter) -> int:
     """Of this counter alone: to collect them all takes a millisecond."""
     return int(next(iter(counter.collect())).samples[0].value)
 
 
-async def _never() -> Any:
+async def no_store() -> Any:
+    """Stands in for the store that a tracker asks about late fixes."""
     await asyncio.Event().wait()
 
 

@@ -23,6 +23,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from benchmarks.consumers import no_store, value_of
 from benchmarks.delays import load_at
 from benchmarks.feed import append_records
 from benchmarks.load import FENCES as FENCES_AMONG_DEVICES
@@ -167,9 +168,6 @@ async def _ask(child: Process) -> dict[str, Any]:
 async def watch(settings: Settings) -> None:
     """Run a tracker until a line comes in, and print when its event loop was held up and when its fences changed."""
 
-    async def no_store() -> Any:
-        await asyncio.Event().wait()
-
     configure_logging(settings, quiet=True)
     sys.setswitchinterval(THREADS_TURN_S)
     tracker = Tracker(settings, settings.clock(), no_store)
@@ -179,7 +177,7 @@ async def watch(settings: Settings) -> None:
     loop, fences = asyncio.get_running_loop(), tracker.fences
     pauses_s: list[tuple[float, float]] = []
     swaps_s: list[float] = []
-    begun_s, cpu_s, pings = loop.time(), time.process_time(), _folded()
+    begun_s, cpu_s, pings = loop.time(), time.process_time(), value_of(pings_folded)
     while not asked.done():
         due_s = loop.time() + BEAT_S
         await asyncio.sleep(BEAT_S)
@@ -188,13 +186,9 @@ async def watch(settings: Settings) -> None:
             fences = tracker.fences
             swaps_s.append(time.time())
     lasted_s = loop.time() - begun_s
-    figures = {"pings": _folded() - pings, "lasted_s": lasted_s, "cpu_s": time.process_time() - cpu_s}
+    figures = {"pings": value_of(pings_folded) - pings, "lasted_s": lasted_s, "cpu_s": time.process_time() - cpu_s}
     await tracker.app.stop()
     print(json.dumps({"pauses_s": pauses_s, "swaps_s": swaps_s, **figures}), flush=True)
-
-
-def _folded() -> int:
-    return int(next(iter(pings_folded.collect())).samples[0].value)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from api import examples
 from api.admission import Passage
 from api.auth import allow, authorize
 from api.body import read_body
-from api.intake import Taken, take_in
+from api.intake import take_in
 from api.routes.pings import DirectRoute
 from api.services import services_of
 from schemas.key import ApiKey
@@ -52,7 +52,7 @@ def _answered(app: App) -> Any:
     return msgspec.json.decode(app.answer) if app.answer else None
 
 
-async def _take(request: Request, name: str, key: ApiKey) -> Taken:
+async def _take(request: Request, name: str, key: ApiKey) -> None:
     services = services_of(request)
     received_ms = int(services.clock.now_ms())
     parameters = dict(request.query_params)
@@ -65,7 +65,7 @@ async def _take(request: Request, name: str, key: ApiKey) -> Taken:
     passage = Passage(request, services.backlogs, services.log, services.metrics.backlogs_refused)
     body = await read_body(request, services.settings.max_body_bytes, passage)
     async with passage.work():
-        return await take_in(services, key, name, body, parameters, received_ms)
+        await take_in(services, key, name, body, parameters, received_ms)
 
 
 for _name, _protocol in PROTOCOLS.items():

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Final
-from urllib.parse import parse_qsl
 
 from schemas.ping import Ping
-from schemas.protocols.item import BodyError, Rejected, read_item, scaled
+from schemas.protocols.item import BodyError, Rejected, read_form, read_item, scaled
 from schemas.protocols.json import decode, encode
 
 _NAMES: Final[dict[str, tuple[str, ...]]] = {
@@ -25,14 +24,7 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
 
 def read(body: bytes, parameters: Mapping[str, str], received_ms: int | None) -> Iterator[Ping | Rejected]:
     """The fix of a request: in its query, a form, or a JSON object. Raises BodyError when there is none."""
-    text = body.strip()
-    if text.startswith(b"{"):
-        told = decode(body)
-    else:
-        try:
-            told = dict(parse_qsl(text.decode(), keep_blank_values=True))
-        except UnicodeDecodeError as error:
-            raise BodyError(f"the form is not UTF-8 at byte {error.start}") from error
+    told = decode(body) if body.lstrip().startswith(b"{") else read_form(body)
     values = {**parameters, **told}
     if not values:
         raise BodyError("neither a query nor a form: a fix is ?device_id=…&lat=%LAT&lon=%LON&time=%TIME")

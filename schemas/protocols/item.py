@@ -1,6 +1,7 @@
 """One item of a body: a ping, or why not."""
 
 from dataclasses import dataclass
+from urllib.parse import parse_qsl
 
 from schemas.ping import MAX_DEVICE_ID_CHARS, Ping, PingError, check_ping, is_unicode, read_ping
 
@@ -26,6 +27,14 @@ class Rejected:
         """The rejection that an error stands for."""
         nameable = isinstance(device_id, str) and len(device_id) <= MAX_DEVICE_ID_CHARS and is_unicode(device_id)
         return cls(index, error.code, str(error), raw, str(device_id) if nameable else "")
+
+
+def read_form(body: bytes) -> dict[str, str]:
+    """The fields of an HTML form, none where there is no body. Raises BodyError where it is not UTF-8."""
+    try:
+        return dict(parse_qsl(body.strip().decode(), keep_blank_values=True))
+    except UnicodeDecodeError as error:
+        raise BodyError(f"the form is not UTF-8 at byte {error.start}") from error
 
 
 def scaled(value: object, factor: float) -> object:

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
 from schemas.ping import Ping, PingError
-from schemas.protocols.item import BodyError, Rejected, read_item, scaled
+from schemas.protocols.item import BodyError, Rejected, read_form, read_item, scaled
 from schemas.protocols.json import decode, encode
 
 _MPS_PER_KNOT: Final = 1852.0 / 3600.0
@@ -16,14 +15,9 @@ _NO_FIX: Final = ("false", "0")
 
 def read(body: bytes, parameters: Mapping[str, str], received_ms: int | None) -> Iterator[Ping | Rejected]:
     """The fix of a request, or those of a JSON body. Raises BodyError when there is neither."""
-    text = body.strip()
-    if text.startswith((b"{", b"[")):
+    if body.lstrip().startswith((b"{", b"[")):
         return _read_json(body, parameters, received_ms)
-    try:
-        form = dict(parse_qsl(text.decode(), keep_blank_values=True))
-    except UnicodeDecodeError as error:
-        raise BodyError(f"the form is not UTF-8 at byte {error.start}") from error
-    values = {**parameters, **form}
+    values = {**parameters, **read_form(body)}
     if not values:
         raise BodyError("neither a query, nor a form, nor JSON: a fix is ?id=…&lat=…&lon=…&timestamp=…")
     return iter([_read_form(values, received_ms)])

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("integration"):
             item.add_marker(pytest.mark.xdist_group("real parts"))
+
+
+def until(condition: Callable[[], bool], what: Callable[[], Any], within_s: float = 90.0) -> None:
+    """Look until a condition holds; fail with ``what`` there is instead when it does not in time."""
+    give_up = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < give_up, what()
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")

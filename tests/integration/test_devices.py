@@ -11,11 +11,10 @@ import pytest
 from infra.keys import open_key_ring
 from schemas.times import format_instant
 from tests.geofence.visits.days import degrees
-from tests.integration.conftest import System
+from tests.integration.conftest import System, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-DEADLINE_S = 90.0
 STEP_S = 15
 KNOTS_PER_MPS = 3600 / 1852
 
@@ -91,13 +90,6 @@ APPS: list[tuple[str, Callable[[Fix, str], dict[str, Any]], Callable[[str], dict
     ("overland", overland, in_header, b'{"result":"ok"}'),
     ("gpslogger", gpslogger, as_password, b""),
 ]
-
-
-def until(condition: Callable[[], bool], what: Callable[[], Any]) -> None:
-    give_up = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < give_up, what()
-        time.sleep(0.1)
 
 
 async def token_for(system: System, device_id: str) -> str:

@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,13 @@ import pytest
 
 from infra.embedded.ports import reserve_free
 from schemas.times import format_instant
-from tests.integration.conftest import System
+from tests.integration.conftest import System, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 DEADLINE_S = 90.0
 CLIENT = Path(__file__).parents[2] / "sdk" / "python" / "onsite_client.py"
 DEVICE = "offline-van"
-
-
-def until(condition: Callable[[], bool], what: Callable[[], Any]) -> None:
-    give_up = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < give_up, what()
-        time.sleep(0.1)
 
 
 def two_hours(begins_ms: int) -> list[dict[str, Any]]:
