@@ -62,8 +62,9 @@ class Anchor(msgspec.Struct, frozen=True, array_like=True):
 class Beginning(msgspec.Struct, frozen=True, array_like=True):
     """Where the path of a device begins, and what has been settled of it.
 
-    ``anchor`` is None where the fixes begin far from everything, or with the device; ``ended`` are fence and arrival of
-    carried stays that the store has been asked for once.
+    ``anchor`` is None where the fixes begin far from everything, or with the device; ``ended`` are fence and moment
+    of carried stays that the store has been asked for: of their last fix when they were closed, of their arrival when
+    that was final.
     """
 
     anchor: Anchor | None

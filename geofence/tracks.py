@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -512,13 +513,13 @@ class Tracks:
     def _tell(self, slot: int, spells: Sequence[Spell], fences: FenceSet, reason: str, patiently: bool) -> list[Visit]:
         """The revisions that spells of a slot's path call for; takes note of what has been told of each."""
         for spell in spells:
-            if spell.carried and spell.final:
+            if spell.carried and spell.state == CLOSED:
                 self._doubt_ended(slot, spell, fences)
         spells = [spell for spell in spells if not (spell.carried and spell.final)]
-        corrections = self._corrections(slot, spells, fences, patiently)
+        stays = [self._stay_of(slot, spell, fences) for spell in spells]
+        corrections = self._corrections(slot, spells, stays, patiently)
         if corrections is not None:
             return corrections
-        stays = [stay_of(spell, fences) for spell in spells]
         from_ms = int(self._devices.marks["told_from_ms"][slot])
         revisions = self._publish(slot, stays, reason, from_ms, patiently)
         if self._devices.told.stretch["room"][slot] < len(stays):
@@ -536,7 +537,23 @@ class Tracks:
         self._devices.marks["noted"][slot] = 1
         return revisions
 
-    def _corrections(self, slot: int, spells: Sequence[Spell], fences: FenceSet, patiently: bool) -> list[Visit] | None:
+    def _stay_of(self, slot: int, spell: Spell, fences: FenceSet) -> Stay:
+        """A spell as a stay.
+
+        How well the fence explains one that was carried cannot be told by the fixes that are kept: once it is closed,
+        what its visit says stands, until the store settles it.
+        """
+        stay = stay_of(spell, fences)
+        if spell.carried and spell.state == CLOSED:
+            told = (stay.fence_id, "closed", stay.arrived_ms, stay.fixes)
+            for visit in self.published[slot].values():
+                if (visit.fence_id, visit.state, visit.arrived_ms, visit.fixes) == told:
+                    return msgspec.structs.replace(stay, confidence=visit.confidence)
+        return stay
+
+    def _corrections(
+        self, slot: int, spells: Sequence[Spell], stays: Sequence[Stay], patiently: bool
+    ) -> list[Visit] | None:
         """The revisions where each spell has been told as a visit, at a fence of its own; None where it is not so."""
         rows = rows_of(self._devices.told, slot)
         ids, occupied = rows["fence"].tolist(), [spell.fence for spell in spells]
@@ -544,11 +561,11 @@ class Tracks:
             return None
         from_ms = int(self._devices.marks["told_from_ms"][slot])
         corrected: list[tuple[int, Any, Visit | None]] = []
-        for k, (spell, known, visit_id) in enumerate(zip(spells, rows.tolist(), self._told_as[slot], strict=True)):
+        told_before = zip(spells, stays, rows.tolist(), self._told_as[slot], strict=True)
+        for k, (spell, stay, known, visit_id) in enumerate(told_before):
             if spell.state == CLOSED and spell.departed_ms <= from_ms:
                 continue
             visit = self.published[slot].get(visit_id)
-            stay = stay_of(spell, fences)
             if visit is None or visit.state == "retracted" or overlap_ms(stay, visit) < 0:
                 return None
             revision = revised(visit, stay, patiently=patiently)
@@ -582,8 +599,9 @@ class Tracks:
         ]
 
     def _doubt_ended(self, slot: int, spell: Spell, fences: FenceSet) -> None:
-        """Let the store settle a stay that was carried to its end, once: it has its beginning."""
-        stay = (fences.fence_ids[spell.fence], spell.arrived_ms)
+        """Let the store settle a stay that was carried to its end, as it has its beginning: once when it is closed, and
+        once when that is final."""
+        stay = (fences.fence_ids[spell.fence], spell.arrived_ms if spell.final else spell.last_ms)
         if stay not in self._ended.setdefault(slot, set()):
             self._ended[slot].add(stay)
             self._begun.add(slot)

@@ -60,23 +60,24 @@ class Phone:
         self.note(look_at_changed(self.track, self.fences, RULES, changed))
         self._settle()
 
-    def log(self) -> list[tuple]:
-        """Its log when somebody looks."""
-        self.note(look(self.track, self.fences, RULES, self.track.newest_ms))
-        self._settle()
+    def log(self, silent_ms: int = 0) -> list[tuple]:
+        """Its log when somebody looks after a silence."""
+        now_ms = self.track.newest_ms + silent_ms
+        self.note(look(self.track, self.fences, RULES, now_ms))
+        self._settle(now_ms)
         return sorted((facts(visit) for visit in self.logged.values() if visit.state != "retracted"), key=repr)
 
-    def true_log(self) -> list[tuple]:
+    def true_log(self, silent_ms: int = 0) -> list[tuple]:
         fixes = self.stored.in_order()
-        stays = derive_stays("van", fixes, self.fences, RULES, int(fixes.ts_ms[-1])).stays
+        stays = derive_stays("van", fixes, self.fences, RULES, int(fixes.ts_ms[-1]) + silent_ms).stays
         return sorted((facts(visit_of("van", stay)) for stay in stays), key=repr)
 
-    def _settle(self) -> None:
+    def _settle(self, now_ms: int = 0) -> None:
         if self.track.late is not None:
             self.settled += 1
             for visit in self.logged.values():
                 self.track.tracks.learn(visit)
-            revisions = rederive(self.track, self.stored.in_order(), self.fences, RULES, 0, complete=True)
+            revisions = rederive(self.track, self.stored.in_order(), self.fences, RULES, now_ms, complete=True)
             assert revisions is not None
             self.note(revisions)
 
@@ -129,6 +130,24 @@ def test_a_drive_that_never_leaves_the_reach_of_fences_is_bounded_and_needs_no_s
     assert phone.most_kept <= kept_at_most(5.0, 5)
     assert phone.settled == 0
     assert phone.log() == phone.true_log()
+
+
+@given(
+    st.integers(0, 10_000),
+    st.integers(1, 40),
+    st.integers(60, 900),
+    st.sampled_from([18.0, 22.0, 26.0]),
+    st.sampled_from([6.0, 16.0]),
+)
+@settings(max_examples=25, deadline=None)
+def test_a_long_stay_beside_the_house_is_told_whole_before_the_next_day(seed, size, away_s, off_m, noise_m):
+    fixes = moves(seed, [(-600.0, 12.0, 0.0), (180.0 + off_m, 12.0, 1_500.0), (-5_000.0, 1.5, 0.0)], 5.0, noise_m)
+    until_ms = int(fixes.ts_ms[fixes.speed_cm_s == 0][-1]) + 1000 * away_s
+    phone = Phone(STREET)
+    phone.send(fixes.take(fixes.ts_ms <= until_ms), size)
+    for silent_ms in (3_600_000, 7_200_000):
+        assert phone.log(silent_ms) == phone.true_log(silent_ms)
+    assert phone.track.late is None
 
 
 def check_shops_within_a_zone(seed: int, stops: list[tuple[float, float]]) -> None:
