@@ -76,6 +76,8 @@ _RANGES: Final = tuple(OPTIONAL_RANGES.items())
 _ranged: Final = attrgetter(*OPTIONAL_RANGES)
 _TIMES: Final = ("ts", "sent_at", "received_at")
 _OPTIONAL_TEXTS: Final = ("ping_id", "activity", "source")
+TEXTS: Final = ("device_id", *_OPTIONAL_TEXTS)
+"""The fields of a ping that are text, in their order."""
 
 
 def read_ping(fields: object) -> Ping:
