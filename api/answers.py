@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from starlette.responses import Response
@@ -13,6 +13,10 @@ from schemas.times import Instant
 from schemas.visit import Visit
 
 T = TypeVar("T")
+
+ACCEPTED_HEADER: Final = "Onsite-Accepted"
+REJECTED_HEADER: Final = "Onsite-Rejected"
+"""What apps are told that expect another body: how many fixes the broker has, and the codes of those refused."""
 
 
 class JSONAnswer(Response):
