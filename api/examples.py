@@ -105,6 +105,8 @@ DEVICE: Final = {
     "battery": 0.83,
     "open_visits": ["4f1c2a9be07d"],
     "updated_at": "2026-03-02T08:15:03.100Z",
+    "clock_skew_s": -0.4,
+    "clock_skew_error_s": 1.0,
 }
 
 DEVICES: Final = {"items": [DEVICE], "next_cursor": "InZhbi0xMiI"}
