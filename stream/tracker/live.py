@@ -24,14 +24,17 @@ class LiveBoard:
 
     def see(self, pings: Iterable[Ping]) -> None:
         """Take pings in any order; only a newer one counts."""
-        newest, due = self._newest, self._due
+        newest, clocks, due = self._newest, self._clocks, self._due
         for ping in pings:
             known = newest.get(ping.device_id)
             if known is None or ping.ts_ms > known.ts_ms:
                 newest[ping.device_id] = ping
                 due.add(ping.device_id)
                 if ping.sent_ms is not None and ping.received_ms is not None:
-                    self._clocks.setdefault(ping.device_id, DeviceClock()).see(ping.sent_ms, ping.received_ms)
+                    clock = clocks.get(ping.device_id)
+                    if clock is None:
+                        clock = clocks[ping.device_id] = DeviceClock()
+                    clock.see(ping.sent_ms, ping.received_ms)
 
     def touch(self, device_id: str) -> None:
         """Something else about the device changed: tell it again."""
