@@ -16,12 +16,12 @@ from api.problems import Problem, unavailable
 from api.services import services_of
 from schemas.key import ApiKey, Role
 
-Permission = Literal["pings:write", "devices:read", "fences:read", "fences:write", "visits:read"]
+Permission = Literal["pings:write", "rejected:read", "devices:read", "fences:read", "fences:write", "visits:read"]
 
 _READ: Final[frozenset[Permission]] = frozenset({"devices:read", "fences:read", "visits:read"})
 
 PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
-    "admin": _READ | {"pings:write", "fences:write"},
+    "admin": _READ | {"pings:write", "rejected:read", "fences:write"},
     "viewer": _READ,
     "device": frozenset({"pings:write"}),
 }

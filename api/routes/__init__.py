@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from api.routes import devices, fences, health, ingest, live, pings, visits
+from api.routes import devices, fences, health, ingest, live, pings, rejected, visits
 
 ROUTERS: Final = (
     pings.router,
     ingest.router,
+    rejected.router,
     devices.router,
     fences.router,
     visits.router,

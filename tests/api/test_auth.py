@@ -22,6 +22,7 @@ MAY: dict[tuple[str, str], set[Role]] = {
     ("POST", "/v1/ingest/overland"): {"admin", "device"},
     ("GET", "/v1/ingest/gpslogger"): {"admin", "device"},
     ("POST", "/v1/ingest/gpslogger"): {"admin", "device"},
+    ("GET", "/v1/rejected"): {"admin"},
     ("GET", "/v1/devices"): {"admin", "viewer"},
     ("GET", "/v1/devices/{device_id}"): {"admin", "viewer"},
     ("GET", "/v1/devices/{device_id}/track"): {"admin", "viewer"},
