@@ -6,7 +6,7 @@ derived is what deriving from all fixes would give. Fixes older than what is kep
 span they touch from the store with ``rederive``.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from geofence.changes import Anchor, Beginning, Carried, Changes, IncompleteError, LateSpan
+from geofence.anchors import anchor_of, begun_at
+from geofence.changes import Anchor, Beginning, Changes, IncompleteError, LateSpan
 from geofence.fences import FenceSet, SomeFences
 from geofence.fixes import Fixes
 from geofence.folding import (
@@ -35,13 +36,13 @@ from geofence.gathering import last_fixes, last_of_each
 from geofence.kernel import near
 from geofence.rules import Rules
 from geofence.stretches import Ints, rows_of, with_room
+from geofence.visit_log import VisitLog
 from geofence.visits.arrangement import Edited, arrangement_of
-from geofence.visits.chain import UNKNOWN
 from geofence.visits.derivation import derive_stays, stay_of
 from geofence.visits.evidence import REACH_M
-from geofence.visits.log import Stay, end_ms_of, overlap_ms, revise, revised
-from geofence.visits.path import resumed, surroundings_of
-from geofence.visits.spells import CLOSED, SPELL, Spell
+from geofence.visits.log import Stay, overlap_ms, revise, revised
+from geofence.visits.path import surroundings_of
+from geofence.visits.spells import CLOSED, Spell
 from geofence.visits.tables import Surroundings, append, have_row, nowhere, usual_entries, with_entries, with_steps
 from schemas.visit import Visit
 
@@ -62,21 +63,20 @@ UNSEEN: Final = -1
 class Tracks:
     """The devices of one worker, a slot each.
 
-    ``slots`` maps a device id to its slot, ``device_ids`` back. By slot, ``published`` maps visit_id to the newest
-    revision published, of visits that were over long before the fixes only where it is known; ``late`` are late spans.
+    ``slots`` maps a device id to its slot, ``device_ids`` back. ``log`` has the visits as they were published last,
+    those that were over long before the fixes only where they are known; ``late`` are late spans by slot.
     ``newly_late`` are the slots whose late span has begun or grown since the caller emptied it.
     """
 
     def __init__(self) -> None:
         self.slots: dict[str, int] = {}
         self.device_ids: list[str] = []
-        self.published: list[dict[str, Visit]] = []
+        self.log = VisitLog()
         self.late: dict[int, LateSpan] = {}
         self.newly_late: set[int] = set()
         self._anchors: dict[int, Anchor] = {}
         self._ended: dict[int, set[tuple[str, int]]] = {}
         self._begun: set[int] = set()
-        self._revised: dict[int, dict[str, None]] = {}
         self._disturbed: set[int] = set()
         self._told_as: dict[int, list[str]] = {}
         self._fences: FenceSet | None = None
@@ -92,7 +92,7 @@ class Tracks:
         if slot is None:
             slot = self.slots[device_id] = len(self.device_ids)
             self.device_ids.append(device_id)
-            self.published.append({})
+            self.log.add_slot()
             if slot == len(self._edition):
                 self._devices = self._devices.with_slots(max(LEAST_SLOTS, 2 * slot))
                 self._edition = np.append(self._edition, np.full(len(self._devices.marks) - slot, UNSEEN))
@@ -125,7 +125,7 @@ class Tracks:
 
     def present(self, slot: int) -> list[Visit]:
         """Visits of a device that are open or confirmed and not departed."""
-        return [visit for visit in self.published[slot].values() if visit.state in ("open", "confirmed")]
+        return [visit for visit in self.log.newest[slot].values() if visit.state in ("open", "confirmed")]
 
     def fixes_of(self, slot: int) -> Fixes:
         """The fixes that are kept of a device."""
@@ -150,16 +150,12 @@ class Tracks:
         marks["written"][slots] = size
         wanted = set(slots.tolist())
         if whole:
-            revised = {slot: list(self.published[slot].values()) for slot in wanted if self.published[slot]}
-            gone, begun = {}, wanted & (self._anchors.keys() | self._ended.keys())
+            revised, gone = self.log.whole(wanted), dict[int, list[str]]()
+            begun = wanted & (self._anchors.keys() | self._ended.keys())
         else:
-            noted = {slot: self._revised[slot] for slot in self._revised.keys() & wanted}
-            revised = {slot: self._known(slot, ids) for slot, ids in noted.items()}
-            gone = {slot: [each for each in ids if each not in self.published[slot]] for slot, ids in noted.items()}
+            revised, gone = self.log.news(wanted)
             begun = self._begun & wanted
         self._begun -= wanted
-        for slot in self._revised.keys() & wanted:
-            del self._revised[slot]
         return Changes(
             whole,
             slots,
@@ -170,7 +166,7 @@ class Tracks:
             last_fixes(self._devices.paths.fixes, slots, fresh),
             {slot: self.device_ids[slot] for slot in named.tolist()},
             revised,
-            {slot: ids for slot, ids in gone.items() if ids},
+            gone,
             {slot: self.late[slot] for slot in self.late.keys() & wanted},
             {slot: Beginning(self._anchors.get(slot), tuple(sorted(self._ended.get(slot, ())))) for slot in begun},
         )
@@ -208,33 +204,24 @@ class Tracks:
 
     def _adopt_log(self, part: Changes) -> None:
         """Take over what a part says of visits and beginnings."""
-        if part.whole:
-            for slot in part.slots.tolist():
-                self.published[slot] = {}
-                self._anchors.pop(slot, None)
-                self._ended.pop(slot, None)
-        for slot, visits in part.revised.items():
-            self.published[slot].update((visit.visit_id, visit) for visit in visits)
-        for slot, ids in part.gone.items():
-            for visit_id in ids:
-                self.published[slot].pop(visit_id, None)
+        whole = part.slots.tolist() if part.whole else []
+        self.log.adopt(whole, part.revised, part.gone)
+        for slot in whole:
+            self._anchors.pop(slot, None)
+            self._ended.pop(slot, None)
         for slot, beginning in part.beginnings.items():
             self._begin_at(slot, beginning.anchor)
             if beginning.ended:
                 self._ended[slot] = set(beginning.ended)
         self._begun.clear()
 
-    def _known(self, slot: int, visit_ids: Iterable[str]) -> list[Visit]:
-        published = self.published[slot]
-        return [published[visit_id] for visit_id in visit_ids if visit_id in published]
-
     def learn(self, visit: Visit) -> int | None:
         """Take note of a revision that others have told; the slot of its device where it was news."""
         slot = self.slot_of(visit.device_id)
-        known = self.published[slot].get(visit.visit_id)
+        known = self.log.newest[slot].get(visit.visit_id)
         if known is not None and known.revision >= visit.revision:
             return None
-        self._note(slot, [visit])
+        self.log.note(slot, [visit])
         self._devices.marks["noted"][slot] = 0
         return slot
 
@@ -403,53 +390,10 @@ class Tracks:
 
     def _resume(self, slot: int, anchor: Anchor, fences: FenceSet, rules: Rules) -> None:
         """Let the path of a slot begin where the device is known to have been."""
-        arrangement, devices, own = arrangement_of(fences), self._devices, np.array([slot])
-        first_ms = int(rows_of(devices.paths.fixes, slot)["ts_ms"][0])
-        devices.marks["told_from_ms"][slot] = anchor.told_from_ms
-        periods = [arrangement.period_at(stay.fence_id, first_ms) for stay in anchor.carried]
-        known = with_room(devices.known, own, np.array([len(periods)]))
-        count = 0
-        for stay, found in zip(anchor.carried, periods, strict=True):
-            if found is not None:
-                known.stretch["size"][slot] = count = count + 1
-                spell = rows_of(known, slot)[count - 1 :]
-                spell[:] = np.zeros(1, SPELL)
-                spell["fence"], spell["period"] = found
-                spell["last_ms"] = spell["told_ms"] = first_ms
-                for name in Carried.__struct_fields__[1:]:
-                    spell[name] = getattr(stay, name)
-        self._devices = devices._replace(known=known)
-        label = arrangement.label_of(anchor.fence_ids)
-        if label is None:
+        self._devices, is_there = begun_at(self._devices, slot, anchor, fences, rules)
+        if not is_there:
+            first_ms = int(rows_of(self._devices.paths.fixes, slot)["ts_ms"][0])
             self._doubt(slot, min(stay.arrived_ms for stay in anchor.carried), first_ms)
-            return
-        labels = [(arrangement.label_of(place), pace, score) for place, pace, score in anchor.active()]
-        active = [(place - 1, pace, score) for place, pace, score in labels if place is not None]
-        self._devices = self._devices._replace(
-            paths=resumed(devices.paths, slot, label, anchor.scores[:2], active, rules)
-        )
-
-    def _anchor_of(self, slot: int, fences: FenceSet) -> Anchor | None:
-        """Where the path of a slot begins, with fences as it knows them."""
-        label = int(self._devices.paths.heads["anchor"][slot])
-        if label == UNKNOWN:
-            return None
-        stays = rows_of(self._devices.known, slot)
-        carried = tuple(
-            Carried(fences.fence_ids[stay["fence"]], *(stay[name].item() for name in Carried.__struct_fields__[1:]))
-            for stay in stays[stays["carried"] > 0]
-        )
-        step = rows_of(self._devices.paths.steps, slot)[0]
-        row = rows_of(self._devices.paths.entries, slot)[: step["row_end"]]
-        arrangement = arrangement_of(fences)
-        return Anchor(
-            arrangement.fences_of(label),
-            carried,
-            tuple(arrangement.fences_of(place + 1) for place in row["place"].tolist()),
-            (int(step["out_score"]), int(step["far_score"]), *row["score"].tolist()),
-            tuple(row["pace"].tolist()),
-            int(self._devices.marks["told_from_ms"][slot]),
-        )
 
     def _has_forgotten(self, slot: int) -> bool:
         """Whether a device was there before what is kept of it."""
@@ -469,8 +413,7 @@ class Tracks:
         """Which of some slots have fixes near one of the changed fences, or visits at it."""
         concerned: npt.NDArray[np.bool_] = have_row(self._devices.paths.pairs, slots, changed.rows)
         for k in np.flatnonzero(~concerned):
-            visits = self.published[slots[k]].values()
-            concerned[k] = any(visit.fence_id in changed.ids and visit.state != "retracted" for visit in visits)
+            concerned[k] = any(visit.fence_id in changed.ids for visit in self.log.standing(slots[k]))
         return concerned
 
     def _derive(
@@ -527,7 +470,7 @@ class Tracks:
             self._devices = self._devices._replace(told=told)
         self._devices.told.stretch["size"][slot] = len(stays)
         rows = rows_of(self._devices.told, slot)
-        standing = [visit for visit in self.published[slot].values() if visit.state != "retracted"]
+        standing = self.log.standing(slot)
         self._told_as[slot] = []
         for k, (stay, spell) in enumerate(zip(stays, spells, strict=True)):
             alike = [visit for visit in standing if visit.fence_id == stay.fence_id]
@@ -546,7 +489,7 @@ class Tracks:
         stay = stay_of(spell, fences)
         if spell.carried and spell.state == CLOSED:
             told = (stay.fence_id, "closed", stay.arrived_ms, stay.fixes)
-            for visit in self.published[slot].values():
+            for visit in self.log.newest[slot].values():
                 if (visit.fence_id, visit.state, visit.arrived_ms, visit.fixes) == told:
                     return msgspec.structs.replace(stay, confidence=visit.confidence)
         return stay
@@ -565,7 +508,7 @@ class Tracks:
         for k, (spell, stay, known, visit_id) in enumerate(told_before):
             if spell.state == CLOSED and spell.departed_ms <= from_ms:
                 continue
-            visit = self.published[slot].get(visit_id)
+            visit = self.log.newest[slot].get(visit_id)
             if visit is None or visit.state == "retracted" or overlap_ms(stay, visit) < 0:
                 return None
             revision = revised(visit, stay, patiently=patiently)
@@ -575,27 +518,23 @@ class Tracks:
         for k, told, _ in corrected:
             rows[k] = told
         revisions = [revision for *_, revision in corrected if revision is not None]
-        self._note(slot, revisions)
+        self.log.note(slot, revisions)
         return revisions
 
     def _publish(self, slot: int, stays: Sequence[Stay], reason: str, from_ms: int, patiently: bool) -> list[Visit]:
-        published = self.published[slot]
-        known = self._told_since(slot, from_ms, stays) if self._has_forgotten(slot) else published.values()
+        has_forgotten, newest = self._has_forgotten(slot), self.log.newest[slot].values()
+        known = self._told_since(slot, from_ms, stays) if has_forgotten else newest
         revisions = revise(self.device_ids[slot], known, stays, reason, from_ms, END_OF_TIME_MS, patiently=patiently)
-        self._note(slot, revisions)
+        self.log.note(slot, revisions)
         return revisions
-
-    def _note(self, slot: int, visits: Sequence[Visit]) -> None:
-        """Enter visits into the log of a slot."""
-        if visits:
-            self.published[slot].update((visit.visit_id, visit) for visit in visits)
-            self._revised.setdefault(slot, {}).update((visit.visit_id, None) for visit in visits)
 
     def _told_since(self, slot: int, from_ms: int, stays: Sequence[Stay]) -> list[Visit]:
         """The visits of a slot without those that began before and are not among the stays: the store has them."""
         carried = {stay.fence_id for stay in stays if stay.arrived_ms < from_ms}
         return [
-            visit for visit in self.published[slot].values() if visit.arrived_ms >= from_ms or visit.fence_id in carried
+            visit
+            for visit in self.log.newest[slot].values()
+            if visit.arrived_ms >= from_ms or visit.fence_id in carried
         ]
 
     def _doubt_ended(self, slot: int, spell: Spell, fences: FenceSet) -> None:
@@ -621,12 +560,9 @@ class Tracks:
         arrangement = arrangement_of(fences)
         context = (arrangement.ground, arrangement.overlaps, rules)
         for slot in forget(self._devices, slots, *context, RECENT_MS, RECENT_FIXES).tolist():
-            self._begin_at(slot, self._anchor_of(slot, fences))
+            self._begin_at(slot, anchor_of(self._devices, slot, fences))
             since_ms = int(rows_of(self._devices.paths.fixes, slot)["ts_ms"][0]) - RECENT_LOG_MS
-            for visit in list(self.published[slot].values()):
-                if (end_ms := end_ms_of(visit)) is not None and end_ms < since_ms:
-                    del self.published[slot][visit.visit_id]
-                    self._revised.setdefault(slot, {})[visit.visit_id] = None
+            self.log.let_go(slot, since_ms)
 
 
 def _columns(parts: Sequence[Changes], *names: str) -> Iterator[list[Ints]]:

@@ -37,7 +37,7 @@ class OneTrack:
 
     @property
     def published(self) -> dict[str, Visit]:
-        return self.tracks.published[self.slot]
+        return self.tracks.log.newest[self.slot]
 
     @property
     def late(self) -> LateSpan | None:

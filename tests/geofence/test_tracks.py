@@ -233,7 +233,7 @@ def test_devices_in_the_same_frames_are_told_as_each_alone(seed, size):
         if slot in tracks.late:  # of a stay that was cut in two
             assert tracks.rederive(slot, fixes, FENCES, RULES, newest_ms, complete=True) is not None
         tracks.look(np.array([slot]), FENCES, RULES, newest_ms)
-        logged = [visit for visit in tracks.published[slot].values() if visit.state != "retracted"]
+        logged = [visit for visit in tracks.log.newest[slot].values() if visit.state != "retracted"]
         assert sorted(map(facts, logged), key=repr) == log_of_everything(fixes, newest_ms)
 
 

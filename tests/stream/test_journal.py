@@ -116,7 +116,7 @@ def test_what_is_restored_at_any_moment_is_what_was_there_to_the_last_field(seed
         worker.tracks.look(np.array([slot]), FENCES, RULES, newest_ms)
     worker.settle(stored)
     for slot, name in enumerate(worker.tracks.device_ids):
-        told = [facts(visit) for visit in worker.tracks.published[slot].values() if visit.state != "retracted"]
+        told = [facts(visit) for visit in worker.tracks.log.newest[slot].values() if visit.state != "retracted"]
         assert sorted(told, key=repr) == log_of_everything(
             stored[name].in_order(), int(stored[name].ts_ms.max()), FENCES
         )
