@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from geofence import folding, tracks
+from geofence import anchors, folding, tracks
 from geofence.fixes import Fixes
 from geofence.stretches import rows_of
 from geofence.visits import Derivation, derive_stays, path
@@ -75,9 +75,9 @@ def test_memory_let_go_too_early_is_caught(monkeypatch: Patch) -> None:
 
 
 def test_a_path_resumed_without_what_the_device_may_have_been_at_is_caught(monkeypatch: Patch) -> None:
-    resumed = tracks.resumed
+    resumed = anchors.resumed
     monkeypatch.setattr(
-        tracks, "resumed", lambda *given: resumed(*given[:4], [each for each in given[4] if each[2] > 0], given[5])
+        anchors, "resumed", lambda *given: resumed(*given[:4], [each for each in given[4] if each[2] > 0], given[5])
     )
     forgetting.forget_soon(monkeypatch)
     stops = [(-25_000.0, 0.0), (600.0, 5_000.0), (0.0, 300.0)]
