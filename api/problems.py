@@ -50,6 +50,11 @@ def unavailable(detail: str) -> Problem:
     return Problem(503, "unavailable", detail, {"Retry-After": str(RETRY_AFTER_S)})
 
 
+def unauthorized(detail: str) -> Problem:
+    """Say who you are."""
+    return Problem(401, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of ``app`` as problem details."""
 

@@ -1,0 +1,55 @@
+"""Who may come in: every way of showing who one is ends in a Principal, and its role is held against one table."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import HTTPConnection
+
+from api.auth import keys
+from api.auth.credentials import token_of
+from api.auth.permissions import PERMISSIONS, Permission
+from api.auth.principal import Principal
+from api.problems import Problem, unauthorized
+
+if TYPE_CHECKING:  # which holds what the ways in need, and imports it from here
+    from api.services import Services
+
+_bearer = HTTPBearer(auto_error=False, description="An API key: `onsite keys create`")
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+
+
+def allow(permission: Permission) -> Callable[..., Principal]:
+    """A dependency that lets a request pass when its role has the permission; gives who it comes from."""
+
+    async def check(request: Request, _documented: _Credentials) -> Principal:
+        return await authorize(request, permission)
+
+    return check  # type: ignore[return-value]
+
+
+async def authorize(connection: HTTPConnection, *permissions: Permission, in_query: bool = False) -> Principal:
+    """Who a request comes from, if their role has the permissions; raises Problem 401, 403, or 503 while it is unknown.
+
+    ``in_query`` lets the token stand in the address too, for apps that know nothing else.
+    """
+    services: Services = connection.app.state.services
+    principal = _authenticate(token_of(connection, in_query=in_query), services)
+    for permission in permissions:
+        if permission not in PERMISSIONS[principal.role]:
+            raise Problem(403, "forbidden", f"the role {principal.role} does not have the permission {permission}")
+    return principal
+
+
+def is_still_good(principal: Principal, services: "Services") -> bool:
+    """Whether who was good when a connection began still is."""
+    return keys.is_good(principal.identity, services.keys)
+
+
+def _authenticate(token: str, services: "Services") -> Principal:
+    if not token:
+        raise unauthorized("send the header Authorization: Bearer <key>")
+    if not token.startswith(keys.PREFIX):
+        raise unauthorized("the key is not known")
+    return keys.principal_of(token, services.keys)

@@ -1,0 +1,22 @@
+"""Who a request comes from, by whichever way they have shown it."""
+
+from typing import Literal
+
+import msgspec
+
+from schemas.key import Role
+
+Way = Literal["key"]
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """``identity`` is unique among those who come the same ``way``: of a key its id.
+
+    With a ``device_id`` it speaks for that device alone.
+    """
+
+    way: Way
+    identity: str
+    name: str
+    role: Role
+    device_id: str | None = None
