@@ -46,6 +46,7 @@ async def take_in(
     """
     pings, rejected = await _read(protocol, body, parameters, received_ms, services.settings.max_batch_pings)
     _require_own(principal, pings)
+    services.rates.took_pings(principal, len(pings) + len(rejected))
     await _append(services, protocol, pings, rejected, received_ms)
     _count(services, pings, rejected)
     return Taken(len(pings), rejected)

@@ -29,6 +29,12 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.requests_limited = Counter(
+            "onsite_requests_limited",
+            "Requests that were told to come again, as their token had too many requests or pings",
+            ["of"],
+            registry=self.registry,
+        )
         self.request_s = Histogram(
             "onsite_request_seconds",
             "Time to answer, by route template",

@@ -6,15 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from infra.errors import CommandError
 from schemas import wire
-from schemas.key import ApiKey, Role
+from schemas.key import ApiKey, KeyUse, Role
 from schemas.settings import Settings
-from schemas.topics import KEYS, LogUnavailable
+from schemas.times import Instant
+from schemas.topics import KEYS, KEYS_USED, LogUnavailable
 from stream.kafka import Follower, KafkaLog
 
 _ANSWER_S: Final = 15.0
@@ -67,11 +68,26 @@ async def open_key_ring(settings: Settings) -> AsyncIterator[KeyRing]:
     await log.start()
     await follower.start()
     try:
-        if not await follower.until(lambda: follower.is_caught_up, _ANSWER_S):
-            raise CommandError(f"the broker at {settings.kafka} does not answer (ONSITE_KAFKA); is the system up?")
+        await _until_read(settings, follower)
         yield KeyRing(settings, log, follower)
     except LogUnavailable as error:
         raise CommandError(f"the broker at {settings.kafka}: {error}") from error
     finally:
         await follower.stop()
         await log.stop()
+
+
+async def last_uses(settings: Settings) -> dict[str, Instant]:
+    """When each key was last used, to a minute or so. Raises CommandError when the broker does not answer."""
+    follower = Follower(settings.kafka, KEYS_USED, partial(wire.decode, KeyUse))
+    await follower.start()
+    try:
+        await _until_read(settings, follower)
+        return {key_id: use.used_at for key_id, use in follower.records.items()}
+    finally:
+        await follower.stop()
+
+
+async def _until_read(settings: Settings, follower: Follower[Any]) -> None:
+    if not await follower.until(lambda: follower.is_caught_up, _ANSWER_S):
+        raise CommandError(f"the broker at {settings.kafka} does not answer (ONSITE_KAFKA); is the system up?")

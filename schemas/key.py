@@ -1,4 +1,7 @@
-"""An API key, as it travels on the compacted topic ``onsite.keys``. The secret itself is never stored."""
+"""An API key, as it travels on the compacted topic ``onsite.keys``, and its last use, on ``onsite.keys.used``.
+
+The secret itself is never stored.
+"""
 
 from typing import Literal
 
@@ -22,3 +25,10 @@ class ApiKey(msgspec.Struct):
     created_at: Instant
     revoked_at: Instant | None = None
     device_id: str | None = None
+
+
+class KeyUse(msgspec.Struct):
+    """A key was used at about ``used_at``."""
+
+    key_id: str
+    used_at: Instant

@@ -33,6 +33,17 @@ class Settings(BaseSettings):
     backlog_bytes_per_s: int = Field(
         2_000_000, ge=0, description="bytes a second of posts over 64 KiB, unpacked, by API process; 0 = no limit"
     )
+    device_requests_per_s: float = Field(
+        20.0, ge=0, description="requests a second of a token bound to a device, by API process; 0 = no limit"
+    )
+    device_pings_per_s: float = Field(
+        200.0, ge=0, description="pings a second of a token bound to a device, by API process; 0 = no limit"
+    )
+    requests_per_s: float = Field(
+        0.0, ge=0, description="requests a second of any other key or person, by API process; 0 = no limit"
+    )
+    pings_per_s: float = Field(0.0, ge=0, description="pings a second of any other key, by API process; 0 = no limit")
+    rate_burst_s: float = Field(60.0, gt=0, description="so many seconds' worth of these come in at once")
     max_import_bytes: int = Field(64 * 1024 * 1024, ge=1, description="bytes of one fence import at most")
 
     checkpoint_s: float = Field(3.0, gt=0, description="seconds between two checkpoints of the tracker")

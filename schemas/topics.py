@@ -23,8 +23,9 @@ FENCES: Final = Topic("onsite.fences", key="fence_id", compacted=True)
 VISITS: Final = Topic("onsite.visits", key="device_id", retention_days=30)
 LIVE: Final = Topic("onsite.live", key="device_id", compacted=True)
 KEYS: Final = Topic("onsite.keys", key="key_id", compacted=True)
+KEYS_USED: Final = Topic("onsite.keys.used", key="key_id", compacted=True)
 
-TOPICS: Final = (PINGS, PINGS_REJECTED, FENCES, VISITS, LIVE, KEYS)
+TOPICS: Final = (PINGS, PINGS_REJECTED, FENCES, VISITS, LIVE, KEYS, KEYS_USED)
 
 TRACKER_GROUP: Final = "onsite-tracker"
 RECORDER_GROUP: Final = "onsite-recorder"

@@ -12,6 +12,7 @@ from api.auth.credentials import token_of
 from api.auth.permissions import PERMISSIONS, Permission
 from api.auth.principal import Principal
 from api.problems import Problem, unauthorized
+from api.rates import TooMany
 
 if TYPE_CHECKING:  # which holds what the ways in need, and imports it from here
     from api.services import Services
@@ -30,12 +31,14 @@ def allow(permission: Permission) -> Callable[..., Principal]:
 
 
 async def authorize(connection: HTTPConnection, *permissions: Permission, in_query: bool = False) -> Principal:
-    """Who a request comes from, if their role has the permissions; raises Problem 401, 403, or 503 while it is unknown.
+    """Who a request comes from, if their role has the permissions; raises Problem 401,
+    403, 429, or 503 while it is unknown.
 
     ``in_query`` lets the token stand in the address too, for apps that know nothing else.
     """
     services: Services = connection.app.state.services
     principal = _authenticate(token_of(connection, in_query=in_query), services)
+    _count(principal, services)
     for permission in permissions:
         if permission not in PERMISSIONS[principal.role]:
             raise Problem(403, "forbidden", f"the role {principal.role} does not have the permission {permission}")
@@ -45,6 +48,17 @@ async def authorize(connection: HTTPConnection, *permissions: Permission, in_que
 def is_still_good(principal: Principal, services: "Services") -> bool:
     """Whether who was good when a connection began still is."""
     return keys.is_good(principal.identity, services.keys)
+
+
+def _count(principal: Principal, services: "Services") -> None:
+    """A request more of a token; raises Problem 429 for one too many."""
+    if principal.way == "key":
+        services.key_uses.note(principal.identity, services.clock.now_ms())
+    try:
+        services.rates.enter(principal)
+    except TooMany as error:
+        services.metrics.requests_limited.labels(error.unit).inc()
+        raise Problem(429, "too_many", str(error), {"Retry-After": str(error.retry_after_s)}) from error
 
 
 def _authenticate(token: str, services: "Services") -> Principal:

@@ -16,8 +16,10 @@ from api.admission import Backlogs
 from api.app import create_app
 from api.explanation import Explainer
 from api.history import ClickHouseHistory
+from api.key_uses import KeyUses, KeyUseTeller
 from api.live_feed import LiveFeed
 from api.open_visits import OpenVisits
+from api.rates import Rates
 from api.services import Services
 from infra.errors import CommandError
 from infra.inputs import read_rule_book
@@ -72,7 +74,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     visits_told = Tail(settings.kafka, VISITS, RECORDER_GROUP, partial(wire.decode, Visit), visits)
     feed = LiveFeed(live, visits, clock, settings.unknown_after_s)
     live.on_change, visits.on_change = feed.device_changed, feed.visit_changed
-    backlogs = Backlogs(settings.backlog_bytes_per_s)
+    key_uses = KeyUses()
     services = Services(
         settings,
         clock,
@@ -84,7 +86,9 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         feed,
         history,
         explainer=explainer,
-        backlogs=backlogs,
+        backlogs=Backlogs(settings.backlog_bytes_per_s),
+        key_uses=key_uses,
+        rates=Rates.stated_by(settings),
     )
     app = create_app(services)
     server = _Server(
@@ -108,7 +112,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_exit)
-    parts = (event_log, keys, fences, live, visits_told)
+    parts = (event_log, keys, fences, live, visits_told, KeyUseTeller(key_uses, event_log))
     for part in parts:
         await part.start()
     host, port = listener.getsockname()[:2]
