@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
 from api.admission import Backlogs
+from api.auth.oidc import Issuer
 from api.explanation import Explainer
 from api.key_uses import KeyUses
 from api.live_feed import LiveFeed
@@ -43,6 +44,7 @@ class Services:
     """A fence's record is read, revised and written back: one edit at a time."""
     key_uses: KeyUses = field(default_factory=KeyUses)
     rates: Rates = field(default_factory=Rates)
+    issuer: Issuer | None = None
 
 
 def services_of(connection: HTTPConnection) -> Services:

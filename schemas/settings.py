@@ -2,12 +2,16 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, cast, get_args
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.clock import Clock
+from schemas.key import Role
+
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
 class Settings(BaseSettings):
@@ -46,6 +50,16 @@ class Settings(BaseSettings):
     rate_burst_s: float = Field(60.0, gt=0, description="so many seconds' worth of these come in at once")
     max_import_bytes: int = Field(64 * 1024 * 1024, ge=1, description="bytes of one fence import at most")
 
+    oidc_issuer: str = Field("", description="OpenID provider whose bearer tokens are taken; empty = none")
+    oidc_audience: str = Field(
+        "", validate_default=True, description="audience that such a token must be for; needed with an issuer"
+    )
+    oidc_jwks_url: str = Field("", description="where the provider publishes its keys; empty = as it says itself")
+    oidc_role_claim: str = Field("roles", description="claim that gives roles; dots lead into claims within claims")
+    oidc_roles: str = Field(
+        "", description="value=role of that claim, comma separated; the first one that is held counts"
+    )
+
     checkpoint_s: float = Field(3.0, gt=0, description="seconds between two checkpoints of the tracker")
     session_timeout_s: float = Field(10.0, gt=0, description="after this a killed worker's partitions go to another")
     recorder_flush_s: float = Field(0.5, gt=0, description="the recorder inserts at least this often")
@@ -60,9 +74,45 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
     log_format: Literal["console", "json"] = Field("console", description="for people, or one JSON object a line")
 
+    @field_validator("oidc_issuer", "oidc_jwks_url")
+    @classmethod
+    def _is_safe(cls, url: str) -> str:
+        where = urlsplit(url)
+        if url and where.scheme != "https" and not (where.scheme == "http" and where.hostname in _LOOPBACK):
+            raise ValueError("must be https; http is for this machine alone")
+        return url
+
+    @field_validator("oidc_audience")
+    @classmethod
+    def _is_stated_with_an_issuer(cls, audience: str, others: ValidationInfo) -> str:
+        if others.data.get("oidc_issuer") and not audience:
+            raise ValueError("must be stated with ONSITE_OIDC_ISSUER")
+        return audience
+
+    @field_validator("oidc_roles")
+    @classmethod
+    def _names_roles(cls, roles: str) -> str:
+        _roles_of(roles)
+        return roles
+
+    def roles_of_oidc(self) -> dict[str, Role]:
+        """The role that each value of the provider's claim stands for, the first one that is held counts."""
+        return _roles_of(self.oidc_roles)
+
     def clock(self) -> Clock:
         """The one clock of this process."""
         return Clock(self.clock_rate, self.clock_start_ms, self.clock_origin_ms)
+
+
+def _roles_of(text: str) -> dict[str, Role]:
+    """Of ``value=role,value=role``."""
+    roles: dict[str, Role] = {}
+    for pair in filter(None, (each.strip() for each in text.split(","))):
+        value, _, role = (part.strip() for part in pair.rpartition("="))
+        if not value or role not in get_args(Role):
+            raise ValueError(f"{pair!r} is not value=role; roles are {', '.join(get_args(Role))}")
+        roles[value] = cast(Role, role)
+    return roles
 
 
 @lru_cache

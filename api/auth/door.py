@@ -1,5 +1,6 @@
 """Who may come in: every way of showing who one is ends in a Principal, and its role is held against one table."""
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,7 @@ from api.rates import TooMany
 if TYPE_CHECKING:  # which holds what the ways in need, and imports it from here
     from api.services import Services
 
-_bearer = HTTPBearer(auto_error=False, description="An API key: `onsite keys create`")
+_bearer = HTTPBearer(auto_error=False, description="An API key (`onsite keys create`) or a provider's token")
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 
 
@@ -37,7 +38,7 @@ async def authorize(connection: HTTPConnection, *permissions: Permission, in_que
     ``in_query`` lets the token stand in the address too, for apps that know nothing else.
     """
     services: Services = connection.app.state.services
-    principal = _authenticate(token_of(connection, in_query=in_query), services)
+    principal = await _authenticate(token_of(connection, in_query=in_query), services)
     _count(principal, services)
     for permission in permissions:
         if permission not in PERMISSIONS[principal.role]:
@@ -47,7 +48,9 @@ async def authorize(connection: HTTPConnection, *permissions: Permission, in_que
 
 def is_still_good(principal: Principal, services: "Services") -> bool:
     """Whether who was good when a connection began still is."""
-    return keys.is_good(principal.identity, services.keys)
+    if principal.good_until_s is not None and principal.good_until_s < time.time():
+        return False
+    return principal.way != "key" or keys.is_good(principal.identity, services.keys)
 
 
 def _count(principal: Principal, services: "Services") -> None:
@@ -61,9 +64,11 @@ def _count(principal: Principal, services: "Services") -> None:
         raise Problem(429, "too_many", str(error), {"Retry-After": str(error.retry_after_s)}) from error
 
 
-def _authenticate(token: str, services: "Services") -> Principal:
+async def _authenticate(token: str, services: "Services") -> Principal:
     if not token:
         raise unauthorized("send the header Authorization: Bearer <key>")
-    if not token.startswith(keys.PREFIX):
-        raise unauthorized("the key is not known")
-    return keys.principal_of(token, services.keys)
+    if token.startswith(keys.PREFIX):
+        return keys.principal_of(token, services.keys)
+    if services.issuer is not None:
+        return await services.issuer.principal_of(token)
+    raise unauthorized("the key is not known")

@@ -6,13 +6,13 @@ import msgspec
 
 from schemas.key import Role
 
-Way = Literal["key"]
+Way = Literal["key", "oidc"]
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """``identity`` is unique among those who come the same ``way``: of a key its id.
+    """``identity`` is unique among those who come the same ``way``: of a key its id, of a provider's token its subject.
 
-    With a ``device_id`` it speaks for that device alone.
+    With a ``device_id`` it speaks for that device alone. ``good_until_s`` is a moment of the machine's clock.
     """
 
     way: Way
@@ -20,3 +20,4 @@ class Principal(msgspec.Struct, frozen=True):
     name: str
     role: Role
     device_id: str | None = None
+    good_until_s: float | None = None

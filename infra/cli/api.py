@@ -14,6 +14,7 @@ import uvicorn
 
 from api.admission import Backlogs
 from api.app import create_app
+from api.auth.oidc import Issuer
 from api.explanation import Explainer
 from api.history import ClickHouseHistory
 from api.key_uses import KeyUses, KeyUseTeller
@@ -89,6 +90,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         backlogs=Backlogs(settings.backlog_bytes_per_s),
         key_uses=key_uses,
         rates=Rates.stated_by(settings),
+        issuer=Issuer(settings) if settings.oidc_issuer else None,
     )
     app = create_app(services)
     server = _Server(
