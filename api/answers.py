@@ -8,6 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from schemas import wire
+from schemas.key import Role
 from schemas.live import DeviceState
 from schemas.times import Instant
 from schemas.visit import Visit
@@ -79,6 +80,14 @@ class Device(msgspec.Struct, rename={"ts_ms": "ts", "updated_ms": "updated_at"})
     battery: float | None
     open_visits: list[str]
     updated_ms: Instant
+
+
+class SessionAnswer(msgspec.Struct):
+    """Who is signed in, and until when unless they do more."""
+
+    account: str
+    role: Role
+    expires_at: Instant
 
 
 class VisitAnswer(Visit, frozen=True):

@@ -269,6 +269,31 @@ EXPLAINED: Final = {
     "finding": "Derived again from the stored fixes, the visit is the same.",
 }
 
+BY_SESSION: Final[list[dict[str, list[str]]]] = [{"Session": []}]
+"""What the document says of a request that a session's cookie may come with."""
+
+SIGN_IN_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["name", "password"],
+                    "properties": {
+                        "name": {"type": "string", "maxLength": 200},
+                        "password": {"type": "string", "maxLength": 200, "format": "password"},
+                        "code": {"type": "string", "maxLength": 12, "description": "of the second factor"},
+                    },
+                },
+                "example": {"name": "amina", "password": "a long one that is hers alone", "code": "492039"},
+            }
+        },
+    }
+}
+
+SESSION: Final = {"account": "amina", "role": "viewer", "expires_at": "2026-03-02T20:15:00.000Z"}
+
 READY: Final = {
     "ready": True,
     "checks": {"broker": "ok", "store": "ok", "keys": "ok", "fences": "ok", "devices": "ok", "visits": "ok"},

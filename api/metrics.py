@@ -35,6 +35,12 @@ class Metrics:
             ["of"],
             registry=self.registry,
         )
+        self.sign_ins = Counter(
+            "onsite_sign_ins",
+            "Sign-ins of people: in, refused, delayed after too many that were refused",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.request_s = Histogram(
             "onsite_request_seconds",
             "Time to answer, by route template",

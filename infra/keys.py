@@ -5,20 +5,17 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final
 
 import msgspec
 
+from infra.compacted import open_topic
 from infra.errors import CommandError
 from schemas import wire
 from schemas.key import ApiKey, KeyUse, Role
 from schemas.settings import Settings
 from schemas.times import Instant
-from schemas.topics import KEYS, KEYS_USED, LogUnavailable
+from schemas.topics import KEYS, KEYS_USED
 from stream.kafka import Follower, KafkaLog
-
-_ANSWER_S: Final = 15.0
 
 
 @dataclass(frozen=True)
@@ -63,31 +60,11 @@ class KeyRing:
 @asynccontextmanager
 async def open_key_ring(settings: Settings) -> AsyncIterator[KeyRing]:
     """Connect to the broker and read the keys. Raises CommandError when the broker does not answer."""
-    log = KafkaLog(settings.kafka)
-    follower = Follower(settings.kafka, KEYS, partial(wire.decode, ApiKey))
-    await log.start()
-    await follower.start()
-    try:
-        await _until_read(settings, follower)
+    async with open_topic(settings, KEYS, ApiKey) as (log, follower):
         yield KeyRing(settings, log, follower)
-    except LogUnavailable as error:
-        raise CommandError(f"the broker at {settings.kafka}: {error}") from error
-    finally:
-        await follower.stop()
-        await log.stop()
 
 
 async def last_uses(settings: Settings) -> dict[str, Instant]:
     """When each key was last used, to a minute or so. Raises CommandError when the broker does not answer."""
-    follower = Follower(settings.kafka, KEYS_USED, partial(wire.decode, KeyUse))
-    await follower.start()
-    try:
-        await _until_read(settings, follower)
+    async with open_topic(settings, KEYS_USED, KeyUse) as (_, follower):
         return {key_id: use.used_at for key_id, use in follower.records.items()}
-    finally:
-        await follower.stop()
-
-
-async def _until_read(settings: Settings, follower: Follower[Any]) -> None:
-    if not await follower.until(lambda: follower.is_caught_up, _ANSWER_S):
-        raise CommandError(f"the broker at {settings.kafka} does not answer (ONSITE_KAFKA); is the system up?")

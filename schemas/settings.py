@@ -60,6 +60,17 @@ class Settings(BaseSettings):
         "", description="value=role of that claim, comma separated; the first one that is held counts"
     )
 
+    public_url: str = Field(
+        "", description="address at which browsers and phones reach the API; empty = as they name it, without TLS"
+    )
+    secret_file: Path | None = Field(
+        None, description="file with the secret that signs sessions; none: one that ends with the process"
+    )
+    sign_in_idle_s: float = Field(43_200.0, gt=0, description="a session that is not used for this long is over")
+    sign_in_longest_s: float = Field(
+        604_800.0, gt=0, le=7_776_000, description="a session is over after this, used or not"
+    )
+
     checkpoint_s: float = Field(3.0, gt=0, description="seconds between two checkpoints of the tracker")
     session_timeout_s: float = Field(10.0, gt=0, description="after this a killed worker's partitions go to another")
     recorder_flush_s: float = Field(0.5, gt=0, description="the recorder inserts at least this often")

@@ -9,11 +9,12 @@ import msgspec
 from api.ports import StoreUnavailable, VisitQuery
 from geofence.fixes import Fixes
 from schemas import wire
+from schemas.account import SessionsEnded
 from schemas.fence import FenceRecord
 from schemas.key import ApiKey, Role
 from schemas.ping import Ping
 from schemas.times import Instant
-from schemas.topics import FENCES, MAX_RECORD_BYTES, LogUnavailable, RecordTooLarge, Topic
+from schemas.topics import FENCES, MAX_RECORD_BYTES, SESSIONS_ENDED, LogUnavailable, RecordTooLarge, Topic
 from schemas.visit import Visit
 
 T = TypeVar("T")
@@ -41,16 +42,19 @@ class MemoryModel(Generic[T]):
 
 
 class MemoryLog:
-    """Keeps what is appended, by topic; fences reach their read model at once.
+    """Keeps what is appended, by topic; fences and ended sessions reach their read models at once.
 
     ``down`` makes it refuse, ``full`` makes it have no room.
     """
 
-    def __init__(self, fences: MemoryModel[FenceRecord]) -> None:
+    def __init__(
+        self, fences: MemoryModel[FenceRecord], sessions_ended: MemoryModel[SessionsEnded] | None = None
+    ) -> None:
         self.records: dict[str, list[tuple[str, bytes | None]]] = {}
         self.down = False
         self.full = False
         self._fences = fences
+        self._sessions_ended = sessions_ended or MemoryModel()
 
     def ensure_room(self) -> None:
         if self.full:
@@ -68,6 +72,10 @@ class MemoryLog:
             for key, value in records:
                 assert value is not None
                 self._fences.records[key] = wire.decode(FenceRecord, value)
+        if topic is SESSIONS_ENDED:
+            for key, value in records:
+                assert value is not None
+                self._sessions_ended.records[key] = wire.decode(SessionsEnded, value)
 
     async def ready(self) -> None:
         if self.down:

@@ -10,8 +10,10 @@ from starlette.requests import HTTPConnection
 
 from api.auth import keys
 from api.auth.credentials import token_of
+from api.auth.origin import is_own
 from api.auth.permissions import PERMISSIONS, Permission
 from api.auth.principal import Principal
+from api.auth.renewal import RENEWED
 from api.problems import Problem, unauthorized
 from api.rates import TooMany
 
@@ -38,7 +40,7 @@ async def authorize(connection: HTTPConnection, *permissions: Permission, in_que
     ``in_query`` lets the token stand in the address too, for apps that know nothing else.
     """
     services: Services = connection.app.state.services
-    principal = await _authenticate(token_of(connection, in_query=in_query), services)
+    principal = await _authenticate(connection, token_of(connection, in_query=in_query), services)
     _count(principal, services)
     for permission in permissions:
         if permission not in PERMISSIONS[principal.role]:
@@ -50,6 +52,8 @@ def is_still_good(principal: Principal, services: "Services") -> bool:
     """Whether who was good when a connection began still is."""
     if principal.good_until_s is not None and principal.good_until_s < time.time():
         return False
+    if principal.session is not None:
+        return services.people.sessions.is_good(principal.session)
     return principal.way != "key" or keys.is_good(principal.identity, services.keys)
 
 
@@ -64,11 +68,26 @@ def _count(principal: Principal, services: "Services") -> None:
         raise Problem(429, "too_many", str(error), {"Retry-After": str(error.retry_after_s)}) from error
 
 
-async def _authenticate(token: str, services: "Services") -> Principal:
+async def _authenticate(connection: HTTPConnection, token: str, services: "Services") -> Principal:
     if not token:
-        raise unauthorized("send the header Authorization: Bearer <key>")
+        return _of_session(connection, services)
     if token.startswith(keys.PREFIX):
         return keys.principal_of(token, services.keys)
     if services.issuer is not None:
         return await services.issuer.principal_of(token)
     raise unauthorized("the key is not known")
+
+
+def _of_session(connection: HTTPConnection, services: "Services") -> Principal:
+    """Who has signed in; their session is prolonged by it."""
+    sessions = services.people.sessions
+    token = connection.cookies.get(sessions.cookies.name)
+    if not token:
+        raise unauthorized("send the header Authorization: Bearer <key>")
+    session = sessions.read(token)
+    if not is_own(connection, services.settings.public_url):
+        raise Problem(403, "foreign_origin", "a session is for Onsite's own pages; this request comes from elsewhere")
+    renewed = sessions.renewed(session)
+    if renewed is not None:
+        connection.scope[RENEWED] = sessions.cookie_of(renewed)
+    return sessions.principal_of(session)

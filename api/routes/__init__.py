@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from api.routes import devices, fences, health, ingest, live, pings, visits
+from api.routes import devices, fences, health, ingest, live, pings, sessions, visits
 
 ROUTERS: Final = (
     pings.router,
@@ -11,5 +11,6 @@ ROUTERS: Final = (
     fences.router,
     visits.router,
     live.router,
+    sessions.router,
     health.router,
 )
