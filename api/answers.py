@@ -90,6 +90,15 @@ class SessionAnswer(msgspec.Struct):
     expires_at: Instant
 
 
+class EnrolmentAnswer(msgspec.Struct):
+    """A link that sets a phone up, until it expires, and the key that it holds the token of."""
+
+    device_id: str
+    key_id: str
+    url: str
+    expires_at: Instant
+
+
 class VisitAnswer(Visit, frozen=True):
     """The newest revision of a visit, and every revision of it, the first one first."""
 

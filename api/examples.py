@@ -294,6 +294,28 @@ SIGN_IN_BODY: Final[dict[str, Any]] = {
 
 SESSION: Final = {"account": "amina", "role": "viewer", "expires_at": "2026-03-02T20:15:00.000Z"}
 
+ENROLMENT_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": False,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"minutes": {"type": "integer", "minimum": 1, "maximum": 1440, "default": 30}},
+                },
+                "example": {"minutes": 30},
+            }
+        },
+    }
+}
+
+ENROLMENT: Final = {
+    "device_id": "van-12",
+    "key_id": "3f9a0c1d2e4b",
+    "url": "https://onsite.example.com/enrol/eyJhbGciOiJkaXIi…",
+    "expires_at": "2026-03-02T08:45:00.000Z",
+}
+
 READY: Final = {
     "ready": True,
     "checks": {"broker": "ok", "store": "ok", "keys": "ok", "fences": "ok", "devices": "ok", "visits": "ok"},

@@ -20,6 +20,7 @@ TAGS: Final = [
     },
     {"name": "fences", "description": "Places with a history, as GeoJSON."},
     {"name": "visits", "description": "Who was where, from when to when."},
+    {"name": "enrolments", "description": "Links that set up the apps on phones (docs/devices.md)."},
     {"name": "sessions", "description": "Signing in and out, for people with an account (docs/access.md)."},
     {"name": "health", "description": "For orchestrators and Prometheus; no key needed."},
 ]
@@ -121,6 +122,7 @@ def _schemas() -> dict[str, Any]:
         answers.ImportAnswer,
         answers.Readiness,
         answers.SessionAnswer,
+        answers.EnrolmentAnswer,
     )
     _, components = msgspec.json.schema_components(
         kinds, schema_hook=wire.schema_of_type, ref_template="#/components/schemas/{name}"

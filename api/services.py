@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from api.admission import Backlogs
 from api.auth.oidc import Issuer
 from api.auth.people import People
+from api.enrolment import EnrolmentLinks
 from api.explanation import Explainer
 from api.key_uses import KeyUses
 from api.live_feed import LiveFeed
@@ -39,6 +40,7 @@ class Services:
     feed: LiveFeed
     history: History
     people: People
+    enrolment_links: EnrolmentLinks
     metrics: Metrics = field(default_factory=Metrics)
     backlogs: Backlogs = field(default_factory=Backlogs)
     explainer: Explainer = field(default_factory=lambda: Explainer(RuleBook()))

@@ -1,29 +1,18 @@
 """API keys: made, listed and revoked on the compacted topic ``onsite.keys``."""
 
-import hashlib
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import msgspec
 
 from infra.compacted import open_topic
 from infra.errors import CommandError
 from schemas import wire
-from schemas.key import ApiKey, KeyUse, Role
+from schemas.key import ApiKey, KeyUse, NewKey, Role, new_key
 from schemas.settings import Settings
 from schemas.times import Instant
 from schemas.topics import KEYS, KEYS_USED
 from stream.kafka import Follower, KafkaLog
-
-
-@dataclass(frozen=True)
-class NewKey:
-    """A key and its token, which exists nowhere else."""
-
-    key: ApiKey
-    token: str
 
 
 class KeyRing:
@@ -39,12 +28,10 @@ class KeyRing:
         return sorted(self._follower.records.values(), key=lambda key: (key.created_at, key.key_id))
 
     async def create(self, name: str, role: Role, device_id: str | None = None) -> NewKey:
-        """Make a key; only the hash of its secret (256 random bits) is stored."""
-        key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-        secret_hash = hashlib.sha256(secret.encode()).hexdigest()
-        key = ApiKey(key_id, name, role, secret_hash, self._clock.now_ms(), device_id=device_id)
-        await self._log.append(KEYS, [(key_id, wire.encode(key))])
-        return NewKey(key, f"onsite_{key_id}_{secret}")
+        """Make a key, and store all of it but its secret."""
+        made = new_key(name, role, self._clock.now_ms(), device_id)
+        await self._log.append(KEYS, [(made.key.key_id, wire.encode(made.key))])
+        return made
 
     async def revoke(self, key_id: str) -> ApiKey:
         """Make a key worthless, within a second everywhere. Raises CommandError for an unknown one."""

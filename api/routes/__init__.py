@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from api.routes import devices, fences, health, ingest, live, pings, sessions, visits
+from api.routes import devices, enrolments, fences, health, ingest, live, pings, sessions, visits
 
 ROUTERS: Final = (
     pings.router,
     ingest.router,
     devices.router,
+    enrolments.router,
     fences.router,
     visits.router,
     live.router,

@@ -19,6 +19,7 @@ from api.auth.passwords import Passwords
 from api.auth.people import People
 from api.auth.sessions import Sessions
 from api.auth.sign_in import SignIn
+from api.enrolment import EnrolmentLinks
 from api.explanation import Explainer
 from api.history import ClickHouseHistory
 from api.key_uses import KeyUses, KeyUseTeller
@@ -78,7 +79,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState))
     accounts = Follower(settings.kafka, ACCOUNTS, partial(wire.decode, Account))
     sessions_ended = Follower(settings.kafka, SESSIONS_ENDED, partial(wire.decode, SessionsEnded))
-    sessions = Sessions(settings, read_secret(settings.secret_file), accounts, sessions_ended)
+    secret = read_secret(settings.secret_file)
+    sessions = Sessions(settings, secret, accounts, sessions_ended)
     history = ClickHouseHistory(partial(open_store, settings))
     visits = OpenVisits(history)
     visits_told = Tail(settings.kafka, VISITS, RECORDER_GROUP, partial(wire.decode, Visit), visits)
@@ -96,6 +98,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         feed,
         history,
         People(SignIn(accounts, Passwords()), sessions, sessions_ended),
+        EnrolmentLinks(secret),
         explainer=explainer,
         backlogs=Backlogs(settings.backlog_bytes_per_s),
         key_uses=key_uses,

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.errors import CommandError
-from infra.keys import NewKey, last_uses, open_key_ring
+from infra.keys import last_uses, open_key_ring
 from infra.logs import configure_logging
 from schemas import wire
-from schemas.key import ApiKey, Role
+from schemas.key import ApiKey, NewKey, Role
 from schemas.ping import MAX_DEVICE_ID_CHARS
 from schemas.settings import load_settings
 from schemas.times import Instant, format_instant

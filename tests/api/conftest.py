@@ -14,6 +14,7 @@ from api.auth.passwords import Passwords
 from api.auth.people import People
 from api.auth.sessions import Sessions
 from api.auth.sign_in import SignIn
+from api.enrolment import EnrolmentLinks
 from api.live_feed import LiveFeed
 from api.open_visits import OpenVisits
 from api.services import Services
@@ -23,6 +24,7 @@ from schemas.key import ApiKey, Role
 from schemas.live import LiveState
 from schemas.settings import Settings
 from schemas.times import parse_instant
+from schemas.topics import FENCES, KEYS, SESSIONS_ENDED
 from tests.fakes import FixedClock, MemoryHistory, MemoryLog, MemoryModel, make_key, token_of
 
 NOW_MS = int(parse_instant("2026-03-02T08:15:10Z"))
@@ -52,7 +54,13 @@ class Door:
     app: FastAPI = field(init=False)
 
     def __post_init__(self) -> None:
-        self.log = MemoryLog(self.fences, self.sessions_ended)
+        self.log = MemoryLog(
+            {
+                FENCES: (self.fences, FenceRecord),
+                KEYS: (self.keys, ApiKey),
+                SESSIONS_ENDED: (self.sessions_ended, SessionsEnded),
+            }
+        )
         self.visits = OpenVisits(self.history)
         self.visits.is_caught_up = True
         self.feed = LiveFeed(self.live, self.visits, self.clock, self.settings.unknown_after_s)  # type: ignore[arg-type]
@@ -72,6 +80,7 @@ class Door:
                 Sessions(self.settings, b"a secret", self.accounts, self.sessions_ended, self._now_s),
                 self.sessions_ended,
             ),
+            enrolment_links=EnrolmentLinks(b"a secret"),
         )
         # Routes take a while to build and hold no state: every test shares them, over services of its own.
         if not _built:

@@ -33,6 +33,8 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/v1/devices"): (401, 200, 200, 403, 403, 403, 200, 200),
     ("GET", "/v1/devices/{device_id}"): (401, 200, 200, 403, 403, 403, 200, 200),
     ("GET", "/v1/devices/{device_id}/track"): (401, 200, 200, 403, 403, 403, 200, 200),
+    ("POST", "/v1/devices/{device_id}/enrolments"): (401, 403, 201, 403, 403, 403, 403, 201),
+    ("GET", "/enrol/{sealed}"): (404, 404, 404, 404, 404, 404, 404, 404),
     ("GET", "/v1/fences"): (401, 200, 200, 403, 403, 403, 200, 200),
     ("POST", "/v1/fences/import"): (401, 403, 200, 403, 403, 403, 403, 200),
     ("GET", "/v1/fences/{fence_id}"): (401, 200, 200, 403, 403, 403, 200, 200),
@@ -103,7 +105,7 @@ def credentials_of(door: Door, who: str) -> dict[str, str]:
 def test_every_route_for_everybody(furnished: Door, method: str, path: str, who: str) -> None:
     headers = credentials_of(furnished, who)
     kept = {topic: list(records) for topic, records in furnished.log.records.items()}
-    where = path.format(device_id="van-12", fence_id="f", visit_id="v")
+    where = path.format(device_id="van-12", fence_id="f", visit_id="v", sealed="x")
     answer = furnished.request(method, where, None, headers=headers, **REQUESTS.get((method, path), {}))
     assert answer.status_code == ANSWERS[method, path][WHO.index(who)], answer.text
     if answer.status_code == 401:

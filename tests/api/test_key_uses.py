@@ -6,7 +6,7 @@ from api.key_uses import KeyUses, KeyUseTeller
 from schemas.times import Instant, parse_instant
 from schemas.topics import KEYS, KEYS_USED
 from tests.api.conftest import NOW_MS, Door
-from tests.fakes import MemoryLog, MemoryModel
+from tests.fakes import MemoryLog
 
 
 def test_a_use_is_told_once_however_often_a_key_was_used(door: Door) -> None:
@@ -35,7 +35,7 @@ def test_a_wrong_or_a_revoked_key_was_not_used(door: Door) -> None:
 
 
 def test_what_the_log_did_not_take_is_told_later_with_what_came_since() -> None:
-    log = MemoryLog(MemoryModel())
+    log = MemoryLog()
     uses = KeyUses()
     uses.note("a", Instant(1_000))
     uses.note("b", Instant(2_000))
@@ -51,7 +51,7 @@ def test_what_the_log_did_not_take_is_told_later_with_what_came_since() -> None:
 
 
 def test_what_is_left_is_told_at_the_end() -> None:
-    log = MemoryLog(MemoryModel())
+    log = MemoryLog()
     uses = KeyUses()
 
     async def run() -> None:
