@@ -28,6 +28,7 @@ from api.open_visits import OpenVisits
 from api.rates import Rates
 from api.services import Services
 from infra.errors import CommandError
+from infra.http import BoundedHttp
 from infra.inputs import read_rule_book
 from infra.logs import configure_logging
 from infra.secret import read_secret
@@ -114,6 +115,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
             server_header=False,
             lifespan="off",
             timeout_graceful_shutdown=_DRAIN_S,
+            http=BoundedHttp,
             ws=BoundedWebSocket,
             ws_max_size=_MAX_SAID_BYTES,
             ws_per_message_deflate=False,  # compressing a snapshot would hold up everybody else

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import httpx
 import msgspec
@@ -58,10 +59,13 @@ def wait_for(condition: Callable[[], bool], deadline_s: float = READY_S) -> None
 
 
 @contextlib.contextmanager
-def serving(settings: Settings) -> Iterator[str]:
-    """The URL of an API that runs until the end, and then stops as it should."""
+def serving(settings: Settings, said: IO[bytes] | None = None) -> Iterator[str]:
+    """The URL of an API that runs until the end, and then stops as it should; what it says goes to a file."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "infra.cli", "api"], env={**os.environ, **environment_of(settings)}
+        [sys.executable, "-m", "infra.cli", "api"],
+        env={**os.environ, **environment_of(settings)},
+        stdout=said,
+        stderr=said,
     )
     url = f"http://{settings.host}:{settings.port}"
 
