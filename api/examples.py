@@ -286,7 +286,7 @@ SIGN_IN_BODY: Final[dict[str, Any]] = {
                         "code": {"type": "string", "maxLength": 12, "description": "of the second factor"},
                     },
                 },
-                "example": {"name": "amina", "password": "a long one that is hers alone", "code": "492039"},
+                "example": {"name": "amina", "password": "a long one that is hers alone", "code": "492039"},  # nosec B105
             }
         },
     }

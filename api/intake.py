@@ -63,12 +63,13 @@ async def _read(
                 pings.append(item)
             else:
                 rejected.append(item)
-            if not (len(pings) + len(rejected)) % _SLICE_PINGS:
+            count = len(pings) + len(rejected)
+            if count > limit:  # the rest is not even read: two megabytes hold 700,000 items
+                raise Problem(413, "too_many_pings", f"more than {limit} pings", limit_pings=limit)
+            if not count % _SLICE_PINGS:
                 await asyncio.sleep(0)  # other requests are served between
     except BodyError as error:
         raise Problem(400, "malformed_body", str(error)) from error
-    if len(pings) + len(rejected) > limit:
-        raise Problem(413, "too_many_pings", f"{len(pings) + len(rejected)} pings; {limit} at most", limit_pings=limit)
     return pings, rejected
 
 

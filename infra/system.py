@@ -40,7 +40,7 @@ ROLES: Final = ("tracker", "recorder", "api")
 
 _READY_DEADLINE_S: Final = 120.0
 _STOP_DEADLINE_S: Final = 15.0
-_LOOPBACK_OF: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+_LOOPBACK_OF: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # nosec B104 -- nothing binds here
 
 
 @dataclass(frozen=True)

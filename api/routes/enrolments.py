@@ -48,7 +48,7 @@ class Wanted(msgspec.Struct):
     summary="Enrol a phone",
     dependencies=[Depends(allow("devices:enrol"))],
     openapi_extra=examples.ENROLMENT_BODY,
-    responses=examples.answers(201, "The link", "EnrolmentAnswer", examples.ENROLMENT, 400, 413, 503),
+    responses=examples.answers(201, "The link", "EnrolmentAnswer", examples.ENROLMENT, 400, 413, 415, 503),
 )
 async def enrol(request: Request, services: Reach, device_id: DeviceId) -> JSONAnswer:
     """Makes a token for the device, and a link to a page that sets an app up with it.

@@ -43,7 +43,7 @@ def _route_of(name: str, app: App) -> None:
             operation_id=f"ingest_{name}_{method.lower()}",
             dependencies=[Depends(allow("pings:write"))],
             openapi_extra=examples.app_body(name) if method == "POST" else None,
-            responses=examples.answers(200, "The broker has them", None, _answered(app), 400, 413, 429, 503),
+            responses=examples.answers(200, "The broker has them", None, _answered(app), 400, 413, 415, 429, 503),
         )
 
 

@@ -50,7 +50,7 @@ OwnSession = Annotated[Session, Depends(_session_of)]
     summary="Sign in",
     openapi_extra=examples.SIGN_IN_BODY,
     responses=examples.answers(
-        201, "The cookie is set", "SessionAnswer", examples.SESSION, 400, 401, 403, 413, 429, 503
+        201, "The cookie is set", "SessionAnswer", examples.SESSION, 400, 401, 403, 413, 415, 429, 503
     ),
 )
 async def sign_in(request: Request, services: Reach) -> JSONAnswer:
