@@ -149,6 +149,7 @@ WORST: Final[dict[str, Callable[[], bytes]]] = {
     "empty items": lambda: b"[" + filled(b"{},") + b"{}]",
     "empty lines": lambda: filled(b"\n"),
     "short lines": lambda: filled(b"{}\n"),
+    "torn lines": lambda: filled(b"x\n"),
     "commas": lambda: filled(b","),
     "quotes": lambda: filled(b'"'),
     "a header of commas": lambda: b"device_id,ts,lat,lon" + filled(b",") + b"\n1,2,3,4",
