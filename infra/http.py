@@ -4,6 +4,7 @@ The parser keeps a line until it is complete, and all lines until they are handl
 without an end, or lines without end, would fill the memory, before anybody has shown who they are.
 """
 
+import asyncio
 from typing import Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -22,20 +23,39 @@ _ANSWER: Final = (
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Answers 431 and closes where there is more."""
+    """Answers 431 and closes where there is more, and closes where the headers take longer than ``head_within_s``."""
+
+    head_within_s = 30.0
 
     _said_bytes = 0
     _held_bytes = 0
+    _in_head = False
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Somebody is there."""
+        super().connection_made(transport)
+        self._patience = self.loop.call_later(self.head_within_s, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """They are gone."""
+        self._stop_waiting()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, and count what it has not told of."""
         self._held_bytes += len(data)
         super().data_received(data)
-        if self._held_bytes > MOST_BYTES and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._held_bytes > MOST_BYTES:
             self._refuse()
+        elif self._in_head and self._patience is None:
+            self._patience = self.loop.call_later(self.head_within_s, self.transport.close)
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        self._in_head = True
         self._said_bytes = self._held_bytes = 0
         super().on_message_begin()
 
@@ -52,6 +72,8 @@ class BoundedHttp(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The body follows."""
         self._held_bytes = 0
+        self._in_head = False
+        self._stop_waiting()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -76,6 +98,11 @@ class BoundedHttp(HttpToolsProtocol):
         self._said_bytes += size
         if self._said_bytes > MOST_BYTES:
             raise ValueError("too much is said before the body")
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
     def _refuse(self) -> None:
         self.transport.write(_ANSWER)

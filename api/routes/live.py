@@ -41,7 +41,8 @@ async def _tell(websocket: WebSocket, subscription: Subscription, services: Serv
     message: bytes | None = await subscription.snapshot()
     while message is not None:
         if not is_still_good(principal, services):
-            await websocket.close(NOT_ALLOWED, "the key was revoked")
+            over = "the key was revoked" if principal.way == "key" else "the session is over"
+            await websocket.close(NOT_ALLOWED, over)
             return
         await websocket.send_text(message.decode())
         services.metrics.live_messages.inc()

@@ -29,9 +29,13 @@ async def echo(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]]:
+async def serving(
+    protocol: type[BoundedHttp] = BoundedHttp,
+) -> AsyncIterator[Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(echo, log_config=None, access_log=False, lifespan="off", http=BoundedHttp)
+        config = uvicorn.Config(
+            echo, log_config=None, access_log=False, lifespan="off", http=protocol, timeout_keep_alive=1
+        )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server._serve(sockets=[listener]))
         try:
@@ -110,6 +114,39 @@ def test_requests_one_after_the_other_each_have_their_own_room() -> None:
             for _ in range(5):
                 writer.write(GET + b"X: " + b"a" * (MOST_BYTES // 2) + b"\r\n\r\n")
                 assert await status_of(reader) == 200
+            writer.close()
+
+    asyncio.run(use())
+
+
+class Impatient(BoundedHttp):
+    head_within_s = 0.2
+
+
+@pytest.mark.parametrize("before", [b"", GET + b"\r\n"])
+@pytest.mark.parametrize("beginning", [b"", b"GET / HT", GET])
+def test_who_does_not_come_to_the_end_of_a_head_is_let_go(before: bytes, beginning: bytes) -> None:
+    async def use() -> None:
+        async with serving(Impatient) as connect:
+            reader, writer = await connect()
+            writer.write(before + beginning)
+            if before:
+                assert await status_of(reader) == 200
+            assert await reader.read() == b""
+            writer.close()
+
+    asyncio.run(use())
+
+
+def test_a_body_may_take_its_time() -> None:
+    async def use() -> None:
+        async with serving(Impatient) as connect:
+            reader, writer = await connect()
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n")
+            for _ in range(4):
+                await asyncio.sleep(Impatient.head_within_s / 2)
+                writer.write(b"a")
+            assert await status_of(reader) == 200
             writer.close()
 
     asyncio.run(use())
