@@ -16,6 +16,9 @@ class SessionRenewal:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve, with the new cookie on the answer."""
+        if not any(name == b"cookie" for name, _ in scope.get("headers", ())):  # most: spares them the rest
+            await self._app(scope, receive, send)
+            return
 
         async def add(message: Message) -> None:
             if message["type"] == "http.response.start" and RENEWED in scope:
