@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from starlette.responses import Response
@@ -14,6 +14,10 @@ from schemas.times import Instant
 from schemas.visit import Visit
 
 T = TypeVar("T")
+
+ACCEPTED_HEADER: Final = "Onsite-Accepted"
+REJECTED_HEADER: Final = "Onsite-Rejected"
+"""What apps are told that expect another body: how many fixes the broker has, and the codes of those refused."""
 
 
 class JSONAnswer(Response):
@@ -66,7 +70,11 @@ class ImportAnswer(msgspec.Struct):
 
 
 class Device(msgspec.Struct, rename={"ts_ms": "ts", "updated_ms": "updated_at"}):
-    """The live state of a device; ``age_s`` is the age of its newest fix."""
+    """The live state of a device; ``age_s`` is the age of its newest fix.
+
+    ``clock_skew_s`` is how many seconds the device's clock is ahead of the server's, negative where it is behind, give
+    or take ``clock_skew_error_s``; null while too few of its requests have stated ``sent_at``.
+    """
 
     device_id: str
     state: DeviceState
@@ -80,6 +88,8 @@ class Device(msgspec.Struct, rename={"ts_ms": "ts", "updated_ms": "updated_at"})
     battery: float | None
     open_visits: list[str]
     updated_ms: Instant
+    clock_skew_s: float | None
+    clock_skew_error_s: float | None
 
 
 class SessionAnswer(msgspec.Struct):

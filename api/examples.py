@@ -78,6 +78,20 @@ PINGS_ANSWER: Final = {
     "rejected": [{"index": 1, "reason": "lat_out_of_range: 91.0 is not within -90..90"}],
 }
 
+REJECTED_PAGE: Final = {
+    "items": [
+        {
+            "device_id": "van-12",
+            "code": "lat_out_of_range",
+            "reason": "lat_out_of_range: 91.0 is not within -90..90",
+            "received_at": "2026-03-02T08:15:02.310Z",
+            "protocol": "json",
+            "raw": '{"device_id":"van-12","ts":"2026-03-02T08:15:00Z","lat":91.0,"lon":-2.9916}',
+        }
+    ],
+    "next_cursor": "WzE3NzI0MzkzMDIzMTAsIjVmMWMyYTliZTA3ZDQ0MTAiXQ",
+}
+
 DEVICE: Final = {
     "device_id": "van-12",
     "state": "on_site",
@@ -91,6 +105,8 @@ DEVICE: Final = {
     "battery": 0.83,
     "open_visits": ["4f1c2a9be07d"],
     "updated_at": "2026-03-02T08:15:03.100Z",
+    "clock_skew_s": -0.4,
+    "clock_skew_error_s": 1.0,
 }
 
 DEVICES: Final = {"items": [DEVICE], "next_cursor": "InZhbi0xMiI"}

@@ -9,9 +9,11 @@ import structlog
 from aiohttp import ClientError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from api.ports import StoreUnavailable, VisitQuery
+from api.ports import RejectedQuery, StoreUnavailable, VisitQuery
 from geofence.fixes import Fixes
 from schemas.ping import Ping
+from schemas.rejected import RejectedPing
+from schemas.tables import rejected
 from schemas.tables.visits import SELECTED, of_rows
 from schemas.visit import Visit
 
@@ -55,6 +57,14 @@ _CONDITIONS: Final = {
     "to_ms": "arrived_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
 }
 """What each filter of a VisitQuery asks for."""
+
+_REJECTED_CONDITIONS: Final = {
+    "device_id": "device_id = {device_id:String}",
+    "code": "code = {code:String}",
+    "from_ms": "received_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
+    "to_ms": "received_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
+}
+"""What each filter of a RejectedQuery asks for."""
 
 
 class ClickHouseHistory:
@@ -110,6 +120,24 @@ class ClickHouseHistory:
     async def revisions(self, visit_id: str) -> list[Visit]:
         """As in the port."""
         return await self._visits(_REVISIONS, {"visit_id": visit_id})
+
+    async def rejected(self, query: RejectedQuery) -> list[RejectedPing]:
+        """As in the port."""
+        parameters: dict[str, Any] = {
+            name: value for name in _REJECTED_CONDITIONS if (value := getattr(query, name)) is not None
+        }
+        conditions = [_REJECTED_CONDITIONS[name] for name in parameters]
+        if query.after is not None:
+            parameters["after_ms"], parameters["after_id"] = query.after
+            conditions.append(
+                "(received_at, content_id) < (fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC'), {after_id:String})"
+            )
+        parameters["limit"] = query.limit
+        sql = (
+            f"SELECT {rejected.SELECTED} FROM rejected FINAL WHERE {' AND '.join(conditions) or 'true'} "
+            "ORDER BY received_at DESC, content_id DESC LIMIT {limit:UInt32}"
+        )
+        return rejected.of_rows(await self._rows(sql, parameters))
 
     async def ready(self) -> None:
         """As in the port."""

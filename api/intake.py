@@ -14,11 +14,10 @@ from api.services import Services
 from schemas import wire
 from schemas.ping import Ping
 from schemas.protocols import PROTOCOLS, BodyError, Rejected
-from schemas.rejected import RejectedPing
+from schemas.rejected import RejectedPing, text_of
 from schemas.times import Instant
 from schemas.topics import PINGS, PINGS_REJECTED
 
-_KEPT_RAW_BYTES: Final = 64 * 1024
 _SLICE_PINGS: Final = 500
 _encode = msgspec.json.Encoder().encode
 
@@ -114,7 +113,7 @@ def _record_of(rejected: Rejected, protocol: str, received_ms: int) -> RejectedP
         reason=rejected.reason,
         received_at=Instant(received_ms),
         protocol=protocol,
-        raw=rejected.raw[:_KEPT_RAW_BYTES].decode(errors="replace"),
+        raw=text_of(rejected.raw),
     )
 
 

@@ -10,10 +10,11 @@ from api import answers, examples
 from schemas import wire
 from schemas.explanation import RecomputedVisit
 from schemas.ping import Ping
+from schemas.rejected import RejectedPing
 from schemas.visit import Visit
 
 TAGS: Final = [
-    {"name": "pings", "description": "Position fixes in."},
+    {"name": "pings", "description": "Position fixes in, and which were refused."},
     {
         "name": "devices",
         "description": "Where devices are and were. As it changes: the WebSocket `/v1/live` (docs/live.md).",
@@ -117,6 +118,7 @@ def _schemas() -> dict[str, Any]:
         answers.Device,
         answers.Page[answers.Device],
         answers.Page[Visit],
+        answers.Page[RejectedPing],
         answers.VisitAnswer,
         RecomputedVisit,
         answers.ImportAnswer,
@@ -129,6 +131,7 @@ def _schemas() -> dict[str, Any]:
     )
     components["DevicePage"] = components.pop("Page_Device_")
     components["VisitPage"] = components.pop("Page_Visit_")
+    components["RejectedPage"] = components.pop("Page_RejectedPing_")
     fields = components["Ping"]["properties"]
     del fields["received_at"]
     fields["ts"] = {**_MOMENT, "description": "when the fix was taken"}

@@ -7,6 +7,7 @@ import msgspec
 
 from geofence.fixes import Fixes
 from schemas.ping import Ping
+from schemas.rejected import RejectedPing
 from schemas.topics import Topic
 from schemas.visit import Visit, VisitState
 
@@ -61,6 +62,20 @@ class VisitQuery(msgspec.Struct, frozen=True):
     after: tuple[int, str] | None = None
 
 
+class RejectedQuery(msgspec.Struct, frozen=True):
+    """Which refused pings: received in [from_ms, to_ms). None = any.
+
+    ``after`` is the (received_ms, content_id) that the page follows.
+    """
+
+    limit: int
+    device_id: str | None = None
+    code: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    after: tuple[int, str] | None = None
+
+
 class History(Protocol):
     """What the store remembers; every method raises StoreUnavailable."""
 
@@ -78,6 +93,9 @@ class History(Protocol):
 
     async def revisions(self, visit_id: str) -> list[Visit]:
         """Every revision of a visit, the first one first; empty for an unknown visit."""
+
+    async def rejected(self, query: RejectedQuery) -> list[RejectedPing]:
+        """Refused pings, the one received last first."""
 
     async def ready(self) -> None:
         """Return when the store answers."""

@@ -50,7 +50,7 @@ def with_room(table: Table, slots: Ints, needed: Ints) -> Table:
     wanted = _room_for(needed)
     if table.end[0] + wanted[short].sum() > len(table.rows):
         # What was needed once and is no more goes back to all.
-        np.minimum(room, _room_for(2 * size), out=room)
+        np.minimum(room, _room_for(size + size // 4), out=room)
         room[slots] = np.maximum(room[slots], wanted)
         return _compacted(table)
     slots, wanted = slots[short], wanted[short]

@@ -3,8 +3,9 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 
 import httpx
@@ -20,6 +21,7 @@ LONGEST_WAIT_S: Final = 60.0
 SPREAD_S: Final = 1.0
 """Retry-After has whole seconds: those who are told the same one come within so much after it."""
 
+_NDJSON: Final = "application/x-ndjson"
 _WORTH_A_RETRY: Final = {429, 502, 503, 504}
 
 _encoder = msgspec.json.Encoder()
@@ -60,7 +62,7 @@ class Delivery:
         self._longest_wait_s = longest_wait_s
         self._client = httpx.AsyncClient(
             base_url=url,
-            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"},
+            headers={"Authorization": f"Bearer {token}"},
             timeout=httpx.Timeout(30.0),
             transport=transport,
         )
@@ -74,33 +76,54 @@ class Delivery:
 
         Raises CommandError when the system will never take it: a wrong key, a wrong address.
         """
-        body = _encoder.encode_lines(pings)
+        answer = await self.request("POST", "/v1/pings", _encoder.encode_lines(pings), _NDJSON)
+        if answer is None:
+            self.tally.undelivered += len(pings)
+            return False
+        if answer.status_code != HTTPStatus.ACCEPTED:
+            self.tally.repeated += 1
+            raise self.never(answer)
+        self.count(answer)
+        return True
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        media_type: str = "",
+        parameters: Mapping[str, str] | None = None,
+    ) -> httpx.Response | None:
+        """The answer to a request, good or bad, once asking again would not change it; None after all attempts."""
+        headers = {"Content-Type": media_type} if media_type else {}
         wait_s = 0.0
         for attempt in range(self._attempts):
             await asyncio.sleep(wait_s)
             # Full jitter: many clients that were told to wait do not come back at once.
             wait_s = random.uniform(0.1, min(self._longest_wait_s, 0.2 * 2 ** min(attempt, 10)))
             try:
-                response = await self._client.post("/v1/pings", content=body)
+                response = await self._client.request(method, path, content=body, headers=headers, params=parameters)
             except httpx.TransportError as error:
                 self.tally.repeated += 1
                 self.tally.last_failure = f"{type(error).__name__}: {error}"
                 continue
-            if response.status_code == 202:
-                self._count(msgspec.json.decode(response.content, type=PingsAnswer))
-                return True
+            if response.status_code not in _WORTH_A_RETRY:
+                return response
             self.tally.repeated += 1
             self.tally.last_failure = _told(response)
-            if response.status_code not in _WORTH_A_RETRY:
-                raise CommandError(f"{self._client.base_url}: {self.tally.last_failure}")
             if told_s := min(self._longest_wait_s, _retry_after_s(response)):
                 wait_s = max(wait_s, told_s + random.uniform(0.0, SPREAD_S))
-        self.tally.undelivered += len(pings)
-        return False
+        return None
 
-    def _count(self, answer: PingsAnswer) -> None:
+    def count(self, response: httpx.Response) -> None:
+        """Add what ``POST /v1/pings`` answered to the tally."""
+        answer = msgspec.json.decode(response.content, type=PingsAnswer)
         self.tally.accepted += answer.accepted
         self.tally.rejected.update(each.reason.partition(":")[0] for each in answer.rejected)
+
+    def never(self, response: httpx.Response) -> CommandError:
+        """The error of an answer after which there is no use in going on."""
+        return CommandError(f"{self._client.base_url}: {_told(response)}")
 
 
 def _retry_after_s(response: httpx.Response) -> float:

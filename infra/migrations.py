@@ -10,7 +10,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from infra.errors import CommandError
 from schemas.settings import Settings
-from schemas.tables import fences, pings, visits
+from schemas.tables import fences, pings, rejected, visits
+from schemas.tables.pings import PINGS
+from schemas.tables.rejected import REJECTED
 from schemas.topics import MAX_RECORD_BYTES, TOPICS, Topic
 from stream.store import database_of, open_store
 
@@ -20,12 +22,16 @@ MIGRATIONS: Final = (
     (1, "pings", pings.statements),
     (2, "visits", visits.statements),
     (3, "fences", fences.statements),
+    (4, "rejected", rejected.statements),
 )
 """Version, name, statements(database, retention_days); in order, never edited once released.
 
 A table file shows the table as it is; a change to it is made there and repeated here as a new version with
 ``ALTER TABLE … ADD COLUMN IF NOT EXISTS`` and the like, so that every statement can be run twice.
 """
+
+_AGEING: Final = (PINGS.name, REJECTED.name)
+"""The tables whose rows go ``pings_retention_days`` after they were received."""
 
 _DAY_MS: Final = 86_400_000
 _BATCH_OVERHEAD_BYTES: Final = 64 * 1024
@@ -40,7 +46,7 @@ async def migrate(settings: Settings) -> list[str]:
 
 
 async def migrate_store(settings: Settings) -> list[str]:
-    """Create the database, apply what of ``MIGRATIONS`` it lacks, and set the retention of pings."""
+    """Create the database, apply what of ``MIGRATIONS`` it lacks, and set the retention of pings, refused ones too."""
     database = database_of(settings)
     if not database.isidentifier():
         raise CommandError(f"ONSITE_CLICKHOUSE names the database {database!r}; use letters, digits and _ only")
@@ -81,23 +87,25 @@ COMMENT 'what onsite migrate has done'
             await store.command(statement)
         await store.insert(f"{database}.schema_migrations", [(version, name)], column_names=["version", "name"])
         done.append(f"store: migration {version} ({name})")
-    return done + await _retain(store, database, retention_days)
+    for table in _AGEING:
+        done += await _retain(store, database, table, retention_days)
+    return done
 
 
-async def _retain(store: AsyncClient, database: str, retention_days: int) -> list[str]:
-    """Let the pings' retention follow the settings; what is older goes with the next merges."""
+async def _retain(store: AsyncClient, database: str, table: str, retention_days: int) -> list[str]:
+    """Let a table's retention follow the settings; what is older goes with the next merges."""
     engine = await store.query(
-        "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = 'pings'",
-        parameters={"database": database},
+        "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {table:String}",
+        parameters={"database": database, "table": table},
     )
     interval = f"toIntervalDay({retention_days})"
     if interval in engine.result_rows[0][0]:
         return []
     await store.command(
-        f"ALTER TABLE {database}.pings MODIFY TTL toDateTime(received_at) + {interval}",
+        f"ALTER TABLE {database}.{table} MODIFY TTL toDateTime(received_at) + {interval}",
         settings={"materialize_ttl_after_modify": 0},
     )
-    return [f"store: pings are kept {retention_days} days"]
+    return [f"store: {table} kept for {retention_days} days"]
 
 
 async def create_topics(settings: Settings) -> list[str]:

@@ -13,7 +13,8 @@ class LiveState(msgspec.Struct, rename={"ts_ms": "ts", "updated_ms": "updated_at
     """The newest fix of a device and what is going on there.
 
     ``state`` is the tracker's word at ``updated_at``; a reader turns it into ``unknown`` when the fix has grown old.
-    ``open_visits`` are ids of visits that are open or confirmed.
+    ``open_visits`` are ids of visits that are open or confirmed. ``clock_skew_s`` is how far the device's clock is
+    ahead, give or take ``clock_skew_error_s``; both None where it is not known.
     """
 
     device_id: str
@@ -27,3 +28,5 @@ class LiveState(msgspec.Struct, rename={"ts_ms": "ts", "updated_ms": "updated_at
     state: DeviceState
     open_visits: list[str]
     updated_ms: Instant
+    clock_skew_s: float | None = None
+    clock_skew_error_s: float | None = None

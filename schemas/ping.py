@@ -76,6 +76,8 @@ _RANGES: Final = tuple(OPTIONAL_RANGES.items())
 _ranged: Final = attrgetter(*OPTIONAL_RANGES)
 _TIMES: Final = ("ts", "sent_at", "received_at")
 _OPTIONAL_TEXTS: Final = ("ping_id", "activity", "source")
+TEXTS: Final = ("device_id", *_OPTIONAL_TEXTS)
+"""The fields of a ping that are text, in their order."""
 
 
 def read_ping(fields: object) -> Ping:
@@ -158,4 +160,12 @@ def check_ping(ping: Ping, received_ms: int | None) -> None:
     for moment_ms in (ping.sent_ms, received_ms):
         if moment_ms is not None and ping.ts_ms > moment_ms + FUTURE_TOLERANCE_MS:
             tolerance_s = FUTURE_TOLERANCE_MS // 1000
-            raise PingError("ts_in_future", f"ts lies more than {tolerance_s} s after it was sent or received")
+            said = f"ts lies more than {tolerance_s} s after it was sent or received"
+            raise PingError("ts_in_future", said + _wrong_clock(ping.sent_ms, received_ms))
+
+
+def _wrong_clock(sent_ms: int | None, received_ms: int | None) -> str:
+    """A word on the likeliest cause: such a device has no live state that could show its clock."""
+    if sent_ms is None or received_ms is None or sent_ms <= received_ms + FUTURE_TOLERANCE_MS:
+        return ""
+    return f"; by its sent_at the device's clock is {(sent_ms - received_ms) // 1000} s ahead"

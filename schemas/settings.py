@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     session_timeout_s: float = Field(10.0, gt=0, description="after this a killed worker's partitions go to another")
     recorder_flush_s: float = Field(0.5, gt=0, description="the recorder inserts at least this often")
     recorder_max_rows: int = Field(200_000, ge=1, description="rows of one insert at most")
-    pings_retention_days: int = Field(400, ge=1, description="days a ping is kept, by receive time")
+    pings_retention_days: int = Field(400, ge=1, description="days a ping is kept, refused ones too, by receive time")
     unknown_after_s: float = Field(600.0, gt=0, description="a device silent for this long is shown as unknown")
 
     clock_rate: float = Field(1.0, gt=0, description="how many times faster than life the clock runs")

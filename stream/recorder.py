@@ -7,7 +7,7 @@ store that does not answer is waited for: the lane to it fills, Faust stops fetc
 import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import pyarrow as pa
@@ -23,10 +23,10 @@ from schemas.tables.table import Table
 from schemas.times import Instant
 from schemas.topics import PINGS, PINGS_REJECTED, RECORDER_GROUP, LogUnavailable
 from schemas.wire import decode, encode
-from stream.decode import decode_pings
 from stream.framed import FramedApp, framed_app
 from stream.frames import Frame
 from stream.kafka import KafkaLog
+from stream.rows import Rows, read_pings, warm_up
 from stream.store import STORE_ERRORS, open_store
 
 MAX_POLL_INTERVAL_S: Final = 14 * 86_400.0
@@ -53,19 +53,11 @@ bad_records = Counter("onsite_recorder_bad_records", "Records nobody can read", 
 store_up = Gauge("onsite_recorder_store_up", "Whether the last insert succeeded")
 
 
-class Rows(NamedTuple):
-    """What a frame holds for its table, and (index, reason) of every record that is no row."""
-
-    batch: pa.RecordBatch
-    bad: list[tuple[int, str]]
-
-
 def read_frame(frame: Frame) -> Rows:
     """The rows of a frame; records nobody can read are named and left out."""
     table = TABLES[frame.topic]
     if frame.topic == PINGS.name:
-        decoded = decode_pings(frame.values, frame.timestamps_ms)
-        return Rows(table.batch(decoded.pings), decoded.bad)
+        return read_pings(frame.values, frame.timestamps_ms)
     return _read_records(table, frame.values)
 
 
@@ -214,8 +206,7 @@ class Recorder:
 
     async def _start(self) -> None:
         await self._log.start()
-        for table in TABLES.values():
-            table.batch([])  # the first array takes Arrow a third of a second, to look for pandas
+        warm_up()
         for lane in self._lanes.values():
             lane.start(self.app)
 

@@ -6,7 +6,7 @@ ASCII texts without escapes, numbers without exponents, and a fix that nobody wo
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numba as nb
 import numpy as np
@@ -21,12 +21,21 @@ from schemas.ping import (
     MAX_TEXT_CHARS,
     OLDEST_TS_MS,
     OPTIONAL_RANGES,
+    TEXTS,
     Ping,
 )
 
 _RANGES: Final = {"ts_ms": (OLDEST_TS_MS, LATEST_MS), "lat": (-90.0, 90.0), "lon": (-180.0, 180.0), **OPTIONAL_RANGES}
-_SCALES: Final = {"lat": DEGREE_E7, "lon": DEGREE_E7, "accuracy_m": 10.0, "speed_mps": 100.0}
-"""At what resolution ``Fixes`` stores them."""
+_SCALES: Final = {
+    "lat": DEGREE_E7,
+    "lon": DEGREE_E7,
+    "accuracy_m": 10.0,
+    "speed_mps": 100.0,
+    "bearing_deg": 100.0,
+    "altitude_m": 10.0,
+    "battery": 1_000.0,
+}
+"""At what resolution ``Fixes`` and the table ``pings`` store them."""
 
 _NAMES: Final = Ping.__struct_fields__
 _FIELDS: Final = len(_NAMES)
@@ -34,7 +43,8 @@ _KEYS: Final = tuple(f'"{name}":'.encode() for name in Ping.__struct_encode_fiel
 _KEY_BYTES: Final = np.frombuffer(b"".join(_KEYS), np.uint8)
 _KEY_ENDS: Final = np.cumsum([0, *map(len, _KEYS)])
 _ID_BEGINS_AT: Final = len(b"{") + len(_KEYS[0]) + len(b'"')
-_IS_TEXT: Final = np.array([name not in _RANGES for name in _NAMES])
+_IS_TEXT: Final = np.isin(_NAMES, TEXTS)
+_TEXT: Final = np.cumsum(_IS_TEXT) - 1
 _IS_TIME: Final = np.array([name.endswith("_ms") for name in _NAMES])
 _LOW: Final = np.array([_RANGES.get(name, (0.0, 0.0))[0] for name in _NAMES])
 _HIGH: Final = np.array([_RANGES.get(name, (0.0, 0.0))[1] for name in _NAMES])
@@ -59,31 +69,52 @@ _NOWHERE: Final = -1
 class Scanned(NamedTuple):
     """``fields`` float64[14, n] are those of ``Ping`` in their order, NaN where unstated, nothing where they are text.
 
-    ``device`` int64[n] says whose a ping is among ``device_ids``; -1 where the record is left to ``stream.decode``.
+    ``spans`` int64[4, n, 2] tell where in ``text`` uint8[bytes] each of the ``TEXTS`` of a ping begins and ends, which
+    is where it began when it is unstated. ``device`` int64[n] says whose a ping is among ``device_ids``; -1 where the
+    record is left to ``stream.decode``: then its fields and spans mean nothing.
     """
 
     device_ids: list[str]
     device: npt.NDArray[np.int64]
     fields: npt.NDArray[np.float64]
+    text: npt.NDArray[np.uint8]
+    spans: npt.NDArray[np.int64]
 
 
 def scan(values: Sequence[bytes | None], received_ms: npt.NDArray[np.int64]) -> Scanned:
     """Read the values of records; ``received_ms`` int64[n] stands in where they do not say when they were received."""
     try:
-        text = b"".join(values)  # type: ignore[arg-type]
+        joined = b"".join(values)  # type: ignore[arg-type]
     except TypeError:  # a null value among them
         return scan([value or b"" for value in values], received_ms)
     lengths = map(len, values)  # type: ignore[arg-type]
     ends = np.cumsum(np.fromiter(lengths, np.int64, len(values)))
     fields = np.full((_FIELDS, len(values)), np.nan)
     device = np.full(len(values), _NOWHERE)
-    ids = _scan(np.frombuffer(text, np.uint8), ends, received_ms, fields, device)
-    return Scanned([text[begin:end].decode() for begin, end in ids.tolist()], device, fields)
+    spans = np.zeros((len(TEXTS), len(values), 2), np.int64)
+    text = np.frombuffer(joined, np.uint8)
+    ids = _scan(text, ends, received_ms, fields, spans, device)
+    return Scanned([joined[begin:end].decode() for begin, end in ids.tolist()], device, fields, text, spans)
+
+
+def gathered(text: npt.NDArray[np.uint8], spans: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int32], Any]:
+    """The texts at ``spans`` int64[n, 2], one after the other.
+
+    Returns int32[n + 1], where each begins in what follows and where the last ends, and uint8[bytes].
+    """
+    begins = np.zeros(len(spans) + 1, np.int32)
+    np.cumsum(spans[:, 1] - spans[:, 0], out=begins[1:])
+    texts = np.empty(begins[-1], np.uint8)
+    _gather(text, spans, begins, texts)
+    return begins, texts
 
 
 @nb.njit(**COUNTED)
-def _scan(text, ends, received_ms, fields, device):  # type: ignore[no-untyped-def]
-    """Fill ``fields`` and ``device``; returns where the id of each device is first found: int64[devices, 2]."""
+def _scan(text, ends, received_ms, fields, spans, device):  # type: ignore[no-untyped-def]
+    """Fill ``fields``, ``spans`` and ``device``.
+
+    Returns where the id of each device is first found: int64[devices, 2].
+    """
     ids = np.empty((len(ends), 2), np.int64)
     places = 16
     while places < 2 * len(ends):
@@ -93,7 +124,7 @@ def _scan(text, ends, received_ms, fields, device):  # type: ignore[no-untyped-d
     begin = 0
     for i in range(len(ends)):
         id_begin = begin + _ID_BEGINS_AT
-        id_end = _read(text, begin, ends[i], received_ms[i], fields, i)
+        id_end = _read(text, begin, ends[i], received_ms[i], fields, spans, i)
         begin = ends[i]
         if id_end == _NOWHERE:
             continue
@@ -109,8 +140,8 @@ def _scan(text, ends, received_ms, fields, device):  # type: ignore[no-untyped-d
 
 
 @nb.njit(**UNCOUNTED)
-def _read(text, at, end, received_ms, fields, i):  # type: ignore[no-untyped-def]
-    """Read the record from ``at`` to ``end`` into ``fields[:, i]``.
+def _read(text, at, end, received_ms, fields, spans, i):  # type: ignore[no-untyped-def]
+    """Read the record from ``at`` to ``end`` into ``fields[:, i]`` and ``spans[:, i]``.
 
     Returns where its device id ends, ``_NOWHERE`` where it is no plain ping.
     """
@@ -129,7 +160,9 @@ def _read(text, at, end, received_ms, fields, i):  # type: ignore[no-untyped-def
             return _NOWHERE
         at += _KEY_ENDS[field + 1] - _KEY_ENDS[field]
         if _IS_TEXT[field]:
+            begin = at + 1
             at = _after_text(text, at, end)
+            spans[_TEXT[field], i, 0], spans[_TEXT[field], i, 1] = begin, at - 1
             if field == 0:
                 id_end = at - 1
         else:
@@ -140,8 +173,10 @@ def _read(text, at, end, received_ms, fields, i):  # type: ignore[no-untyped-def
     ts_ms, lat, lon = fields[TS, i], fields[LAT, i], fields[LON, i]
     if at != end - 1 or np.isnan(ts_ms + lat + lon) or (lat == 0.0 and lon == 0.0):
         return _NOWHERE
-    received = received_ms if np.isnan(fields[_RECEIVED, i]) else fields[_RECEIVED, i]
-    return _NOWHERE if ts_ms > np.fmin(received, fields[_SENT, i]) + FUTURE_TOLERANCE_MS else id_end
+    if np.isnan(fields[_RECEIVED, i]):
+        fields[_RECEIVED, i] = received_ms
+    latest_ms = np.fmin(fields[_RECEIVED, i], fields[_SENT, i]) + FUTURE_TOLERANCE_MS
+    return _NOWHERE if ts_ms > latest_ms else id_end
 
 
 @nb.njit(**UNCOUNTED)
@@ -209,6 +244,17 @@ def _number(text, at, field):  # type: ignore[no-untyped-def]
     if not _LOW[field] + margin <= value <= _HIGH[field] - margin:
         return np.nan, _NOWHERE
     return value, at
+
+
+@nb.njit(**UNCOUNTED)
+def _gather(text, spans, begins, texts):  # type: ignore[no-untyped-def]
+    for i in range(len(spans)):
+        at, until = spans[i]
+        to = begins[i]
+        while at < until:
+            texts[np.uint64(to)] = _byte(text, at)
+            at += 1
+            to += 1
 
 
 @nb.njit(**UNCOUNTED)

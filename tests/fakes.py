@@ -6,11 +6,12 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from api.ports import StoreUnavailable, VisitQuery
+from api.ports import RejectedQuery, StoreUnavailable, VisitQuery
 from geofence.fixes import Fixes
 from schemas import wire
 from schemas.key import ApiKey, Role
 from schemas.ping import Ping
+from schemas.rejected import RejectedPing
 from schemas.times import Instant
 from schemas.topics import MAX_RECORD_BYTES, LogUnavailable, RecordTooLarge, Topic
 from schemas.visit import Visit
@@ -79,11 +80,12 @@ class MemoryLog:
 
 
 class MemoryHistory:
-    """Pings and visit revisions in lists. ``down`` makes it refuse."""
+    """Pings, visit revisions and what was refused in lists. ``down`` makes it refuse."""
 
     def __init__(self) -> None:
         self.pings: list[Ping] = []
         self.log: list[Visit] = []
+        self.refused: list[RejectedPing] = []
         self.down = False
 
     async def track(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> list[Ping]:
@@ -109,6 +111,11 @@ class MemoryHistory:
         await self.ready()
         return sorted((visit for visit in self.log if visit.visit_id == visit_id), key=lambda visit: visit.revision)
 
+    async def rejected(self, query: RejectedQuery) -> list[RejectedPing]:
+        await self.ready()
+        found = {_place(record): record for record in self.refused if _refused_so(record, query)}
+        return [found[place] for place in sorted(found, reverse=True)][: query.limit]
+
     async def ready(self) -> None:
         if self.down:
             raise StoreUnavailable("the store does not answer")
@@ -123,6 +130,20 @@ def _asked_for(visit: Visit, query: VisitQuery) -> bool:
         and (query.to_ms is None or visit.arrived_ms < query.to_ms)
         and (query.from_ms is None or visit.departed_ms is None or visit.departed_ms > query.from_ms)
         and (query.after is None or (visit.arrived_ms, visit.visit_id) > query.after)
+    )
+
+
+def _place(record: RejectedPing) -> tuple[int, str]:
+    return int(record.received_at), record.content_id()
+
+
+def _refused_so(record: RejectedPing, query: RejectedQuery) -> bool:
+    return (
+        query.device_id in (None, record.device_id)
+        and query.code in (None, record.code)
+        and (query.from_ms is None or record.received_at >= query.from_ms)
+        and (query.to_ms is None or record.received_at < query.to_ms)
+        and (query.after is None or _place(record) < query.after)
     )
 
 

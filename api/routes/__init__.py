@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from api.routes import devices, enrolments, fences, health, ingest, live, pings, sessions, visits
+from api.routes import devices, enrolments, fences, health, ingest, live, pings, rejected, sessions, visits
 
 ROUTERS: Final = (
     pings.router,
     ingest.router,
+    rejected.router,
     devices.router,
     enrolments.router,
     fences.router,

@@ -7,19 +7,24 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from api import examples
 from api.admission import Passage
+from api.answers import ACCEPTED_HEADER, REJECTED_HEADER
 from api.auth import Principal, allow, authorize
 from api.body import read_body
-from api.intake import take_in
+from api.intake import Taken, take_in
 from api.routes.pings import DirectRoute
 from api.services import services_of
 from schemas.protocols import PROTOCOLS, App
 
 router = APIRouter(tags=["apps"], route_class=DirectRoute)
 
+_TOLD_CODES: Final = 50
+"""So many refusals at most stand in a header."""
+
 _DESCRIPTION: Final = """As the app sends them: see docs/devices.md for what to type into it.
 
 The token is a bearer's, the password of HTTP Basic, or `?token=` where an app knows nothing but an address. A fix that
-is refused is answered like a good one, or the app would send it again for ever; it is kept with its reason."""
+is refused is answered like a good one, or the app would send it again for ever; it is kept with its reason. For whoever
+looks, the header `Onsite-Accepted` says how many fixes were taken, and `Onsite-Rejected` why others were not."""
 
 _HEADERS_THAT_NAME_DEVICES: Final = ("x-limit-u", "x-limit-d")
 """Of OwnTracks: its user and device."""
@@ -30,8 +35,8 @@ def _route_of(name: str, app: App) -> None:
 
     async def take(request: Request) -> Response:
         principal = await authorize(request, "pings:write", in_query=True)
-        await _take(request, name, principal)
-        return Response(app.answer, media_type="application/json" if app.answer else None)
+        taken = await _take(request, name, principal)
+        return Response(app.answer, headers=_told(taken), media_type="application/json" if app.answer else None)
 
     for method in app.methods:
         router.add_api_route(
@@ -51,7 +56,14 @@ def _answered(app: App) -> Any:
     return msgspec.json.decode(app.answer) if app.answer else None
 
 
-async def _take(request: Request, name: str, principal: Principal) -> None:
+def _told(taken: Taken) -> dict[str, str]:
+    headers = {ACCEPTED_HEADER: str(taken.accepted)}
+    if taken.rejected:
+        headers[REJECTED_HEADER] = ", ".join(each.code for each in taken.rejected[:_TOLD_CODES])
+    return headers
+
+
+async def _take(request: Request, name: str, principal: Principal) -> Taken:
     services = services_of(request)
     received_ms = int(services.clock.now_ms())
     parameters = dict(request.query_params)
@@ -64,7 +76,7 @@ async def _take(request: Request, name: str, principal: Principal) -> None:
     passage = Passage(request, services.backlogs, services.log, services.metrics.backlogs_refused)
     body = await read_body(request, services.settings.max_body_bytes, passage)
     async with passage.work():
-        await take_in(services, principal, name, body, parameters, received_ms)
+        return await take_in(services, principal, name, body, parameters, received_ms)
 
 
 for _name, _protocol in PROTOCOLS.items():

@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, help="picks the day and the kills; default: any, and it is printed")
     parser.add_argument("--rounds", type=int, help="rounds of kills; default: while pings are posted; 0: a soak")
     parser.add_argument("--technicians", type=int, default=12, help="one phone each")
+    parser.add_argument("--days", type=int, default=1, help="of so many days, each like the one before, time is made")
     parser.add_argument(
         "--state", type=Path, help="empty folder to keep the data and logs in; default: a temporary one"
     )
@@ -57,7 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
         state_dir = asked.state or Path(temporary)
         state_dir.mkdir(parents=True, exist_ok=True)
         try:
-            outcome = asyncio.run(run(state_dir, Spec(seed, asked.seconds, asked.rounds, asked.technicians)))
+            spec = Spec(seed, asked.seconds, asked.rounds, asked.technicians, asked.days)
+            outcome = asyncio.run(run(state_dir, spec))
         except CommandError as error:
             console.print(f"[red]✗[/red] {error}", soft_wrap=True)
             return 1

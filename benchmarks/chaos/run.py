@@ -49,13 +49,15 @@ _PATIENCE_S: Final = 3.0
 class Spec:
     """How long pings are posted, which day and which faults, by how many phones, and how long all may take to settle.
 
-    ``rounds`` of faults are as many as ``seconds`` allow where it is None; with 0 nothing is killed: a soak.
+    ``rounds`` of faults are as many as ``seconds`` allow where it is None; with 0 nothing is killed: a soak. Of several
+    ``days`` each is like the one before.
     """
 
     seed: int
     seconds: float
     rounds: int | None = None
     technicians: int = 12
+    days: int = 1
     settle_within_s: float = 120.0
 
 
@@ -96,8 +98,8 @@ class Phones(Delivery):
 
 async def run(state_dir: Path, spec: Spec) -> Outcome:
     """The whole run, in an empty folder. Raises CommandError where it could not be held at all."""
-    rate = min(FASTEST_RATE, LONGEST_DAY_H * 3600 / spec.seconds)
-    day = build_day(DaySpec(spec.technicians, spec.seconds * rate / 3600, spec.seed))
+    rate = min(FASTEST_RATE, spec.days * LONGEST_DAY_H * 3600 / spec.seconds)
+    day = build_day(DaySpec(spec.technicians, spec.seconds * rate / 3600 / spec.days, spec.seed))
     # What is posted and the time it takes to settle end about now: nothing that is stored lies in the future.
     start_ms = time.time_ns() // 1_000_000 - round((spec.seconds + spec.settle_within_s) * rate * 1000)
     async with running_system(state_dir, rate, start_ms, _HASTE) as system:
@@ -142,9 +144,11 @@ async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.T
 
 async def _post_all(day: Day, clock: Clock, phones: Phones, spec: Spec) -> None:
     within_s = _OUTAGES_COST * spec.seconds + spec.settle_within_s
+    day_ms = round(day.spec.hours * 3_600_000)
     try:
         async with asyncio.timeout(within_s):
-            await deliver(day, clock, phones)
+            for number in range(spec.days):
+                await deliver(day.shifted(number * day_ms), clock, phones)
     except TimeoutError:
         failure = phones.tally.last_failure
         raise CommandError(f"pings were still refused after {within_s:.0f} s: {failure}") from None

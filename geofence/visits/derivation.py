@@ -24,6 +24,7 @@ from geofence.visits.spells import (
     SPELL,
     UNTOLD,
     Spell,
+    has_settled,
     is_final,
     spells_of,
     stay_on,
@@ -140,8 +141,8 @@ def _known_as(known, spell):  # type: ignore[no-untyped-def]
 def _goes_on(path, ground, known, spell, as_of_ms):  # type: ignore[no-untyped-def]
     """Whether a spell is a confirmed stay that just lasts, and not for much longer than when it was gone over."""
     lasts = spell.last == len(path.steps) - 1 and ends_ms(ground, spell.period) > as_of_ms
-    settled = known.last_ms - known.arrived_ms > SETTLED_AFTER_MS
-    return lasts and known.state == CONFIRMED and (settled or _is_soon(known.arrived_ms, known.told_ms, as_of_ms))
+    soon = _is_soon(known.arrived_ms, known.told_ms, as_of_ms)
+    return lasts and known.state == CONFIRMED and (soon or has_settled(path, known))
 
 
 @nb.njit(cache=True, nogil=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from geofence.visits.cells import fences_at, holds
 from geofence.visits.chain import FORGETTING, FROM_FAR, FROM_OUTSIDE, agreed, came_from, leading
-from geofence.visits.spells import CLOSED, MARGIN_MS, SETTLED_AFTER_MS, UNTOLD, is_final
+from geofence.visits.spells import CLOSED, MARGIN_MS, SETTLED_AFTER_MS, UNTOLD, has_settled, is_final
 
 THREE_MORE: Final = 3
 """A silence ends at one fix, whose speed and weight need another, whose error a third."""
@@ -104,7 +104,7 @@ def _latest_cut(path, spells, ground, overlaps, rules, sure, step, state, anyhow
         departed = spell.last < step and (spell.state == UNTOLD or spell.departed_ms <= steps[step].ts_ms)
         if spell.first >= len(steps) or (over and (departed or (anyhow and spell.first >= step))):
             continue
-        long_ago = steps[step].ts_ms - steps[spell.first].ts_ms > SETTLED_AFTER_MS
+        long_ago = has_settled(path, spell) and steps[step].ts_ms - steps[spell.first].ts_ms > SETTLED_AFTER_MS
         goes_on = long_ago and not spell.final and spell.state != CLOSED
         if spell.first >= step or not (goes_on or (anyhow and over)):
             bound = min(bound, _fixes_before(steps, spell.first, MARGIN_MS))

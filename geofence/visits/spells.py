@@ -51,9 +51,10 @@ class Spell(NamedTuple):
 
     ``final``: later fixes can no longer change it. What follows says how it is told, and means nothing where ``state``
     is ``UNTOLD``: ``departed_*`` are those of ``CLOSED`` ones; ``row`` is the version told; ``lead_nats`` says how much
-    better its fixes are explained by the fence than by any single other place; ``told_ms`` is the moment of looking at
-    which all this was settled. ``touched``: a fix of it lay inside the fence, or hardly further out than its error. So
-    many of its fixes are ``carried``: it began before the path, with the arrival that was told then.
+    better its fixes are explained by the fence than by any single other place; all this was told as of ``told_ms``, the
+    moment of looking, or of its last fix where it is not closed. ``touched``: a fix of it lay inside the fence, or
+    hardly further out than its error. So many of its fixes are ``carried``: it began before the path, with the arrival
+    that was told then.
     """
 
     fence: int
@@ -214,7 +215,6 @@ def tell(path, ground, overlaps, spell, before, after, rules, as_of_ms, ended): 
     """Settle how a spell is told, between the spells of its fence that end at ``before`` and begin at ``after``."""
     ts_ms = path.steps.ts_ms
     n = len(ts_ms)
-    spell.told_ms = as_of_ms
     to_ms = ends_ms(ground, spell.period)
     if spell.carried == 0:
         _tell_arrival(path, ground, spell, before, after, rules)
@@ -226,6 +226,7 @@ def tell(path, ground, overlaps, spell, before, after, rules, as_of_ms, ended): 
     gone = ended or after < n or as_of_ms - last_ms > bridge_ms or _drove_off(path, ground, spell, n, rules)
     present = spell.last == n - 1
     closed = expired or (gone and not present)
+    spell.told_ms = as_of_ms if closed else last_ms
     min_on_site_s = _min_on_site_s(ground, spell.period, expired, rules)
     spell.last_ms = last_ms
     spell.row = row_at(ground, spell.period, min(last_ms, to_ms - 1))
@@ -261,6 +262,12 @@ def tell(path, ground, overlaps, spell, before, after, rules, as_of_ms, ended): 
 def is_final(path, ground, spell, rules):  # type: ignore[no-untyped-def]
     """Whether a closed spell has been over for so long that later fixes can no longer change it."""
     return path.steps[-1].ts_ms - path.steps[spell.last].ts_ms > max(MARGIN_MS, _bridge_ms(path, ground, spell, rules))
+
+
+@nb.njit(cache=True, nogil=True)
+def has_settled(path, spell):  # type: ignore[no-untyped-def]
+    """Whether the arrival of a spell does not change any more, however long it goes on."""
+    return spell.carried > 0 or spell.told_ms - path.steps[spell.first].ts_ms > SETTLED_AFTER_MS
 
 
 @nb.njit(cache=True, nogil=True)

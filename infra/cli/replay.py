@@ -16,13 +16,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from infra.delivery import BATCH_PINGS, Delivery
 from infra.errors import CommandError
+from infra.redelivery import Redelivery
 from schemas.ping import Ping
 from schemas.protocols import BodyError, read_file
 
 _AT_ONCE: Final = 4
 _TICK_S: Final = 0.2
+_COLUMNS: Final = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
 
-EPILOG: Final = 'Example: onsite replay monday.ndjson --url http://127.0.0.1:8080 --token "$(cat admin.key)" --speed 0'
+EPILOG: Final = """Example: onsite replay monday.ndjson --url http://127.0.0.1:8080 --token "$(cat admin.key)" --speed 0
+
+With --rejected: what the system has refused is read from it and posted again, each item through the door that it came
+through. What is refused again is kept again; --code and --since leave alone what the mended fault did not refuse."""
 
 
 def register(app: typer.Typer) -> None:
@@ -31,9 +36,14 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    pings: Annotated[list[str], typer.Argument(help="files of pings: .ndjson, .json, .csv, .gpx; - reads NDJSON")],
     url: Annotated[str, typer.Option(help="where the API is, e.g. http://127.0.0.1:8080")],
-    token: Annotated[str, typer.Option(help="a key of the role admin or device")],
+    token: Annotated[str, typer.Option(help="a key of the role admin or device; --rejected needs admin")],
+    pings: Annotated[
+        list[str] | None, typer.Argument(help="files of pings: .ndjson, .json, .csv, .gpx; - reads NDJSON")
+    ] = None,
+    rejected: Annotated[bool, typer.Option("--rejected", help="instead of files: what the system has refused")] = False,
+    code: Annotated[str | None, typer.Option(help="only what was refused for this reason (with --rejected)")] = None,
+    since: Annotated[str | None, typer.Option(help="only what came from then on, RFC 3339 (with --rejected)")] = None,
     speed: Annotated[float, typer.Option(min=0.0, help="times faster than life; 0: as fast as it takes them")] = 1.0,
     shuffle: Annotated[int | None, typer.Option(metavar="SEED", help="in random order (with --speed 0)")] = None,
     duplicate: Annotated[float, typer.Option(min=0.0, max=1.0, metavar="P", help="share of pings sent twice")] = 0.0,
@@ -43,15 +53,25 @@ def replay(
 
     Exits non-zero when something could not be delivered; refused pings are counted by reason.
     """
+    if rejected == bool(pings):
+        raise CommandError("give either files of pings or --rejected", exit_code=2)
+    if not rejected and (code or since):
+        raise CommandError("--code and --since choose among what was refused: they need --rejected", exit_code=2)
     if shuffle is not None and speed:
         raise CommandError("--shuffle needs --speed 0: shuffled pings have no time to keep")
-    found, unreadable = _read(pings)
+    found, unreadable = _read(pings or [])
     planned = _plan(found, shuffle, duplicate)
     began_s = time.monotonic()
-    delivery = asyncio.run(_send(planned, url, token.strip(), speed))
+    delivery, sent = Delivery(url, token.strip()), len(planned)
+    if rejected:
+        filters = {name: value for name, value in (("code", code), ("from", since)) if value}
+        redelivery = asyncio.run(_send_again(delivery, filters))
+        sent, unreadable = redelivery.sent, redelivery.unposted
+    else:
+        asyncio.run(_send(delivery, planned, speed))
     tally = delivery.tally
     summary = {
-        "sent": len(planned),
+        "sent": sent,
         "accepted": tally.accepted,
         "rejected": dict(tally.rejected),
         "unreadable": dict(unreadable),
@@ -94,11 +114,20 @@ def _plan(pings: Sequence[Ping], shuffle: int | None, duplicate: float) -> list[
     return planned
 
 
-async def _send(pings: list[Ping], url: str, token: str, speed: float) -> Delivery:
-    delivery = Delivery(url, token)
+async def _send_again(delivery: Delivery, filters: dict[str, str]) -> Redelivery:
+    with Progress(*_COLUMNS, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("posting", total=None)
+        redelivery = Redelivery(delivery, filters, lambda: progress.advance(bar))
+        try:
+            await redelivery.run()
+        finally:
+            await delivery.close()
+    return redelivery
+
+
+async def _send(delivery: Delivery, pings: list[Ping], speed: float) -> None:
     free = asyncio.Semaphore(_AT_ONCE)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*_COLUMNS, console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("posting", total=len(pings))
 
         async def post(batch: Sequence[Ping]) -> None:
@@ -117,7 +146,6 @@ async def _send(pings: list[Ping], url: str, token: str, speed: float) -> Delive
             raise group.exceptions[0] from None
         finally:
             await delivery.close()
-    return delivery
 
 
 async def _paced(pings: list[Ping], speed: float) -> AsyncIterator[Sequence[Ping]]:

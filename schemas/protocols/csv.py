@@ -25,19 +25,20 @@ def read(body: bytes, _parameters: Mapping[str, str], received_ms: int | None) -
     missing = [name for name in _REQUIRED if name not in header]
     if missing:
         raise BodyError(f"the CSV's header lacks {', '.join(missing)}")
-    return (_read_line(index, header, line, received_ms) for index, line in enumerate(lines[1:]))
+    above = lines[0] + b"\n"
+    return (_read_line(index, header, line, above + line, received_ms) for index, line in enumerate(lines[1:]))
 
 
-def _read_line(index: int, header: list[str], line: bytes, received_ms: int | None) -> Ping | Rejected:
+def _read_line(index: int, header: list[str], line: bytes, raw: bytes, received_ms: int | None) -> Ping | Rejected:
     try:
         cells = _cells(line)
     except PingError as error:
-        return Rejected.because(error, index, line)
+        return Rejected.because(error, index, raw)
     if len(cells) != len(header):
         ragged = PingError("malformed_csv", f"{len(cells)} cells under {len(header)} columns")
-        return Rejected.because(ragged, index, line)
+        return Rejected.because(ragged, index, raw)
     fields = {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
-    return read_item(index, fields, line, received_ms)
+    return read_item(index, fields, raw, received_ms)
 
 
 def _cells(line: bytes) -> list[str]:

@@ -1,14 +1,14 @@
 """GPX tracks: each track point is a ping; the file says nothing of the device."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC
 
 import gpxpy
-from gpxpy.gpx import GPXException, GPXTrackPoint
+from gpxpy.gpx import GPX, GPXException, GPXTrack, GPXTrackPoint, GPXTrackSegment
 
 from schemas.ping import Ping
 from schemas.protocols.item import BodyError, Rejected, read_item
-from schemas.protocols.json import encode
 from schemas.times import format_instant
 
 
@@ -51,7 +51,16 @@ def _read_point(index: int, device_id: str, point: GPXTrackPoint, received_ms: i
     bearing_deg = point.course if point.course is not None else _extension_number(point, "course")
     if bearing_deg is not None:
         fields["bearing_deg"] = bearing_deg
-    return read_item(index, fields, encode(fields), received_ms)
+    item = read_item(index, fields, b"", received_ms)
+    return replace(item, raw=_alone(point)) if isinstance(item, Rejected) else item
+
+
+def _alone(point: GPXTrackPoint) -> bytes:
+    """A GPX document of one point."""
+    document = GPX()
+    document.tracks.append(GPXTrack())
+    document.tracks[0].segments.append(GPXTrackSegment([point]))
+    return document.to_xml().encode()
 
 
 def _extension_number(point: GPXTrackPoint, name: str) -> float | None:

@@ -14,7 +14,9 @@ class BodyError(ValueError):
 class Rejected:
     """The item at ``index`` (from 0) was refused: ``code`` for counting, ``reason`` for people, ``raw`` what came.
 
-    ``device_id`` is empty where it could not be read."""
+    ``device_id`` is empty where it could not be read. ``raw`` is a body of the protocol with this item alone, so that
+    it can be sent again; of what stood beside the body only ``device_id`` may be needed, as a parameter.
+    """
 
     index: int
     code: str

@@ -85,7 +85,12 @@ def _read_patiently(body: bytes, received_ms: int | None) -> Iterator[Ping | Rej
     if not isinstance(value, list | dict):
         raise BodyError(f"a ping is a JSON object, not {type(value).__name__}")
     items = value if isinstance(value, list) else [value]
-    return (read_item(index, item, encode(item), received_ms) for index, item in enumerate(items))
+    return (read_item(index, item, _alone(item), received_ms) for index, item in enumerate(items))
+
+
+def _alone(item: Any) -> bytes:
+    """A body with this item alone."""
+    return encode(item if isinstance(item, dict) else [item])
 
 
 def decode(body: bytes) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from schemas.ping import Ping, PingError
 from schemas.protocols.item import BodyError, Rejected, read_form, read_item, scaled
@@ -24,7 +25,9 @@ def read(body: bytes, parameters: Mapping[str, str], received_ms: int | None) ->
 
 
 def _read_form(values: Mapping[str, str], received_ms: int | None) -> Ping | Rejected:
-    raw = encode(values)
+    if not values.get("timestamp") and received_ms is not None:
+        values = {**values, "timestamp": str(received_ms)}  # an app that names no time speaks of now
+    raw = urlencode(values).encode()
     device_id = values.get("id") or values.get("deviceid") or values.get("device_id")
     if values.get("valid", "").lower() in _NO_FIX:
         return Rejected.because(
@@ -33,7 +36,7 @@ def _read_form(values: Mapping[str, str], received_ms: int | None) -> Ping | Rej
     lat, _, lon = values.get("location", "").partition(",")
     fields = {
         "device_id": device_id,
-        "ts": _moment(values.get("timestamp"), received_ms),
+        "ts": _moment(values.get("timestamp")),
         "lat": values.get("lat") or lat,
         "lon": values.get("lon") or lon,
         "accuracy_m": values.get("accuracy"),
@@ -46,13 +49,10 @@ def _read_form(values: Mapping[str, str], received_ms: int | None) -> Ping | Rej
     return read_item(0, fields, raw, received_ms)
 
 
-def _moment(timestamp: str | None, received_ms: int | None) -> object:
-    """Seconds or milliseconds since 1970, or a time as text, in UTC where it says nothing else.
-
-    An app that names no time speaks of now.
-    """
+def _moment(timestamp: str | None) -> object:
+    """Seconds or milliseconds since 1970, or a time as text, in UTC where it says nothing else."""
     if not timestamp:
-        return received_ms
+        return None
     if timestamp.isascii() and timestamp.isdigit():
         number = int(timestamp[:20])
         return number * 1000 if number < _SECONDS_UP_TO else number
@@ -70,7 +70,7 @@ def _read_json(body: bytes, parameters: Mapping[str, str], received_ms: int | No
 
 
 def _read_location(index: int, location: Any, device_id: object, received_ms: int | None) -> Ping | Rejected:
-    raw = encode(location)
+    raw = encode({"device_id": device_id, "location": location})
     if not isinstance(location, dict) or not isinstance(location.get("coords"), dict):
         return Rejected.because(PingError("missing_field", "location.coords is required"), index, raw, device_id)
     coords = location["coords"]

@@ -26,7 +26,7 @@ def _is_trip(feature: Any) -> bool:
 
 
 def _read_point(index: int, feature: Any, parameters: Mapping[str, str], received_ms: int | None) -> Ping | Rejected:
-    raw = encode(feature)
+    raw = encode({"locations": [feature]})
     geometry = feature.get("geometry") if isinstance(feature, dict) else None
     coordinates = geometry.get("coordinates") if isinstance(geometry, dict) else None
     properties = feature.get("properties") if isinstance(feature, dict) else None

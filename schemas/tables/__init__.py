@@ -5,11 +5,13 @@ from typing import Final
 from schemas import topics
 from schemas.tables.fences import FENCES
 from schemas.tables.pings import PINGS
+from schemas.tables.rejected import REJECTED
 from schemas.tables.table import Table
 from schemas.tables.visits import VISITS
 
 TABLES: Final[dict[str, Table]] = {
     topics.PINGS.name: PINGS,
+    topics.PINGS_REJECTED.name: REJECTED,
     topics.VISITS.name: VISITS,
     topics.FENCES.name: FENCES,
 }

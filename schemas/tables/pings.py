@@ -1,7 +1,7 @@
 """The table ``pings``: every position fix once, in a few bytes."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 import numpy as np
@@ -9,11 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 from msgspec.structs import astuple
 
-from schemas.ping import Ping
+from schemas.ping import TEXTS, Ping
 from schemas.tables.table import MOMENT, Table
 
 UNSTATED: Final = 65_535
 """Accuracy and speed of a ping that did not say; as in ``geofence.fixes``."""
+
+FIELDS: Final = Ping.__struct_fields__
 
 COLUMNS: Final = pa.schema(
     [
@@ -93,58 +95,51 @@ FROM {database}.pings FINAL
 
 def batch(pings: Sequence[Ping]) -> pa.RecordBatch:
     """The rows of pings, each with its ``received_ms``."""
-    (
-        device_id,
-        ts_ms,
-        lat,
-        lon,
-        accuracy_m,
-        speed_mps,
-        bearing_deg,
-        altitude_m,
-        battery,
-        sent_ms,
-        *texts,
-        received_ms,
-    ) = _columns(pings)
+    columns = list(zip(*map(astuple, pings), strict=True)) or [()] * len(FIELDS)
+    fields = np.full((len(FIELDS), len(pings)), np.nan)
+    texts = []
+    for field, (name, column) in enumerate(zip(FIELDS, columns, strict=True)):
+        if name in TEXTS:
+            texts.append(pa.array(column, pa.string()).fill_null(""))
+        else:
+            # None becomes NaN; Arrow reads a column of None in a third of NumPy's time.
+            fields[field] = pa.array(column, pa.float64()).to_numpy(zero_copy_only=False)
+    return batch_of_columns(fields, texts)
+
+
+def batch_of_columns(fields: npt.NDArray[np.float64], texts: Sequence[pa.StringArray]) -> pa.RecordBatch:
+    """The rows of pings that are columns already.
+
+    ``fields`` float64[14, n] are those of ``Ping`` in their order, NaN where unstated; where they are text they mean
+    nothing, and ``texts`` are those of ``TEXTS``, empty where unstated.
+    """
+    _, ts_ms, lat, lon, accuracy_m, speed_mps, bearing_deg, altitude_m, battery, sent_ms, _, _, _, received_ms = fields
+    device_id, *others = texts
     accuracy_dm = _scaled_or_unstated(accuracy_m, 10.0)
     speed_cm_s = _scaled_or_unstated(speed_mps, 100.0)
-    bearing_cdeg, no_bearing = _scaled_or_null(bearing_deg, 100.0)
-    altitude_dm, no_altitude = _scaled_or_null(altitude_m, 10.0)
-    battery_permille, no_battery = _scaled_or_null(battery, 1_000.0)
-    sent_at = pa.array(sent_ms, pa.int64())
-    sent = sent_at.fill_null(0).to_numpy()
-    rest = _rest_hash(
-        len(pings),
-        [
-            (sent, sent == 0),
-            (bearing_cdeg, no_bearing),
-            (altitude_dm, no_altitude),
-            (battery_permille, no_battery),
-        ],
-        texts,
+    bearing_cdeg, altitude_dm, battery_permille, sent_at = (
+        _scaled_or_null(bearing_deg, 100.0),
+        _scaled_or_null(altitude_m, 10.0),
+        _scaled_or_null(battery, 1_000.0),
+        _scaled_or_null(sent_ms, 1.0),
     )
+    rest = _rest_hash(len(ts_ms), [sent_at, bearing_cdeg, altitude_dm, battery_permille], others)
     return pa.record_batch(
         [
-            pa.array(device_id, pa.string()),
-            pa.array(ts_ms, pa.int64()).view(MOMENT),
+            device_id,
+            pa.array(ts_ms.astype(np.int64)).view(MOMENT),
             pa.array(_in_e7(lat)),
             pa.array(_in_e7(lon)),
             pa.array(copy_rank(accuracy_dm, speed_cm_s, rest)),
-            pa.array(bearing_cdeg.astype(np.uint16), mask=no_bearing),
-            pa.array(altitude_dm.astype(np.int32), mask=no_altitude),
-            pa.array(battery_permille.astype(np.uint16), mask=no_battery),
-            sent_at.view(MOMENT),
-            pa.array(received_ms, pa.int64()).view(MOMENT),
-            *(pa.array(text, pa.string()).fill_null("") for text in texts),
+            bearing_cdeg.column(np.uint16),
+            altitude_dm.column(np.int32),
+            battery_permille.column(np.uint16),
+            sent_at.column(np.int64).view(MOMENT),
+            pa.array(received_ms.astype(np.int64)).view(MOMENT),
+            *others,
         ],
         schema=COLUMNS,
     )
-
-
-def _columns(pings: Sequence[Ping]) -> Sequence[tuple[Any, ...]]:
-    """A tuple a field, in the order of ``Ping``: one pass over the pings, not one a field."""
-    return tuple(zip(*map(astuple, pings), strict=True)) or ((),) * len(Ping.__struct_fields__)
 
 
 def copy_rank(
@@ -162,44 +157,48 @@ def copy_rank(
     )
 
 
-def _in_e7(degrees: Sequence[float]) -> npt.NDArray[np.int32]:
-    return np.rint(np.array(degrees, np.float64) * 1e7).astype(np.int32)
+class _Whole(NamedTuple):
+    """Whole numbers int64[n], 0 where ``unstated`` bool[n]."""
+
+    numbers: npt.NDArray[np.int64]
+    unstated: npt.NDArray[np.bool_]
+
+    def column(self, dtype: type[np.integer[Any]]) -> pa.Array:
+        """As a column with nulls."""
+        return pa.array(self.numbers.astype(dtype), mask=self.unstated)
 
 
-def _scaled_or_unstated(values: Sequence[float | None], scale: float) -> npt.NDArray[np.uint16]:
+def _in_e7(degrees: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
+    return np.rint(degrees * 1e7).astype(np.int32)
+
+
+def _scaled_or_unstated(values: npt.NDArray[np.float64], scale: float) -> npt.NDArray[np.uint16]:
     """Quantised as ``geofence.fixes`` does it."""
     scaled, unstated = _scaled_or_null(values, scale)
     return np.where(unstated, UNSTATED, np.minimum(scaled, UNSTATED - 1)).astype(np.uint16)
 
 
-def _scaled_or_null(
-    values: Sequence[float | None], scale: float
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    # None becomes NaN; Arrow reads a column of None in a third of NumPy's time.
-    stated = pa.array(values, pa.float64()).to_numpy(zero_copy_only=False)
-    unstated = np.isnan(stated)
-    return np.rint(np.where(unstated, 0.0, stated) * scale).astype(np.int64), unstated
+def _scaled_or_null(values: npt.NDArray[np.float64], scale: float) -> _Whole:
+    unstated = np.isnan(values)
+    return _Whole(np.rint(np.where(unstated, 0.0, values) * scale).astype(np.int64), unstated)
 
 
-def _rest_hash(
-    count: int,
-    numbers: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]],
-    texts: Sequence[Sequence[str | None]],
-) -> npt.NDArray[np.uint64]:
+def _rest_hash(count: int, numbers: Sequence[_Whole], texts: Sequence[pa.StringArray]) -> npt.NDArray[np.uint64]:
     """16 bits of what else a copy says, 0 where it says nothing more: two bytes a ping is what a tie-break may cost."""
     sums = [_checksums(text) for text in texts]
     mixed = np.zeros(count, np.uint64)
-    for salt, (values, unstated) in enumerate([*numbers, *((each, each == 0) for each in sums)], start=1):
+    for salt, (values, unstated) in enumerate([*numbers, *sums], start=1):
         if not unstated.all():
             mixed ^= np.where(unstated, np.uint64(0), _mix(values.astype(np.uint64) + np.uint64(salt << 56)))
     return mixed >> np.uint64(48)
 
 
-def _checksums(text: Sequence[str | None]) -> npt.NDArray[np.int64]:
-    """0 where the text is unstated or empty."""
-    if not any(text):
-        return np.zeros(len(text), np.int64)
-    return np.fromiter((crc32(value.encode()) + 1 if value else 0 for value in text), np.int64, len(text))
+def _checksums(text: pa.StringArray) -> _Whole:
+    """Of each different text one; 0 of empty ones, which are those that were not stated."""
+    encoded = text.dictionary_encode()
+    different = [crc32(value.encode()) + 1 if value else 0 for value in encoded.dictionary.to_pylist()]
+    sums = np.array(different, np.int64)[encoded.indices.to_numpy()] if different else np.zeros(len(text), np.int64)
+    return _Whole(sums, sums == 0)
 
 
 def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

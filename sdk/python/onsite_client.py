@@ -34,6 +34,7 @@ SHORTEST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 300.0
 ANSWER_WITHIN_S: Final = 30.0
 GZIP_FROM_BYTES: Final = 1_024
+_ACCEPTED: Final = 202
 _SLOW_DOWN: Final = (429, 503)
 _TOO_LARGE: Final = 413
 
@@ -197,6 +198,8 @@ class OnsiteClient:
         request = urllib.request.Request(self._address, body, headers, method="POST")
         try:
             with urllib.request.urlopen(request, timeout=ANSWER_WITHIN_S) as answer:
+                if answer.status != _ACCEPTED:
+                    raise NotNowError(f"{answer.status}: no answer of Onsite's, but of a portal in between, say")
                 self._note_rejected(pings, json.load(answer).get("rejected", []))
                 return True
         except urllib.error.HTTPError as error:

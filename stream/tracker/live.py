@@ -9,25 +9,32 @@ from geofence.tracks import Tracks
 from schemas.live import DeviceState, LiveState
 from schemas.ping import Ping
 from schemas.times import Instant
+from stream.tracker.clocks import DeviceClock, Skew
 
 MOVING_FROM_MPS: Final = 1.5
 
 
 class LiveBoard:
-    """Newest pings by device, and which of them have not been told yet."""
+    """Newest pings by device, what they say of the devices' clocks, and which of them have not been told yet."""
 
     def __init__(self) -> None:
         self._newest: dict[str, Ping] = {}
+        self._clocks: dict[str, DeviceClock] = {}
         self._due: set[str] = set()
 
     def see(self, pings: Iterable[Ping]) -> None:
         """Take pings in any order; only a newer one counts."""
-        newest, due = self._newest, self._due
+        newest, clocks, due = self._newest, self._clocks, self._due
         for ping in pings:
             known = newest.get(ping.device_id)
             if known is None or ping.ts_ms > known.ts_ms:
                 newest[ping.device_id] = ping
                 due.add(ping.device_id)
+                if ping.sent_ms is not None and ping.received_ms is not None:
+                    clock = clocks.get(ping.device_id)
+                    if clock is None:
+                        clock = clocks[ping.device_id] = DeviceClock()
+                    clock.see(ping.sent_ms, ping.received_ms)
 
     def touch(self, device_id: str) -> None:
         """Something else about the device changed: tell it again."""
@@ -37,11 +44,18 @@ class LiveBoard:
     def take_due(self, tracks_of: Callable[[str], Tracks | None], now_ms: Instant) -> list[LiveState]:
         """The states to tell now; ``tracks_of`` a device are those that it is among."""
         due, self._due = self._due, set()
-        return [live_state(self._newest[device_id], tracks_of(device_id), now_ms) for device_id in due]
+        return [
+            live_state(self._newest[device_id], tracks_of(device_id), now_ms, self._skew(device_id))
+            for device_id in due
+        ]
+
+    def _skew(self, device_id: str) -> Skew | None:
+        clock = self._clocks.get(device_id)
+        return None if clock is None else clock.skew()
 
 
-def live_state(ping: Ping, tracks: Tracks | None, now_ms: Instant) -> LiveState:
-    """What the newest ping and the visit log say about a device."""
+def live_state(ping: Ping, tracks: Tracks | None, now_ms: Instant, skew: Skew | None = None) -> LiveState:
+    """What the newest ping, the visit log and the device's clock say about it."""
     slot = None if tracks is None else tracks.slots.get(ping.device_id)
     present = [] if tracks is None or slot is None else tracks.present(slot)
     state: DeviceState
@@ -64,6 +78,8 @@ def live_state(ping: Ping, tracks: Tracks | None, now_ms: Instant) -> LiveState:
         state=state,
         open_visits=[visit.visit_id for visit in present],
         updated_ms=now_ms,
+        clock_skew_s=None if skew is None else skew.ahead_s,
+        clock_skew_error_s=None if skew is None else skew.error_s,
     )
 
 

@@ -30,6 +30,7 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "/v1/ingest/overland"): (401, 403, 200, 200, 200, 403, 403, 200),
     ("GET", "/v1/ingest/gpslogger"): (401, 403, 200, 200, 200, 403, 403, 200),
     ("POST", "/v1/ingest/gpslogger"): (401, 403, 200, 200, 200, 403, 403, 200),
+    ("GET", "/v1/rejected"): (401, 403, 200, 403, 403, 403, 403, 200),
     ("GET", "/v1/devices"): (401, 200, 200, 403, 403, 403, 200, 200),
     ("GET", "/v1/devices/{device_id}"): (401, 200, 200, 403, 403, 403, 200, 200),
     ("GET", "/v1/devices/{device_id}/track"): (401, 200, 200, 403, 403, 403, 200, 200),

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,7 +38,15 @@ def test_a_device(door: Door) -> None:
         "battery": 0.5,
         "open_visits": ["v1"],
         "updated_at": "2026-03-02T08:15:10.000Z",
+        "clock_skew_s": None,
+        "clock_skew_error_s": None,
     }
+
+
+def test_a_device_shows_how_far_its_clock_is_off(door: Door) -> None:
+    door.live.records["van-12"] = msgspec.structs.replace(live("van-12"), clock_skew_s=-312.5, clock_skew_error_s=1.0)
+    for device in (door.get("/v1/devices/van-12").json(), door.get("/v1/devices").json()["items"][0]):
+        assert (device["clock_skew_s"], device["clock_skew_error_s"]) == (-312.5, 1.0)
 
 
 def test_an_unknown_device(door: Door) -> None:

@@ -117,3 +117,13 @@ def test_a_device_token_on_the_way_for_own_code(bound: Door) -> None:
     assert (mixed.status_code, mixed.json()["code"]) == (403, "foreign_device")
     assert len(bound.log.records[PINGS.name]) == 1
     assert bound.get("/v1/devices/van-12", role="device").status_code == 403
+
+
+def test_whoever_looks_is_told_in_headers_what_became_of_the_fixes(door: Door) -> None:
+    batch = {"locations": [OVERLAND_POINT, {"type": "Feature"}, OVERLAND_POINT, {"type": "Feature"}]}
+    answer = door.request("POST", "/v1/ingest/overland", "device", json=batch)
+    assert answer.headers["onsite-accepted"] == "2"
+    assert answer.headers["onsite-rejected"] == "not_a_point, not_a_point"
+    answer = door.request("GET", "/v1/ingest/osmand", "device", params=TRACCAR_QUERY)
+    assert answer.headers["onsite-accepted"] == "1"
+    assert "onsite-rejected" not in answer.headers

@@ -68,13 +68,13 @@ class Parts:
         self.start(role)
         await asyncio.to_thread(self._server[role].wait_ready)
 
-    async def start_all(self) -> None:
-        """Start everything and wait until the API is ready."""
+    async def start_all(self, **environments: dict[str, str]) -> None:
+        """Start everything and wait until the API is ready; ``environments`` are settings by role."""
         for role in self._server:
             await self.start_server(role)
         await migrate(self.settings)
         for role in ROLES:
-            self.start(role)
+            self.start(role, **environments.get(role, {}))
         key = self.folder / "admin.key"
         await ensure_admin_key(self.settings, key)
         self.token = read_private(key)

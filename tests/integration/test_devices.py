@@ -92,6 +92,25 @@ APPS: list[tuple[str, Callable[[Fix, str], dict[str, Any]], Callable[[str], dict
 ]
 
 
+def test_a_phone_whose_clock_is_behind_is_seen_to_be(system: System) -> None:
+    behind_ms = 300_000
+    with system.client() as admin:
+
+        def shown() -> dict[str, Any]:
+            answer = admin.get("/v1/devices/late-clock")
+            return answer.json() if answer.status_code == 200 else {}
+
+        for turn in range(4):
+            now_ms = time.time_ns() // 1_000_000 - behind_ms
+            fix = {"device_id": "late-clock", "ts": now_ms, "lat": 61 + turn / 1e4, "lon": 24, "sent_at": now_ms}
+            admin.post("/v1/pings", json=fix).raise_for_status()
+            # One after the other: fixes of one frame are one request to the tracker.
+            until(lambda now_ms=now_ms: shown().get("ts") == format_instant(now_ms), shown)  # type: ignore[misc]
+        device = shown()
+        assert device["clock_skew_s"] == pytest.approx(-behind_ms / 1000, abs=device["clock_skew_error_s"])
+        assert device["clock_skew_error_s"] < 10
+
+
 async def token_for(system: System, device_id: str) -> str:
     async with open_key_ring(system.settings) as ring:
         return (await ring.create(device_id, "device", device_id)).token

@@ -158,6 +158,15 @@ def test_all_is_stored_once_and_what_nobody_can_read_is_told(settings: Settings)
         await until(all_told, "the rejected pings are told with their reasons")
         await rejected.stop()
 
+        async def shown() -> bool:
+            sql = (
+                "SELECT (raw, code) FROM rejected FINAL WHERE protocol = 'kafka' AND position(raw, {prefix:String}) > 0"
+            )
+            return dict(await values_of(settings, sql, prefix=prefix)) == bad  # type: ignore[call-overload]
+
+        async with recorder(settings):
+            await until(shown, "the rejected pings are in their table")
+
     asyncio.run(scenario())
 
 

@@ -17,8 +17,10 @@ from infra.embedded.store import Store
 from infra.errors import CommandError
 from infra.migrations import MIGRATIONS, create_topics, migrate, migrate_store
 from schemas.ping import Ping
+from schemas.rejected import RejectedPing
 from schemas.settings import Settings
 from schemas.tables.pings import PINGS
+from schemas.tables.rejected import REJECTED, SELECTED, of_rows
 from schemas.tables.visits import VISITS
 from schemas.times import Instant
 from schemas.visit import Visit
@@ -92,7 +94,8 @@ def test_migrating_again_does_nothing_and_two_at_once_do_no_harm(store: Store, f
 
 def test_retention_follows_the_settings(fresh: Settings) -> None:
     shorter = fresh.model_copy(update={"pings_retention_days": 30})
-    assert asyncio.run(migrate_store(shorter)) == ["store: pings are kept 30 days"]
+    done = ["store: pings kept for 30 days", "store: rejected kept for 30 days"]
+    assert asyncio.run(migrate_store(shorter)) == done
     assert asyncio.run(migrate_store(shorter)) == []
 
 
@@ -195,6 +198,20 @@ def test_pings_age_by_when_they_were_received(fresh: Settings) -> None:
     insert(fresh, "pings", PINGS.batch([trace_of_2019, of_long_ago]))
     command(fresh, "OPTIMIZE TABLE pings FINAL")
     assert ask(fresh, "SELECT device_id FROM fixes") == [("kept",)]
+
+
+def test_what_was_refused_is_there_once_a_moment_and_ages_as_pings_do(fresh: Settings) -> None:
+    [(now_ms,)] = ask(fresh, "SELECT toUnixTimestamp64Milli(now64(3))")
+    first = RejectedPing("d", "null_island", "null_island: (0, 0)", Instant(now_ms), "json", '{"lat":0}')
+    again = msgspec.structs.replace(first, received_at=Instant(now_ms + 1))
+    other = msgspec.structs.replace(first, raw="{}", device_id="")
+    old = msgspec.structs.replace(first, received_at=Instant(now_ms - 401 * DAY_MS))
+    insert(fresh, "rejected", REJECTED.batch([first, again, other]), REJECTED.batch([other, first]))
+    columns = f"SELECT {SELECTED} FROM rejected FINAL ORDER BY received_at, device_id"
+    assert of_rows(ask(fresh, columns)) == [other, first, again]
+    insert(fresh, "rejected", REJECTED.batch([old]))
+    command(fresh, "OPTIMIZE TABLE rejected FINAL")
+    assert of_rows(ask(fresh, columns.replace("FINAL ", ""))) == [other, first, again]
 
 
 @pytest.mark.skipif(not PHONES.exists(), reason="../shared/data/phones-los-altos is not here")

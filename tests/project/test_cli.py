@@ -135,3 +135,12 @@ def test_a_setting_that_cannot_be_read_is_named(onsite: Onsite, monkeypatch: pyt
     code, _, err = onsite("doctor")
     assert code == 1
     assert one_line(err).startswith("onsite doctor: ONSITE_PORT: ")
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("a.ndjson", "--rejected"), ("a.ndjson", "--code", "x"), ("a.ndjson", "--since", "x")]
+)
+def test_a_replay_is_of_files_or_of_what_was_refused(arguments: tuple[str, ...], onsite: Onsite) -> None:
+    code, _, err = onsite("replay", "--url", "http://127.0.0.1:1", "--token", "t", *arguments)
+    assert code == 2
+    assert "--rejected" in one_line(err)

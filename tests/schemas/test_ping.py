@@ -120,6 +120,15 @@ def test_the_future_begins_after_the_tolerance() -> None:
     assert code_of(check_ping, fix, fix.ts_ms - FUTURE_TOLERANCE_MS - 1) == "ts_in_future"
 
 
+def test_a_fix_that_comes_by_a_wrong_clock_says_so() -> None:
+    fix = ping(sent_ms=1_772_439_305_000)
+    with pytest.raises(PingError) as caught:
+        check_ping(fix, fix.ts_ms - 600_000)
+    assert str(caught.value).endswith("received; by its sent_at the device's clock is 605 s ahead")
+    with pytest.raises(PingError, match=r"received$"):
+        check_ping(ping(), fix.ts_ms - 600_000)
+
+
 @pytest.mark.parametrize(("lat", "lon"), [(90.0, 180.0), (-90.0, -180.0), (0.0, 1e-7)])
 def test_the_edges_of_the_globe_are_on_it(lat: float, lon: float) -> None:
     check_ping(ping(lat=lat, lon=lon), None)

@@ -33,6 +33,13 @@ def test_round_trip_and_schema(record: msgspec.Struct) -> None:
     Draft202012Validator(wire.json_schema(type(record))).validate(plain)
 
 
+def test_a_live_state_of_before_devices_clocks_were_told_is_read() -> None:
+    plain = wire.to_builtins(RECORDS[1])
+    older = {name: value for name, value in plain.items() if not name.startswith("clock_")}
+    assert len(older) == len(plain) - 2
+    assert wire.decode(LiveState, msgspec.json.encode(older)) == RECORDS[1]
+
+
 def test_times_are_rfc_3339_under_names_without_units() -> None:
     plain = json.loads(wire.encode(RECORDS[1]))
     assert plain["ts"] == "1970-01-01T00:00:00.000Z"

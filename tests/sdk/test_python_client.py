@@ -161,6 +161,16 @@ def test_nobody_there_and_an_answer_that_is_none(server: Server, queue: Path) ->
     assert client.waiting == 1
 
 
+@pytest.mark.parametrize("status", [200, 204])
+def test_only_202_takes_pings_off_our_hands(server: Server, queue: Path, status: int) -> None:
+    client = OnsiteClient(server.url, "secret", queue)
+    client.add("van-12", 53.4, -2.9)
+    server.answers = [(status, {}, b'{"accepted":1,"rejected":[]}' if status == 200 else b"")]
+    with pytest.raises(NotNowError, match=f"^{status}: "):
+        client.flush()
+    assert client.waiting == 1
+
+
 def test_a_batch_that_is_too_large_is_halved(server: Server, queue: Path) -> None:
     client = OnsiteClient(server.url, "secret", queue)
     for number in range(100):

@@ -35,6 +35,24 @@ def test_only_the_newest_ping_counts_and_is_told_once():
     assert board.take_due(lambda _: None, NOW) == []
 
 
+def test_a_device_s_clock_is_told_once_it_has_been_heard_a_few_times():
+    board = LiveBoard()
+    skews = []
+    for second in range(0, 50, 10):
+        board.see([ping(second * 1_000, sent_ms=second * 1_000 + 500, received_ms=second * 1_000 + 90_700)])
+        [told] = board.take_due(lambda _: None, NOW)
+        skews.append((told.clock_skew_s, told.clock_skew_error_s))
+    assert skews == [(None, None)] * 2 + [(-90.2, 1.0)] * 3
+    board.see([ping(60_000)])
+    [told] = board.take_due(lambda _: None, NOW)
+    assert told.clock_skew_s == -90.2
+    # What is older than the newest fix comes from a queue, or for the second time.
+    board.see([ping(5_000, sent_ms=10**7, received_ms=0)])
+    board.touch("van-1")
+    [told] = board.take_due(lambda _: None, NOW)
+    assert told.clock_skew_s == -90.2
+
+
 def test_a_visit_that_changes_is_told_without_a_new_ping():
     board = LiveBoard()
     board.see([ping(200)])
