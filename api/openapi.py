@@ -99,7 +99,7 @@ def _complete(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     responses.pop("422", None)  # answered as 400
     if "security" in operation:
-        if operation["security"] != examples.BY_SESSION:
+        if operation["security"] != examples.BY_SESSION and "apps" not in operation["tags"]:
             operation["security"] = [*operation["security"], *examples.BY_SESSION]
         responses["401"], responses["403"] = examples.problem(401), examples.problem(403)
     for response in responses.values():

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Final
 
 from api.auth.principal import Principal
@@ -22,14 +22,14 @@ class Allowance:
     def __init__(self, per_s: float, burst_s: float) -> None:
         self._per_s = per_s
         self._burst_s = burst_s
-        self._free_s: dict[str, float] = {}
+        self._free_s: dict[Hashable, float] = {}
         self._sweep_at = _SWEEP_AT
 
-    def debt_s(self, who: str, now_s: float) -> float:
+    def debt_s(self, who: Hashable, now_s: float) -> float:
         """Seconds until they may take again."""
         return max(0.0, self._free_s.get(who, now_s) - now_s)
 
-    def take(self, who: str, amount: float, now_s: float) -> None:
+    def take(self, who: Hashable, amount: float, now_s: float) -> None:
         """Count what they took."""
         full_s = now_s - self._burst_s
         self._free_s[who] = max(self._free_s.get(who, full_s), full_s) + amount / self._per_s
@@ -72,19 +72,19 @@ class Rates:
         limits = self._limits_of(principal)
         if not limits:
             return
-        now_s = self._now_s()
+        now_s, who = self._now_s(), (principal.way, principal.identity)
         for unit, allowance in limits.items():
-            debt_s = allowance.debt_s(principal.identity, now_s)
+            debt_s = allowance.debt_s(who, now_s)
             if debt_s:
                 raise TooMany(unit, math.ceil(debt_s))
         if "requests" in limits:
-            limits["requests"].take(principal.identity, 1, now_s)
+            limits["requests"].take(who, 1, now_s)
 
     def took_pings(self, principal: Principal, count: int) -> None:
         """Count pings that came in."""
         allowance = self._limits_of(principal).get("pings")
         if allowance is not None:
-            allowance.take(principal.identity, count, self._now_s())
+            allowance.take((principal.way, principal.identity), count, self._now_s())
 
     def _limits_of(self, principal: Principal) -> dict[str, Allowance]:
         return self._of_others if principal.device_id is None else self._of_devices

@@ -34,13 +34,16 @@ def allow(permission: Permission) -> Callable[..., Principal]:
 
 
 async def authorize(connection: HTTPConnection, *permissions: Permission, in_query: bool = False) -> Principal:
-    """Who a request comes from, if their role has the permissions; raises Problem 401,
-    403, 429, or 503 while it is unknown.
+    """Who a request comes from, if their role has the permissions.
 
-    ``in_query`` lets the token stand in the address too, for apps that know nothing else.
+    ``in_query`` lets the token stand in the address too, for apps that know nothing else; what they send with GET is
+    more than a read, so a browser's session does not count there.
+
+    Raises Problem 401, 403, 429, or 503 while it is unknown.
     """
     services: Services = connection.app.state.services
-    principal = await _authenticate(connection, token_of(connection, in_query=in_query), services)
+    token = token_of(connection, in_query=in_query)
+    principal = await _of_token(token, services) if token or in_query else _of_session(connection, services)
     _count(principal, services)
     for permission in permissions:
         if permission not in PERMISSIONS[principal.role]:
@@ -68,9 +71,9 @@ def _count(principal: Principal, services: "Services") -> None:
         raise Problem(429, "too_many", str(error), {"Retry-After": str(error.retry_after_s)}) from error
 
 
-async def _authenticate(connection: HTTPConnection, token: str, services: "Services") -> Principal:
+async def _of_token(token: str, services: "Services") -> Principal:
     if not token:
-        return _of_session(connection, services)
+        raise _nobody()
     if token.startswith(keys.PREFIX):
         return keys.principal_of(token, services.keys)
     if services.issuer is not None:
@@ -83,7 +86,7 @@ def _of_session(connection: HTTPConnection, services: "Services") -> Principal:
     sessions = services.people.sessions
     token = connection.cookies.get(sessions.cookies.name)
     if not token:
-        raise unauthorized("send the header Authorization: Bearer <key>")
+        raise _nobody()
     session = sessions.read(token)
     if not is_own(connection, services.settings.public_url):
         raise Problem(403, "foreign_origin", "a session is for Onsite's own pages; this request comes from elsewhere")
@@ -91,3 +94,7 @@ def _of_session(connection: HTTPConnection, services: "Services") -> Principal:
     if renewed is not None:
         connection.scope[RENEWED] = sessions.cookie_of(renewed)
     return sessions.principal_of(session)
+
+
+def _nobody() -> Problem:
+    return unauthorized("send the header Authorization: Bearer <key>")

@@ -104,7 +104,9 @@ def test_operations_say_what_they_need(door: Door) -> None:
         responses = set(operation["responses"])
         if "/v1/" in name:
             session = [{"Session": []}]
-            by_whom = session if "/v1/sessions" in name else [{"HTTPBearer": []}, *session]
+            by_token = [{"HTTPBearer": []}]
+            by_app_or_other = by_token if "/v1/ingest/" in name else [*by_token, *session]
+            by_whom = session if "/v1/sessions" in name else by_app_or_other
             assert operation.get("security") == (None if name == "POST /v1/sessions" else by_whom), name
             assert {"401", "403"} <= responses, name
         assert "422" not in responses, name

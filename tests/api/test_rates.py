@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from api.rates import Allowance, Rates
+from api.auth import Principal
+from api.rates import Allowance, Rates, TooMany
 from schemas.settings import Settings
 from schemas.topics import PINGS
 from tests.api.conftest import Door
@@ -87,6 +88,16 @@ def test_other_keys_have_limits_of_their_own_and_none_by_default(door: Door) -> 
     answers = [door.get("/v1/devices", role="viewer").status_code for _ in range(4)]
     assert answers == [200, 200, 200, 429]
     assert door.get("/v1/devices", role="admin").status_code == 200
+
+
+def test_people_and_keys_of_one_name_do_not_share(door: Door) -> None:
+    limited(door, requests_per_s=1.0, rate_burst_s=1.0)
+    rates = door.app.state.services.rates
+    for way in ("key", "oidc", "session"):
+        rates.enter(Principal(way, "amina", "amina", "viewer"))
+        rates.enter(Principal(way, "amina", "amina", "viewer"))
+        with pytest.raises(TooMany):
+            rates.enter(Principal(way, "amina", "amina", "viewer"))
 
 
 def test_a_wrong_token_takes_nothing_from_the_right_one(door: Door) -> None:
