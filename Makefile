@@ -37,8 +37,8 @@ chaos: $(STAMP)  ## kill parts of a running system for SECONDS=300, see that not
 soak: $(STAMP)  ## three days without kills in SECONDS=3600: does the memory of a process grow?
 	@$(BIN)/python -m benchmarks.chaos --rounds 0 --technicians 50 --days 3 --seconds $(or $(SECONDS),3600) $(if $(SEED),--seed $(SEED))
 
-.PHONY: check check-lint check-format check-types check-imports check-compose check-docker check-locks
-check: check-lint check-format check-types check-imports check-compose check-docker check-locks  ## lint, types, import direction, container files, locks
+.PHONY: check check-lint check-format check-types check-imports check-security check-compose check-docker check-locks
+check: check-lint check-format check-types check-imports check-security check-compose check-docker check-locks  ## lint, types, import direction, known bad patterns, container files, locks
 
 check-lint: $(STAMP)
 	$(call holds,lint (ruff check),$(BIN)/ruff check .)
@@ -51,6 +51,10 @@ check-types: $(STAMP)
 
 check-imports: $(STAMP)
 	$(call holds,import direction (import-linter),$(BIN)/lint-imports)
+
+# pip-audit is not among these: it asks a service on the internet.
+check-security: $(STAMP)
+	$(call holds,known bad patterns (bandit),$(BIN)/bandit -q -c pyproject.toml -r api geofence infra schemas sdk simulator stream)
 
 check-compose: $(STAMP)
 	$(call holds,docker-compose.yml (compose specification),$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml)

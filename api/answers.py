@@ -8,6 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from schemas import wire
+from schemas.key import Role
 from schemas.live import DeviceState
 from schemas.times import Instant
 from schemas.visit import Visit
@@ -89,6 +90,23 @@ class Device(msgspec.Struct, rename={"ts_ms": "ts", "updated_ms": "updated_at"})
     updated_ms: Instant
     clock_skew_s: float | None
     clock_skew_error_s: float | None
+
+
+class SessionAnswer(msgspec.Struct):
+    """Who is signed in, and until when unless they do more."""
+
+    account: str
+    role: Role
+    expires_at: Instant
+
+
+class EnrolmentAnswer(msgspec.Struct):
+    """A link that sets a phone up, until it expires, and the key that it holds the token of."""
+
+    device_id: str
+    key_id: str
+    url: str
+    expires_at: Instant
 
 
 class VisitAnswer(Visit, frozen=True):

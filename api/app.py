@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from api import openapi, problems
+from api.auth.renewal import SessionRenewal
 from api.headers import SecurityHeaders
 from api.metrics import RequestTimer
 from api.routes import ROUTERS
@@ -20,6 +21,7 @@ def create_app(services: Services) -> FastAPI:
         version=version("onsite"),
         description="Pings in; arrivals, on-site time and ETAs out.",
     )
+    app.add_middleware(SessionRenewal)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestTimer)
     app.state.services = services

@@ -285,6 +285,53 @@ EXPLAINED: Final = {
     "finding": "Derived again from the stored fixes, the visit is the same.",
 }
 
+BY_SESSION: Final[list[dict[str, list[str]]]] = [{"Session": []}]
+"""What the document says of a request that a session's cookie may come with."""
+
+SIGN_IN_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["name", "password"],
+                    "properties": {
+                        "name": {"type": "string", "maxLength": 200},
+                        "password": {"type": "string", "maxLength": 200, "format": "password"},
+                        "code": {"type": "string", "maxLength": 12, "description": "of the second factor"},
+                    },
+                },
+                "example": {"name": "amina", "password": "a long one that is hers alone", "code": "492039"},  # nosec B105
+            }
+        },
+    }
+}
+
+SESSION: Final = {"account": "amina", "role": "viewer", "expires_at": "2026-03-02T20:15:00.000Z"}
+
+ENROLMENT_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": False,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"minutes": {"type": "integer", "minimum": 1, "maximum": 1440, "default": 30}},
+                },
+                "example": {"minutes": 30},
+            }
+        },
+    }
+}
+
+ENROLMENT: Final = {
+    "device_id": "van-12",
+    "key_id": "3f9a0c1d2e4b",
+    "url": "https://onsite.example.com/enrol/eyJhbGciOiJkaXIi…",
+    "expires_at": "2026-03-02T08:45:00.000Z",
+}
+
 READY: Final = {
     "ready": True,
     "checks": {"broker": "ok", "store": "ok", "keys": "ok", "fences": "ok", "devices": "ok", "visits": "ok"},

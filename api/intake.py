@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
+from api.auth import Principal
 from api.problems import Problem
 from api.services import Services
 from schemas import wire
-from schemas.key import ApiKey
 from schemas.ping import Ping
 from schemas.protocols import PROTOCOLS, BodyError, Rejected
 from schemas.rejected import RejectedPing, text_of
@@ -31,15 +31,21 @@ class Taken:
 
 
 async def take_in(
-    services: Services, key: ApiKey, protocol: str, body: bytes, parameters: Mapping[str, str], received_ms: int
+    services: Services,
+    principal: Principal,
+    protocol: str,
+    body: bytes,
+    parameters: Mapping[str, str],
+    received_ms: int,
 ) -> Taken:
     """Read a body and return once the broker has its pings.
 
-    Raises Problem 400 for a body that is not of the protocol, 403 for pings of another device than the key's, 413 for
-    too many, 503 while the broker is away.
+    Raises Problem 400 for a body that is not of the protocol, 403 for pings of another device than the
+    token's, 413 for too many, 503 while the broker is away.
     """
     pings, rejected = await _read(protocol, body, parameters, received_ms, services.settings.max_batch_pings)
-    _require_own(key, pings)
+    _require_own(principal, pings)
+    services.rates.took_pings(principal, len(pings) + len(rejected))
     await _append(services, protocol, pings, rejected, received_ms)
     _count(services, pings, rejected)
     return Taken(len(pings), rejected)
@@ -56,19 +62,21 @@ async def _read(
                 pings.append(item)
             else:
                 rejected.append(item)
-            if not (len(pings) + len(rejected)) % _SLICE_PINGS:
+            count = len(pings) + len(rejected)
+            if count > limit:  # the rest is not even read: two megabytes hold 700,000 items
+                raise Problem(413, "too_many_pings", f"more than {limit} pings", limit_pings=limit)
+            if not count % _SLICE_PINGS:
                 await asyncio.sleep(0)  # other requests are served between
     except BodyError as error:
         raise Problem(400, "malformed_body", str(error)) from error
-    if len(pings) + len(rejected) > limit:
-        raise Problem(413, "too_many_pings", f"{len(pings) + len(rejected)} pings; {limit} at most", limit_pings=limit)
     return pings, rejected
 
 
-def _require_own(key: ApiKey, pings: Sequence[Ping]) -> None:
+def _require_own(principal: Principal, pings: Sequence[Ping]) -> None:
     """Of a device token that speaks for another device nothing is believed."""
-    if key.device_id is not None and any(ping.device_id != key.device_id for ping in pings):
-        raise Problem(403, "foreign_device", f"the token is for the device {key.device_id!r} and posts for another")
+    own = principal.device_id
+    if own is not None and any(ping.device_id != own for ping in pings):
+        raise Problem(403, "foreign_device", f"the token is for the device {own!r} and posts for another")
 
 
 async def _append(

@@ -29,6 +29,18 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.requests_limited = Counter(
+            "onsite_requests_limited",
+            "Requests that were told to come again, as their token had too many requests or pings",
+            ["of"],
+            registry=self.registry,
+        )
+        self.sign_ins = Counter(
+            "onsite_sign_ins",
+            "Sign-ins of people: in, refused, delayed after too many that were refused",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.request_s = Histogram(
             "onsite_request_seconds",
             "Time to answer, by route template",

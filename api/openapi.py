@@ -21,6 +21,8 @@ TAGS: Final = [
     },
     {"name": "fences", "description": "Places with a history, as GeoJSON."},
     {"name": "visits", "description": "Who was where, from when to when."},
+    {"name": "enrolments", "description": "Links that set up the apps on phones (docs/devices.md)."},
+    {"name": "sessions", "description": "Signing in and out, for people with an account (docs/access.md)."},
     {"name": "health", "description": "For orchestrators and Prometheus; no key needed."},
 ]
 
@@ -62,6 +64,13 @@ _PROBLEM: Final = {
     },
 }
 
+_SESSION: Final = {
+    "type": "apiKey",
+    "in": "cookie",
+    "name": "onsite",
+    "description": "The cookie that signing in sets; `__Host-onsite` where Onsite is reached over TLS",
+}
+
 
 def install(app: FastAPI) -> None:
     """Make ``app.openapi()`` give the whole document."""
@@ -82,6 +91,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         for operation in path.values():
             _complete(operation)
     document["components"]["schemas"] = _schemas()
+    document["components"]["securitySchemes"]["Session"] = _SESSION
     return document
 
 
@@ -89,6 +99,8 @@ def _complete(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     responses.pop("422", None)  # answered as 400
     if "security" in operation:
+        if operation["security"] != examples.BY_SESSION and "apps" not in operation["tags"]:
+            operation["security"] = [*operation["security"], *examples.BY_SESSION]
         responses["401"], responses["403"] = examples.problem(401), examples.problem(403)
     for response in responses.values():
         content = response.get("content", {})
@@ -111,6 +123,8 @@ def _schemas() -> dict[str, Any]:
         RecomputedVisit,
         answers.ImportAnswer,
         answers.Readiness,
+        answers.SessionAnswer,
+        answers.EnrolmentAnswer,
     )
     _, components = msgspec.json.schema_components(
         kinds, schema_hook=wire.schema_of_type, ref_template="#/components/schemas/{name}"

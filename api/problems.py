@@ -50,6 +50,11 @@ def unavailable(detail: str) -> Problem:
     return Problem(503, "unavailable", detail, {"Retry-After": str(RETRY_AFTER_S)})
 
 
+def unauthorized(detail: str) -> Problem:
+    """Say who you are."""
+    return Problem(401, "unauthorized", detail, {"WWW-Authenticate": "Bearer"})
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of ``app`` as problem details."""
 
@@ -95,5 +100,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONAnswer:
-        log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
+        # The template, not the path: an enrolment's path is a secret.
+        route = getattr(request.scope.get("route"), "path", "unmatched")
+        log.error("request failed", method=request.method, route=route, exc_info=error)
         return Problem(500, "internal_error", "an error on our side; it has been logged").answer()

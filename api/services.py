@@ -8,11 +8,16 @@ from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
 from api.admission import Backlogs
+from api.auth.oidc import Issuer
+from api.auth.people import People
+from api.enrolment import EnrolmentLinks
 from api.explanation import Explainer
+from api.key_uses import KeyUses
 from api.live_feed import LiveFeed
 from api.metrics import Metrics
 from api.open_visits import OpenVisits
 from api.ports import EventLog, History, ReadModel
+from api.rates import Rates
 from geofence.rule_book import RuleBook
 from schemas.clock import Clock
 from schemas.fence import FenceRecord
@@ -34,11 +39,16 @@ class Services:
     visits: OpenVisits
     feed: LiveFeed
     history: History
+    people: People
+    enrolment_links: EnrolmentLinks
     metrics: Metrics = field(default_factory=Metrics)
     backlogs: Backlogs = field(default_factory=Backlogs)
     explainer: Explainer = field(default_factory=lambda: Explainer(RuleBook()))
     fence_edits: asyncio.Lock = field(default_factory=asyncio.Lock)
     """A fence's record is read, revised and written back: one edit at a time."""
+    key_uses: KeyUses = field(default_factory=KeyUses)
+    rates: Rates = field(default_factory=Rates)
+    issuer: Issuer | None = None
 
 
 def services_of(connection: HTTPConnection) -> Services:

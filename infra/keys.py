@@ -1,31 +1,18 @@
 """API keys: made, listed and revoked on the compacted topic ``onsite.keys``."""
 
-import hashlib
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
-from typing import Final
 
 import msgspec
 
+from infra.compacted import open_topic
 from infra.errors import CommandError
 from schemas import wire
-from schemas.key import ApiKey, Role
+from schemas.key import ApiKey, KeyUse, NewKey, Role, new_key
 from schemas.settings import Settings
-from schemas.topics import KEYS, LogUnavailable
+from schemas.times import Instant
+from schemas.topics import KEYS, KEYS_USED
 from stream.kafka import Follower, KafkaLog
-
-_ANSWER_S: Final = 15.0
-
-
-@dataclass(frozen=True)
-class NewKey:
-    """A key and its token, which exists nowhere else."""
-
-    key: ApiKey
-    token: str
 
 
 class KeyRing:
@@ -41,12 +28,10 @@ class KeyRing:
         return sorted(self._follower.records.values(), key=lambda key: (key.created_at, key.key_id))
 
     async def create(self, name: str, role: Role, device_id: str | None = None) -> NewKey:
-        """Make a key; only the hash of its secret (256 random bits) is stored."""
-        key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-        secret_hash = hashlib.sha256(secret.encode()).hexdigest()
-        key = ApiKey(key_id, name, role, secret_hash, self._clock.now_ms(), device_id=device_id)
-        await self._log.append(KEYS, [(key_id, wire.encode(key))])
-        return NewKey(key, f"onsite_{key_id}_{secret}")
+        """Make a key, and store all of it but its secret."""
+        made = new_key(name, role, self._clock.now_ms(), device_id)
+        await self._log.append(KEYS, [(made.key.key_id, wire.encode(made.key))])
+        return made
 
     async def revoke(self, key_id: str) -> ApiKey:
         """Make a key worthless, within a second everywhere. Raises CommandError for an unknown one."""
@@ -62,16 +47,11 @@ class KeyRing:
 @asynccontextmanager
 async def open_key_ring(settings: Settings) -> AsyncIterator[KeyRing]:
     """Connect to the broker and read the keys. Raises CommandError when the broker does not answer."""
-    log = KafkaLog(settings.kafka)
-    follower = Follower(settings.kafka, KEYS, partial(wire.decode, ApiKey))
-    await log.start()
-    await follower.start()
-    try:
-        if not await follower.until(lambda: follower.is_caught_up, _ANSWER_S):
-            raise CommandError(f"the broker at {settings.kafka} does not answer (ONSITE_KAFKA); is the system up?")
+    async with open_topic(settings, KEYS, ApiKey) as (log, follower):
         yield KeyRing(settings, log, follower)
-    except LogUnavailable as error:
-        raise CommandError(f"the broker at {settings.kafka}: {error}") from error
-    finally:
-        await follower.stop()
-        await log.stop()
+
+
+async def last_uses(settings: Settings) -> dict[str, Instant]:
+    """When each key was last used, to a minute or so. Raises CommandError when the broker does not answer."""
+    async with open_topic(settings, KEYS_USED, KeyUse) as (_, follower):
+        return {key_id: use.used_at for key_id, use in follower.records.items()}

@@ -18,8 +18,14 @@ _QUIET: Final = {
     "httpx": logging.WARNING,
     "clickhouse_connect": logging.WARNING,
     "numba": logging.WARNING,
-    "uvicorn": logging.WARNING,
 }
+
+_SILENT: Final = {
+    # At DEBUG it tells the headers of WebSockets, tokens among them, at INFO their addresses.
+    "uvicorn": logging.WARNING,
+    "websockets": logging.WARNING,
+}
+"""Whatever ``log_level`` says."""
 
 
 def configure_logging(settings: Settings, path: Path | None = None, *, quiet: bool = False) -> None:
@@ -48,9 +54,9 @@ def configure_logging(settings: Settings, path: Path | None = None, *, quiet: bo
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.CRITICAL if quiet and settings.log_level != "debug" else settings.log_level.upper())
-    if settings.log_level != "debug":
-        for name, level in _QUIET.items():
-            logging.getLogger(name).setLevel(level)
+    levels = _SILENT if settings.log_level == "debug" else {**_QUIET, **_SILENT}
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

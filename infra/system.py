@@ -24,6 +24,8 @@ from infra.embedded.ports import reserve, reserve_free
 from infra.embedded.store import Store
 from infra.errors import CommandError
 from infra.keys import open_key_ring
+from infra.private_files import read_private, write_private
+from infra.secret import ensure_secret
 from infra.supervisor import Command, Supervisor
 from schemas.clock import Clock
 from schemas.settings import Settings
@@ -38,7 +40,7 @@ ROLES: Final = ("tracker", "recorder", "api")
 
 _READY_DEADLINE_S: Final = 120.0
 _STOP_DEADLINE_S: Final = 15.0
-_LOOPBACK_OF: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+_LOOPBACK_OF: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # nosec B104 -- nothing binds here
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class System:
             kafka=self._broker.address,
             clickhouse=self._store.url,
             data_dir=wanted.state_dir / "data",
+            secret_file=wanted.state_dir / "secret.key",
             host=wanted.host,
             port=self._api_port(),
             clock_rate=clock.rate,
@@ -127,6 +130,7 @@ class System:
 
             read_rule_book(self.settings.rules)
         self.settings.data_dir.mkdir(exist_ok=True)
+        ensure_secret(self.settings)
         self._say("starting the store and the broker")
         self._supervisor.start("store", self._store)
         self._supervisor.start("broker", self._broker)
@@ -212,23 +216,9 @@ async def ensure_admin_key(settings: Settings, path: Path) -> None:
     """See to it that ``path`` holds a token of an administrator's key that the system knows."""
     async with open_key_ring(settings) as ring:
         known = ring.keys()
-        key_id = read_token(path).removeprefix("onsite_").partition("_")[0]
+        key_id = read_private(path).removeprefix("onsite_").partition("_")[0]
         if not any(key.key_id == key_id and key.revoked_at is None for key in known):
-            write_token(path, (await ring.create("local admin", "admin")).token)
-
-
-def read_token(path: Path) -> str:
-    """The token in a file; "" where there is none."""
-    return path.read_text(encoding="utf-8").strip() if path.exists() else ""
-
-
-def write_token(path: Path, token: str) -> None:
-    """Write a token for its owner's eyes only, whole or not at all."""
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(f"{token}\n")
-    fresh.replace(path)
+            write_private(path, (await ring.create("local admin", "admin")).token)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

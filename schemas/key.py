@@ -1,5 +1,11 @@
-"""An API key, as it travels on the compacted topic ``onsite.keys``. The secret itself is never stored."""
+"""An API key, as it travels on the compacted topic ``onsite.keys``, and its last use, on ``onsite.keys.used``.
 
+The secret itself is never stored.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -22,3 +28,26 @@ class ApiKey(msgspec.Struct):
     created_at: Instant
     revoked_at: Instant | None = None
     device_id: str | None = None
+
+
+class KeyUse(msgspec.Struct):
+    """A key was used at about ``used_at``."""
+
+    key_id: str
+    used_at: Instant
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """A key and its token, which exists nowhere else."""
+
+    key: ApiKey
+    token: str
+
+
+def new_key(name: str, role: Role, now_ms: Instant, device_id: str | None = None) -> NewKey:
+    """A key that nobody has had; only the hash of its secret (256 random bits) is to be stored."""
+    key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    secret_hash = hashlib.sha256(secret.encode()).hexdigest()
+    key = ApiKey(key_id, name, role, secret_hash, now_ms, device_id=device_id)
+    return NewKey(key, f"onsite_{key_id}_{secret}")

@@ -2,12 +2,16 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, cast, get_args
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.clock import Clock
+from schemas.key import Role
+
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
 class Settings(BaseSettings):
@@ -33,7 +37,39 @@ class Settings(BaseSettings):
     backlog_bytes_per_s: int = Field(
         2_000_000, ge=0, description="bytes a second of posts over 64 KiB, unpacked, by API process; 0 = no limit"
     )
+    device_requests_per_s: float = Field(
+        20.0, ge=0, description="requests a second of a token bound to a device, by API process; 0 = no limit"
+    )
+    device_pings_per_s: float = Field(
+        200.0, ge=0, description="pings a second of a token bound to a device, by API process; 0 = no limit"
+    )
+    requests_per_s: float = Field(
+        0.0, ge=0, description="requests a second of any other key or person, by API process; 0 = no limit"
+    )
+    pings_per_s: float = Field(0.0, ge=0, description="pings a second of any other key, by API process; 0 = no limit")
+    rate_burst_s: float = Field(60.0, gt=0, description="so many seconds' worth of these come in at once")
     max_import_bytes: int = Field(64 * 1024 * 1024, ge=1, description="bytes of one fence import at most")
+
+    oidc_issuer: str = Field("", description="OpenID provider whose bearer tokens are taken; empty = none")
+    oidc_audience: str = Field(
+        "", validate_default=True, description="audience that such a token must be for; needed with an issuer"
+    )
+    oidc_jwks_url: str = Field("", description="where the provider publishes its keys; empty = as it says itself")
+    oidc_role_claim: str = Field("roles", description="claim that gives roles; dots lead into claims within claims")
+    oidc_roles: str = Field(
+        "", description="value=role of that claim, comma separated; the first one that is held counts"
+    )
+
+    public_url: str = Field(
+        "", description="address at which browsers and phones reach the API; empty = as they name it, without TLS"
+    )
+    secret_file: Path | None = Field(
+        None, description="file with the secret behind sessions and enrolments; none: one that ends with the process"
+    )
+    sign_in_idle_s: float = Field(43_200.0, gt=0, description="a session that is not used for this long is over")
+    sign_in_longest_s: float = Field(
+        604_800.0, gt=0, le=7_776_000, description="a session is over after this, used or not"
+    )
 
     checkpoint_s: float = Field(3.0, gt=0, description="seconds between two checkpoints of the tracker")
     session_timeout_s: float = Field(10.0, gt=0, description="after this a killed worker's partitions go to another")
@@ -49,9 +85,45 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
     log_format: Literal["console", "json"] = Field("console", description="for people, or one JSON object a line")
 
+    @field_validator("oidc_issuer", "oidc_jwks_url")
+    @classmethod
+    def _is_safe(cls, url: str) -> str:
+        where = urlsplit(url)
+        if url and where.scheme != "https" and not (where.scheme == "http" and where.hostname in _LOOPBACK):
+            raise ValueError("must be https; http is for this machine alone")
+        return url
+
+    @field_validator("oidc_audience")
+    @classmethod
+    def _is_stated_with_an_issuer(cls, audience: str, others: ValidationInfo) -> str:
+        if others.data.get("oidc_issuer") and not audience:
+            raise ValueError("must be stated with ONSITE_OIDC_ISSUER")
+        return audience
+
+    @field_validator("oidc_roles")
+    @classmethod
+    def _names_roles(cls, roles: str) -> str:
+        _roles_of(roles)
+        return roles
+
+    def roles_of_oidc(self) -> dict[str, Role]:
+        """The role that each value of the provider's claim stands for, the first one that is held counts."""
+        return _roles_of(self.oidc_roles)
+
     def clock(self) -> Clock:
         """The one clock of this process."""
         return Clock(self.clock_rate, self.clock_start_ms, self.clock_origin_ms)
+
+
+def _roles_of(text: str) -> dict[str, Role]:
+    """Of ``value=role,value=role``."""
+    roles: dict[str, Role] = {}
+    for pair in filter(None, (each.strip() for each in text.split(","))):
+        value, _, role = (part.strip() for part in pair.rpartition("="))
+        if not value or role not in get_args(Role):
+            raise ValueError(f"{pair!r} is not value=role; roles are {', '.join(get_args(Role))}")
+        roles[value] = cast(Role, role)
+    return roles
 
 
 @lru_cache

@@ -23,8 +23,12 @@ FENCES: Final = Topic("onsite.fences", key="fence_id", compacted=True)
 VISITS: Final = Topic("onsite.visits", key="device_id", retention_days=30)
 LIVE: Final = Topic("onsite.live", key="device_id", compacted=True)
 KEYS: Final = Topic("onsite.keys", key="key_id", compacted=True)
+KEYS_USED: Final = Topic("onsite.keys.used", key="key_id", compacted=True)
+ACCOUNTS: Final = Topic("onsite.accounts", key="name", compacted=True)
+SESSIONS_ENDED: Final = Topic("onsite.sessions.ended", key="account/session_id", retention_days=90)
+"""Kept for longer than a session lasts (``ONSITE_SIGN_IN_LONGEST_S``)."""
 
-TOPICS: Final = (PINGS, PINGS_REJECTED, FENCES, VISITS, LIVE, KEYS)
+TOPICS: Final = (PINGS, PINGS_REJECTED, FENCES, VISITS, LIVE, KEYS, KEYS_USED, ACCOUNTS, SESSIONS_ENDED)
 
 TRACKER_GROUP: Final = "onsite-tracker"
 RECORDER_GROUP: Final = "onsite-recorder"

@@ -1,20 +1,19 @@
 """In-memory stand-ins for the ports of the API, and a key for each role."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
 from api.ports import RejectedQuery, StoreUnavailable, VisitQuery
 from geofence.fixes import Fixes
 from schemas import wire
-from schemas.fence import FenceRecord
 from schemas.key import ApiKey, Role
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.times import Instant
-from schemas.topics import FENCES, MAX_RECORD_BYTES, LogUnavailable, RecordTooLarge, Topic
+from schemas.topics import MAX_RECORD_BYTES, LogUnavailable, RecordTooLarge, Topic
 from schemas.visit import Visit
 
 T = TypeVar("T")
@@ -42,16 +41,16 @@ class MemoryModel(Generic[T]):
 
 
 class MemoryLog:
-    """Keeps what is appended, by topic; fences reach their read model at once.
+    """Keeps what is appended, by topic; those of ``models`` reach their read models at once.
 
     ``down`` makes it refuse, ``full`` makes it have no room.
     """
 
-    def __init__(self, fences: MemoryModel[FenceRecord]) -> None:
+    def __init__(self, models: Mapping[Topic, tuple[MemoryModel[Any], type[msgspec.Struct]]] | None = None) -> None:
         self.records: dict[str, list[tuple[str, bytes | None]]] = {}
         self.down = False
         self.full = False
-        self._fences = fences
+        self._models = models or {}
 
     def ensure_room(self) -> None:
         if self.full:
@@ -65,10 +64,11 @@ class MemoryLog:
             if value is not None and len(value) > MAX_RECORD_BYTES:
                 raise RecordTooLarge(f"the record {key!r} has {len(value)} bytes")
         self.records.setdefault(topic.name, []).extend(records)
-        if topic is FENCES:
+        if topic in self._models:
+            model, kind = self._models[topic]
             for key, value in records:
                 assert value is not None
-                self._fences.records[key] = wire.decode(FenceRecord, value)
+                model.records[key] = wire.decode(kind, value)
 
     async def ready(self) -> None:
         if self.down:

@@ -2,15 +2,17 @@
 
 from typing import Final
 
-from api.routes import devices, fences, health, ingest, live, pings, rejected, visits
+from api.routes import devices, enrolments, fences, health, ingest, live, pings, rejected, sessions, visits
 
 ROUTERS: Final = (
     pings.router,
     ingest.router,
     rejected.router,
     devices.router,
+    enrolments.router,
     fences.router,
     visits.router,
     live.router,
+    sessions.router,
     health.router,
 )

@@ -61,7 +61,7 @@ async def list_fences(services: Reach, limit: Limit = 100, cursor: Cursor = None
     summary="Import fences",
     dependencies=[_write],
     openapi_extra=examples.IMPORT_BODY,
-    responses=examples.answers(200, "What became of them", "ImportAnswer", examples.IMPORT_ANSWER, 400, 413, 503),
+    responses=examples.answers(200, "What became of them", "ImportAnswer", examples.IMPORT_ANSWER, 400, 413, 415, 503),
 )
 async def import_fences(request: Request, services: Reach) -> JSONAnswer:
     """Put every feature of a FeatureCollection; a bad one never takes the good ones with it.
@@ -115,7 +115,7 @@ async def list_versions(services: Reach, fence_id: FenceId) -> JSONAnswer:
     summary="Put a fence",
     dependencies=[_write],
     openapi_extra=examples.FENCE_BODY,
-    responses=examples.answers(200, "Changed, or as it was", None, examples.FENCE, 400, 412, 413, 503)
+    responses=examples.answers(200, "Changed, or as it was", None, examples.FENCE, 400, 412, 413, 415, 503)
     | examples.answers(201, "Created", None, examples.FENCE),
 )
 async def put_fence(

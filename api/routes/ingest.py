@@ -8,12 +8,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from api import examples
 from api.admission import Passage
 from api.answers import ACCEPTED_HEADER, REJECTED_HEADER
-from api.auth import allow, authorize
+from api.auth import Principal, allow, authorize
 from api.body import read_body
 from api.intake import Taken, take_in
 from api.routes.pings import DirectRoute
 from api.services import services_of
-from schemas.key import ApiKey
 from schemas.protocols import PROTOCOLS, App
 
 router = APIRouter(tags=["apps"], route_class=DirectRoute)
@@ -35,8 +34,8 @@ def _route_of(name: str, app: App) -> None:
     """Add the route of a protocol whose app posts to an address of its own."""
 
     async def take(request: Request) -> Response:
-        key = authorize(request, "pings:write", in_query=True)
-        taken = await _take(request, name, key)
+        principal = await authorize(request, "pings:write", in_query=True)
+        taken = await _take(request, name, principal)
         return Response(app.answer, headers=_told(taken), media_type="application/json" if app.answer else None)
 
     for method in app.methods:
@@ -49,7 +48,7 @@ def _route_of(name: str, app: App) -> None:
             operation_id=f"ingest_{name}_{method.lower()}",
             dependencies=[Depends(allow("pings:write"))],
             openapi_extra=examples.app_body(name) if method == "POST" else None,
-            responses=examples.answers(200, "The broker has them", None, _answered(app), 400, 413, 429, 503),
+            responses=examples.answers(200, "The broker has them", None, _answered(app), 400, 413, 415, 429, 503),
         )
 
 
@@ -64,7 +63,7 @@ def _told(taken: Taken) -> dict[str, str]:
     return headers
 
 
-async def _take(request: Request, name: str, key: ApiKey) -> Taken:
+async def _take(request: Request, name: str, principal: Principal) -> Taken:
     services = services_of(request)
     received_ms = int(services.clock.now_ms())
     parameters = dict(request.query_params)
@@ -72,12 +71,12 @@ async def _take(request: Request, name: str, key: ApiKey) -> Taken:
     parameters |= {
         header: request.headers[header] for header in _HEADERS_THAT_NAME_DEVICES if header in request.headers
     }
-    if key.device_id is not None:
-        parameters.setdefault("device_id", key.device_id)
+    if principal.device_id is not None:
+        parameters.setdefault("device_id", principal.device_id)
     passage = Passage(request, services.backlogs, services.log, services.metrics.backlogs_refused)
     body = await read_body(request, services.settings.max_body_bytes, passage)
     async with passage.work():
-        return await take_in(services, key, name, body, parameters, received_ms)
+        return await take_in(services, principal, name, body, parameters, received_ms)
 
 
 for _name, _protocol in PROTOCOLS.items():

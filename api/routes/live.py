@@ -6,12 +6,11 @@ from typing import Final
 from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from api.auth import authorize, is_revoked
+from api.auth import Principal, authorize, is_still_good
 from api.bounding_box import BoundingBox, read_bounding_box
 from api.live_feed import Subscription
 from api.problems import Problem, unavailable
 from api.services import Services, services_of
-from schemas.key import ApiKey
 
 router = APIRouter()
 
@@ -24,7 +23,7 @@ NOT_ALLOWED: Final = 1008
 async def live(websocket: WebSocket, bbox: str | None = None) -> None:
     """Live states and visits of all devices, or of those between west,south,east,north."""
     services = services_of(websocket)
-    key = authorize(websocket, "devices:read", "visits:read")
+    principal = await authorize(websocket, "devices:read", "visits:read")
     box = _box_of(bbox)
     if not services.feed.is_ready:
         raise unavailable("the live states and visits are still being read")
@@ -33,16 +32,17 @@ async def live(websocket: WebSocket, bbox: str | None = None) -> None:
         with services.metrics.live_readers.track_inprogress(), services.feed.subscribe(box) as subscription:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_until_gone(websocket))
-                await _tell(websocket, subscription, services, key)
+                await _tell(websocket, subscription, services, principal)
     except* WebSocketDisconnect:
         pass
 
 
-async def _tell(websocket: WebSocket, subscription: Subscription, services: Services, key: ApiKey) -> None:
+async def _tell(websocket: WebSocket, subscription: Subscription, services: Services, principal: Principal) -> None:
     message: bytes | None = await subscription.snapshot()
     while message is not None:
-        if is_revoked(key, services.keys):
-            await websocket.close(NOT_ALLOWED, "the key was revoked")
+        if not is_still_good(principal, services):
+            over = "the key was revoked" if principal.way == "key" else "the session is over"
+            await websocket.close(NOT_ALLOWED, over)
             return
         await websocket.send_text(message.decode())
         services.metrics.live_messages.inc()

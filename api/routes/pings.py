@@ -52,14 +52,14 @@ async def post_pings(request: Request) -> JSONAnswer:
     A body over 64 KiB, packed or not, is a backlog: it may be answered 429, unread, with the seconds after which its
     turn is in `Retry-After`. With `Expect: 100-continue` a client need not send it in vain.
     """
-    key = authorize(request, "pings:write")
+    principal = await authorize(request, "pings:write")
     services = services_of(request)
     received_ms = int(services.clock.now_ms())  # a ping holds plain integers
     protocol = _protocol(request)
     passage = Passage(request, services.backlogs, services.log, services.metrics.backlogs_refused)
     body = await read_body(request, services.settings.max_body_bytes, passage)
     async with passage.work():
-        taken = await take_in(services, key, protocol, body, dict(request.query_params), received_ms)
+        taken = await take_in(services, principal, protocol, body, dict(request.query_params), received_ms)
     rejected = [RejectedItem(each.index, each.reason) for each in taken.rejected]
     return JSONAnswer(PingsAnswer(taken.accepted, rejected), 202)
 

@@ -23,6 +23,7 @@ COMMANDS: Final = (
     "replay",
     "simulate",
     "keys",
+    "accounts",
     "migrate",
     "doctor",
     "demo",

@@ -14,21 +14,32 @@ import uvicorn
 
 from api.admission import Backlogs
 from api.app import create_app
+from api.auth.oidc import Issuer
+from api.auth.passwords import Passwords
+from api.auth.people import People
+from api.auth.sessions import Sessions
+from api.auth.sign_in import SignIn
+from api.enrolment import EnrolmentLinks
 from api.explanation import Explainer
 from api.history import ClickHouseHistory
+from api.key_uses import KeyUses, KeyUseTeller
 from api.live_feed import LiveFeed
 from api.open_visits import OpenVisits
+from api.rates import Rates
 from api.services import Services
 from infra.errors import CommandError
+from infra.http import BoundedHttp
 from infra.inputs import read_rule_book
 from infra.logs import configure_logging
+from infra.secret import read_secret
 from infra.websocket import BoundedWebSocket
 from schemas import wire
+from schemas.account import Account, SessionsEnded
 from schemas.fence import FenceRecord
 from schemas.key import ApiKey
 from schemas.live import LiveState
 from schemas.settings import Settings, load_settings
-from schemas.topics import FENCES, KEYS, LIVE, RECORDER_GROUP, VISITS
+from schemas.topics import ACCOUNTS, FENCES, KEYS, LIVE, RECORDER_GROUP, SESSIONS_ENDED, VISITS
 from schemas.visit import Visit
 from stream.collector import settle
 from stream.kafka import Follower, KafkaLog
@@ -67,12 +78,16 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     keys = Follower(settings.kafka, KEYS, partial(wire.decode, ApiKey))
     fences = Follower(settings.kafka, FENCES, partial(wire.decode, FenceRecord))
     live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState))
+    accounts = Follower(settings.kafka, ACCOUNTS, partial(wire.decode, Account))
+    sessions_ended = Follower(settings.kafka, SESSIONS_ENDED, partial(wire.decode, SessionsEnded))
+    secret = read_secret(settings.secret_file)
+    sessions = Sessions(settings, secret, accounts, sessions_ended)
     history = ClickHouseHistory(partial(open_store, settings))
     visits = OpenVisits(history)
     visits_told = Tail(settings.kafka, VISITS, RECORDER_GROUP, partial(wire.decode, Visit), visits)
     feed = LiveFeed(live, visits, clock, settings.unknown_after_s)
     live.on_change, visits.on_change = feed.device_changed, feed.visit_changed
-    backlogs = Backlogs(settings.backlog_bytes_per_s)
+    key_uses = KeyUses()
     services = Services(
         settings,
         clock,
@@ -83,8 +98,13 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         visits,
         feed,
         history,
+        People(SignIn(accounts, Passwords()), sessions, sessions_ended),
+        EnrolmentLinks(secret),
         explainer=explainer,
-        backlogs=backlogs,
+        backlogs=Backlogs(settings.backlog_bytes_per_s),
+        key_uses=key_uses,
+        rates=Rates.stated_by(settings),
+        issuer=Issuer(settings) if settings.oidc_issuer else None,
     )
     app = create_app(services)
     server = _Server(
@@ -95,6 +115,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
             server_header=False,
             lifespan="off",
             timeout_graceful_shutdown=_DRAIN_S,
+            http=BoundedHttp,
             ws=BoundedWebSocket,
             ws_max_size=_MAX_SAID_BYTES,
             ws_per_message_deflate=False,  # compressing a snapshot would hold up everybody else
@@ -108,7 +129,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_exit)
-    parts = (event_log, keys, fences, live, visits_told)
+    parts = (event_log, keys, accounts, sessions_ended, fences, live, visits_told, KeyUseTeller(key_uses, event_log))
     for part in parts:
         await part.start()
     host, port = listener.getsockname()[:2]

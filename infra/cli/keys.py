@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.errors import CommandError
-from infra.keys import NewKey, open_key_ring
+from infra.keys import last_uses, open_key_ring
 from infra.logs import configure_logging
 from schemas import wire
-from schemas.key import ApiKey, Role
+from schemas.key import ApiKey, NewKey, Role
 from schemas.ping import MAX_DEVICE_ID_CHARS
 from schemas.settings import load_settings
-from schemas.times import format_instant
+from schemas.times import Instant, format_instant
 
 keys = typer.Typer(
     help="Create, list and revoke API keys and device tokens.",
@@ -58,16 +58,17 @@ def create(
 
 @keys.command("list", epilog="Example: onsite keys list --json")
 def show(as_json: AsJson = False) -> None:
-    """List the keys; secrets are not known here."""
-    found = asyncio.run(_list())
+    """List the keys and when each was last used, to a minute or so; secrets are not known here."""
+    found, used_at = asyncio.run(_list())
     if as_json:
         for key in found:
-            typer.echo(msgspec.json.encode(_listed(key)))
+            used = _moment(used_at.get(key.key_id)) or None
+            typer.echo(msgspec.json.encode(_listed(key) | {"last_used_at": used}))
         return
-    table = Table("key", "name", "role", "device", "created", "revoked")
+    table = Table("key", "name", "role", "device", "created", "last used", "revoked")
     for key in found:
-        revoked = "" if key.revoked_at is None else format_instant(key.revoked_at)
-        table.add_row(key.key_id, key.name, key.role, key.device_id or "", format_instant(key.created_at), revoked)
+        moments = [_moment(each) for each in (key.created_at, used_at.get(key.key_id), key.revoked_at)]
+        table.add_row(key.key_id, key.name, key.role, key.device_id or "", *moments)
     Console().print(table)
 
 
@@ -83,6 +84,10 @@ def revoke(
         Console(stderr=True).print(f"key [bold]{key.key_id}[/bold] ({key.name}) is revoked")
 
 
+def _moment(moment: Instant | None) -> str:
+    return "" if moment is None else format_instant(moment)
+
+
 def _listed(key: ApiKey) -> dict[str, object]:
     fields = wire.to_builtins(key)
     del fields["secret_hash"]
@@ -95,10 +100,10 @@ async def _create(name: str, role: Role, device_id: str | None) -> NewKey:
         return await ring.create(name, role, device_id)
 
 
-async def _list() -> list[ApiKey]:
+async def _list() -> tuple[list[ApiKey], dict[str, Instant]]:
     configure_logging(load_settings(), quiet=True)
     async with open_key_ring(load_settings()) as ring:
-        return ring.keys()
+        return ring.keys(), await last_uses(load_settings())
 
 
 async def _revoke(key_id: str) -> ApiKey:

@@ -14,6 +14,7 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 TORN: Final = "malformed_json"
 """The code of a line that is not JSON."""
 
+_MOST_TORN: Final = 10_000
 _LINE_END: Final = ord("\n")
 _decoder = msgspec.json.Decoder(WirePing)
 
@@ -21,17 +22,13 @@ _decoder = msgspec.json.Decoder(WirePing)
 def read(body: bytes, _parameters: Mapping[str, str], received_ms: int | None) -> Iterator[Ping | Rejected]:
     """Pings of the non-empty lines, counted from 0; a torn line only loses itself.
 
-    Raises BodyError when there are lines and none of them is JSON.
+    Raises BodyError when there are lines and none of them is JSON, or none of the first ten thousand.
     """
     body = body.removeprefix(BYTE_ORDER_MARK)
     pings = plain_lines(body)
     if pings is not None:
         return (read_wire_ping(index, ping, received_ms) for index, ping in enumerate(pings))
-    items = list(read_lines(body, received_ms))
-    torn = [item for item in items if isinstance(item, Rejected) and item.code == TORN]
-    if items and len(torn) == len(items):
-        raise no_json(torn[0])
-    return iter(items)
+    return _unless_all_are_torn(read_lines(body, received_ms))
 
 
 def plain_lines(lines: bytes) -> list[WirePing] | None:
@@ -61,6 +58,23 @@ def _count_lines(lines: bytes) -> int:
 def no_json(first_torn: Rejected) -> BodyError:
     """The error of a body in which every line is torn."""
     return BodyError(f"no line is JSON; the first: {first_torn.reason}")
+
+
+def _unless_all_are_torn(items: Iterator[Ping | Rejected]) -> Iterator[Ping | Rejected]:
+    """The items, read no further than they are asked for."""
+    torn: list[Rejected] = []
+    for item in items:
+        if isinstance(item, Rejected) and item.code == TORN:
+            torn.append(item)
+            if len(torn) == _MOST_TORN:
+                break
+        else:
+            yield from torn
+            yield item
+            yield from items
+            return
+    if torn:
+        raise no_json(torn[0])
 
 
 def _read_line(index: int, line: bytes, received_ms: int | None) -> Ping | Rejected:

@@ -6,20 +6,30 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.auth.passwords import Passwords
+from api.auth.people import People
+from api.auth.sessions import Sessions
+from api.auth.sign_in import SignIn
+from api.enrolment import EnrolmentLinks
 from api.live_feed import LiveFeed
 from api.open_visits import OpenVisits
 from api.services import Services
+from schemas.account import Account, SessionsEnded
 from schemas.fence import FenceRecord
 from schemas.key import ApiKey, Role
 from schemas.live import LiveState
 from schemas.settings import Settings
 from schemas.times import parse_instant
+from schemas.topics import FENCES, KEYS, SESSIONS_ENDED
 from tests.fakes import FixedClock, MemoryHistory, MemoryLog, MemoryModel, make_key, token_of
 
 NOW_MS = int(parse_instant("2026-03-02T08:15:10Z"))
+
+CHEAP_PASSWORDS = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 _built: list[FastAPI] = []
 
@@ -35,6 +45,8 @@ class Door:
     fences: MemoryModel[FenceRecord] = field(default_factory=MemoryModel)
     live: MemoryModel[LiveState] = field(default_factory=MemoryModel)
     history: MemoryHistory = field(default_factory=MemoryHistory)
+    accounts: MemoryModel[Account] = field(default_factory=MemoryModel)
+    sessions_ended: MemoryModel[SessionsEnded] = field(default_factory=MemoryModel)
     settings: Settings = field(default_factory=lambda: Settings(max_batch_pings=200))
     log: MemoryLog = field(init=False)
     visits: OpenVisits = field(init=False)
@@ -42,7 +54,13 @@ class Door:
     app: FastAPI = field(init=False)
 
     def __post_init__(self) -> None:
-        self.log = MemoryLog(self.fences)
+        self.log = MemoryLog(
+            {
+                FENCES: (self.fences, FenceRecord),
+                KEYS: (self.keys, ApiKey),
+                SESSIONS_ENDED: (self.sessions_ended, SessionsEnded),
+            }
+        )
         self.visits = OpenVisits(self.history)
         self.visits.is_caught_up = True
         self.feed = LiveFeed(self.live, self.visits, self.clock, self.settings.unknown_after_s)  # type: ignore[arg-type]
@@ -57,12 +75,21 @@ class Door:
             visits=self.visits,
             feed=self.feed,
             history=self.history,
+            people=People(
+                SignIn(self.accounts, CHEAP_PASSWORDS, self._now_s),
+                Sessions(self.settings, b"a secret", self.accounts, self.sessions_ended, self._now_s),
+                self.sessions_ended,
+            ),
+            enrolment_links=EnrolmentLinks(b"a secret"),
         )
         # Routes take a while to build and hold no state: every test shares them, over services of its own.
         if not _built:
             _built.append(create_app(services))
         self.app = _built[0]
         self.app.state.services = services
+
+    def _now_s(self) -> float:
+        return self.clock.moment_ms / 1000
 
     def request(self, method: str, path: str, role: Role | None = "admin", **more: Any) -> httpx.Response:
         """One request, with the token of a role (None: without)."""

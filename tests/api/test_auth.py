@@ -1,41 +1,71 @@
 """Who gets in, and to what."""
 
-from typing import get_args
+from typing import Any, get_args
 
+import msgspec
 import pytest
 
 from api.auth import PERMISSIONS
 from schemas.key import Role
 from schemas.times import Instant
 from tests.api.conftest import Door
+from tests.api.test_devices import live
+from tests.api.test_fences import circle
 from tests.api.test_pings import GOOD, is_problem
+from tests.api.test_sessions import PASSWORD, add_account, cookie_of, sign_in
 from tests.fakes import make_key, token_of
+from tests.schemas.test_app_protocols import OVERLAND_POINT, OWNTRACKS
 
 OPEN = {"/healthz", "/readyz", "/metrics"}
 
-POST_PINGS = ("POST", "/v1/pings")
-MAY: dict[tuple[str, str], set[Role]] = {
-    POST_PINGS: {"admin", "device"},
-    ("GET", "/v1/ingest/osmand"): {"admin", "device"},
-    ("POST", "/v1/ingest/osmand"): {"admin", "device"},
-    ("POST", "/v1/ingest/owntracks"): {"admin", "device"},
-    ("POST", "/v1/ingest/overland"): {"admin", "device"},
-    ("GET", "/v1/ingest/gpslogger"): {"admin", "device"},
-    ("POST", "/v1/ingest/gpslogger"): {"admin", "device"},
-    ("GET", "/v1/rejected"): {"admin"},
-    ("GET", "/v1/devices"): {"admin", "viewer"},
-    ("GET", "/v1/devices/{device_id}"): {"admin", "viewer"},
-    ("GET", "/v1/devices/{device_id}/track"): {"admin", "viewer"},
-    ("GET", "/v1/fences"): {"admin", "viewer"},
-    ("POST", "/v1/fences/import"): {"admin"},
-    ("GET", "/v1/fences/{fence_id}"): {"admin", "viewer"},
-    ("GET", "/v1/fences/{fence_id}/versions"): {"admin", "viewer"},
-    ("PUT", "/v1/fences/{fence_id}"): {"admin"},
-    ("DELETE", "/v1/fences/{fence_id}"): {"admin"},
-    ("GET", "/v1/visits"): {"admin", "viewer"},
-    ("GET", "/v1/visits/{visit_id}"): {"admin", "viewer"},
-    ("GET", "/v1/visits/{visit_id}/explain"): {"admin", "viewer"},
+WHO = ("nobody", "viewer", "admin", "device", "own", "other", "viewer_in", "admin_in")
+"""``device`` is a key for any device; ``own`` and ``other`` are tokens of van-12, which all requests are about, and of
+van-13; ``…_in`` are people who have signed in."""
+
+ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
+    ("POST", "/v1/pings"): (401, 403, 202, 202, 202, 403, 403, 202),
+    ("GET", "/v1/ingest/osmand"): (401, 403, 200, 200, 200, 403, 401, 401),
+    ("POST", "/v1/ingest/osmand"): (401, 403, 200, 200, 200, 403, 401, 401),
+    ("POST", "/v1/ingest/owntracks"): (401, 403, 200, 200, 200, 403, 401, 401),
+    ("POST", "/v1/ingest/overland"): (401, 403, 200, 200, 200, 403, 401, 401),
+    ("GET", "/v1/ingest/gpslogger"): (401, 403, 200, 200, 200, 403, 401, 401),
+    ("POST", "/v1/ingest/gpslogger"): (401, 403, 200, 200, 200, 403, 401, 401),
+    ("GET", "/v1/rejected"): (401, 403, 200, 403, 403, 403, 403, 200),
+    ("GET", "/v1/devices"): (401, 200, 200, 403, 403, 403, 200, 200),
+    ("GET", "/v1/devices/{device_id}"): (401, 200, 200, 403, 403, 403, 200, 200),
+    ("GET", "/v1/devices/{device_id}/track"): (401, 200, 200, 403, 403, 403, 200, 200),
+    ("POST", "/v1/devices/{device_id}/enrolments"): (401, 403, 201, 403, 403, 403, 403, 201),
+    ("GET", "/enrol/{sealed}"): (404, 404, 404, 404, 404, 404, 404, 404),
+    ("GET", "/v1/fences"): (401, 200, 200, 403, 403, 403, 200, 200),
+    ("POST", "/v1/fences/import"): (401, 403, 200, 403, 403, 403, 403, 200),
+    ("GET", "/v1/fences/{fence_id}"): (401, 200, 200, 403, 403, 403, 200, 200),
+    ("GET", "/v1/fences/{fence_id}/versions"): (401, 200, 200, 403, 403, 403, 200, 200),
+    ("PUT", "/v1/fences/{fence_id}"): (401, 403, 200, 403, 403, 403, 403, 200),
+    ("DELETE", "/v1/fences/{fence_id}"): (401, 403, 204, 403, 403, 403, 403, 204),
+    ("GET", "/v1/visits"): (401, 200, 200, 403, 403, 403, 200, 200),
+    ("GET", "/v1/visits/{visit_id}"): (401, 404, 404, 403, 403, 403, 404, 404),
+    ("GET", "/v1/visits/{visit_id}/explain"): (401, 404, 404, 403, 403, 403, 404, 404),
+    ("POST", "/v1/sessions"): (201, 201, 201, 201, 201, 201, 201, 201),
+    ("GET", "/v1/sessions/current"): (401, 403, 403, 403, 403, 403, 200, 200),
+    ("DELETE", "/v1/sessions/current"): (401, 403, 403, 403, 403, 403, 204, 204),
+    ("DELETE", "/v1/sessions"): (401, 403, 403, 403, 403, 403, 204, 204),
 }
+"""What each is answered, in the order of ``WHO``."""
+
+FIX = {"device_id": "van-12", "lat": "53.4", "lon": "-2.9"}
+REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
+    ("POST", "/v1/pings"): {"json": {**GOOD, "device_id": "van-12"}},
+    ("GET", "/v1/ingest/osmand"): {"params": {**FIX, "id": "van-12", "timestamp": "1772439300"}},
+    ("POST", "/v1/ingest/osmand"): {"params": {**FIX, "id": "van-12", "timestamp": "1772439300"}},
+    ("POST", "/v1/ingest/owntracks"): {"json": OWNTRACKS, "params": {"device_id": "van-12"}},
+    ("POST", "/v1/ingest/overland"): {"json": {"locations": [OVERLAND_POINT]}},
+    ("GET", "/v1/ingest/gpslogger"): {"params": {**FIX, "time": "2026-03-02T08:15:00Z"}},
+    ("POST", "/v1/ingest/gpslogger"): {"data": {**FIX, "time": "2026-03-02T08:15:00Z"}},
+    ("POST", "/v1/fences/import"): {"json": {"type": "FeatureCollection", "features": []}},
+    ("PUT", "/v1/fences/{fence_id}"): {"json": circle()},
+    ("POST", "/v1/sessions"): {"json": {"name": "viewer", "password": PASSWORD}},
+}
+"""What is sent, where a route needs more than its path."""
 
 
 def test_the_table_knows_every_role() -> None:
@@ -45,25 +75,45 @@ def test_the_table_knows_every_role() -> None:
 def test_the_matrix_has_every_route(door: Door) -> None:
     paths = door.app.openapi()["paths"]
     routes = {(method.upper(), path) for path, operations in paths.items() for method in operations}
-    assert routes - set(MAY) == {("GET", path) for path in OPEN}
-    assert set(MAY) <= routes
+    assert routes - set(ANSWERS) == {("GET", path) for path in OPEN}
+    assert set(ANSWERS) <= routes
 
 
-@pytest.mark.parametrize("role", get_args(Role))
-@pytest.mark.parametrize(("method", "path"), MAY)
-def test_every_route_for_every_role(door: Door, method: str, path: str, role: Role) -> None:
-    answer = door.request(method, path.format(device_id="d", fence_id="f", visit_id="v"), role=role)
-    if role in MAY[method, path]:
-        assert answer.status_code not in (401, 403)
-    else:
-        assert is_problem(answer, 403, "forbidden")
+@pytest.fixture
+def furnished(door: Door) -> Door:
+    """A door with all that the requests are about: the device van-12, the fence f, and people."""
+    for name, device_id in (("own", "van-12"), ("other", "van-13")):
+        key = make_key("device", device_id=device_id)
+        door.keys.records[f"key{name}"] = msgspec.structs.replace(key, key_id=f"key{name}")
+    for role in ("viewer", "admin"):
+        add_account(door, role, role)  # type: ignore[arg-type]
+    door.put_live(live("van-12"))
+    assert door.put("/v1/fences/f", json=circle()).status_code == 201
+    return door
 
 
-@pytest.mark.parametrize(("method", "path"), MAY)
-def test_no_route_without_a_key(door: Door, method: str, path: str) -> None:
-    answer = door.request(method, path, role=None)
-    assert is_problem(answer, 401, "unauthorized")
-    assert answer.headers["www-authenticate"] == "Bearer"
+def credentials_of(door: Door, who: str) -> dict[str, str]:
+    """The headers of one of ``WHO``."""
+    if who == "nobody":
+        return {}
+    if who.endswith("_in"):
+        return cookie_of(sign_in(door, who.removesuffix("_in")))
+    return {"Authorization": f"Bearer onsite_key{who}_secret_of_{'device' if who in ('own', 'other') else who}"}
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize(("method", "path"), ANSWERS)
+def test_every_route_for_everybody(furnished: Door, method: str, path: str, who: str) -> None:
+    headers = credentials_of(furnished, who)
+    kept = {topic: list(records) for topic, records in furnished.log.records.items()}
+    where = path.format(device_id="van-12", fence_id="f", visit_id="v", sealed="x")
+    answer = furnished.request(method, where, None, headers=headers, **REQUESTS.get((method, path), {}))
+    assert answer.status_code == ANSWERS[method, path][WHO.index(who)], answer.text
+    if answer.status_code == 401:
+        assert is_problem(answer, 401, "unauthorized")
+        assert answer.headers["www-authenticate"] == "Bearer"
+    if answer.status_code in (401, 403):
+        assert furnished.log.records == kept, "what is refused changes nothing"
 
 
 @pytest.mark.parametrize(

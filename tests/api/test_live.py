@@ -18,6 +18,7 @@ from schemas.times import Instant
 from schemas.visit import Visit, VisitState
 from tests.api.conftest import NOW_MS, Door
 from tests.api.test_pings import is_problem
+from tests.api.test_sessions import add_account, cookie_of, sign_in
 from tests.fakes import make_key, token_of
 
 DEADLINE_S = 10.0
@@ -282,6 +283,25 @@ def test_nothing_is_told_to_a_key_that_was_revoked(door: Door, client: TestClien
         with pytest.raises(WebSocketDisconnect) as closed:
             socket.receive_json()
     assert (closed.value.code, closed.value.reason) == (1008, "the key was revoked")
+
+
+def test_a_person_reads_it_from_a_page_of_our_own_until_they_sign_out(door: Door, client: TestClient) -> None:
+    add_account(door)
+    signed_in = cookie_of(sign_in(door))
+
+    def from_page(origin: str) -> Any:
+        return client.websocket_connect("/v1/live", headers={**signed_in, "Origin": origin})
+
+    with pytest.raises(WebSocketDenialResponse) as refused, from_page("http://elsewhere.example"):
+        pass
+    assert is_problem(refused.value, 403, "foreign_origin")
+    with from_page("http://testserver") as socket:
+        assert socket.receive_json()["type"] == "snapshot"
+        assert door.delete("/v1/sessions", role=None, headers=signed_in).status_code == 204
+        call(client, door.put_live, live("van"))
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_json()
+    assert (closed.value.code, closed.value.reason) == (1008, "the session is over")
 
 
 def test_the_server_says_when_it_stops(door: Door, client: TestClient) -> None:

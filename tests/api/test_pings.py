@@ -1,6 +1,8 @@
 """POST /v1/pings: what is accepted, what is refused, and that neither spoils the other."""
 
+import dataclasses
 import gzip
+import itertools
 import json
 import math
 import zlib
@@ -8,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from schemas.protocols import PROTOCOLS, Rejected
 from schemas.topics import PINGS, PINGS_REJECTED
 from tests.api.conftest import NOW_MS, Door
 
@@ -143,6 +146,13 @@ def test_an_unknown_content_type(door: Door) -> None:
 
 def test_three_mebibytes(door: Door) -> None:
     assert is_problem(door.post("/v1/pings", content=b"x" * 3 * 1024 * 1024), 413, "body_too_large")
+
+
+def test_what_is_over_the_limit_is_not_even_read(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = dataclasses.replace(PROTOCOLS["json"], read=lambda *_: itertools.repeat(Rejected(0, "x", "x", b"")))
+    monkeypatch.setitem(PROTOCOLS, "json", endless)
+    assert is_problem(door.post("/v1/pings", json=[]), 413, "too_many_pings")
+    assert not door.log.records
 
 
 def test_too_many_pings(door: Door) -> None:

@@ -18,8 +18,9 @@ from infra.embedded.child import Child
 from infra.embedded.ports import reserve_free
 from infra.embedded.store import Store
 from infra.migrations import migrate
+from infra.private_files import read_private
 from infra.supervisor import Command
-from infra.system import ROLES, ensure_admin_key, environment_of, read_token
+from infra.system import ROLES, ensure_admin_key, environment_of
 from schemas.ping import Ping
 from schemas.settings import Settings
 
@@ -76,7 +77,7 @@ class Parts:
             self.start(role, **environments.get(role, {}))
         key = self.folder / "admin.key"
         await ensure_admin_key(self.settings, key)
-        self.token = read_token(key)
+        self.token = read_private(key)
         async with self.client() as client:
             await until(lambda: is_ready(client), "the API is ready")
 

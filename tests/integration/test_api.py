@@ -1,6 +1,7 @@
 """``onsite api``, ``keys`` and ``replay`` as processes, on a real broker and store."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import httpx
 import msgspec
@@ -17,12 +19,13 @@ import pytest
 
 from api.history import ClickHouseHistory
 from api.ports import VisitQuery
+from infra.embedded.ports import reserve_free
 from infra.system import environment_of
 from schemas.ping import Ping
 from schemas.settings import Settings
 from schemas.tables import TABLES
 from schemas.tables.table import Table
-from schemas.times import Instant, parse_instant
+from schemas.times import Instant, format_instant, parse_instant
 from schemas.topics import PINGS, VISITS
 from schemas.visit import Visit
 from stream.store import open_store
@@ -55,11 +58,14 @@ def wait_for(condition: Callable[[], bool], deadline_s: float = READY_S) -> None
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="module")
-def api(settings: Settings) -> Iterator[str]:
-    """The URL of a running API."""
+@contextlib.contextmanager
+def serving(settings: Settings, said: IO[bytes] | None = None) -> Iterator[str]:
+    """The URL of an API that runs until the end, and then stops as it should; what it says goes to a file."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "infra.cli", "api"], env={**os.environ, **environment_of(settings)}
+        [sys.executable, "-m", "infra.cli", "api"],
+        env={**os.environ, **environment_of(settings)},
+        stdout=said,
+        stderr=said,
     )
     url = f"http://{settings.host}:{settings.port}"
 
@@ -78,6 +84,13 @@ def api(settings: Settings) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="module")
+def api(settings: Settings) -> Iterator[str]:
+    """The URL of a running API."""
+    with serving(settings) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +113,26 @@ def test_keys_are_made_listed_and_revoked(settings: Settings, api: str) -> None:
     onsite(settings, "keys", "revoke", key_id)
     wait_for(lambda: httpx.post(f"{api}/v1/pings", json=[], headers=headers).status_code == 401, 5.0)
     assert "there is no key 'ghost'" in onsite(settings, "keys", "revoke", "ghost", fails=True).stderr
+
+
+def test_the_last_use_of_a_key_is_listed_and_its_revocation_stays(settings: Settings) -> None:
+    def made(name: str) -> dict[str, str]:
+        return json.loads(onsite(settings, "keys", "create", "--name", name, "--role", "viewer", "--json").stdout)  # type: ignore[no-any-return]
+
+    used, revoked, unused = made("used"), made("revoked"), made("unused")
+    began_at = format_instant(settings.clock().now_ms())
+    elsewhere = settings.model_copy(update={"port": reserve_free()})
+    with serving(elsewhere) as url:
+        for key in (used, revoked):
+            headers = {"Authorization": f"Bearer {key['token']}"}
+            wait_for(lambda headers=headers: httpx.get(f"{url}/v1/devices", headers=headers).status_code == 200)  # type: ignore[misc]
+        onsite(settings, "keys", "revoke", revoked["key_id"])
+    listed = map(json.loads, onsite(settings, "keys", "list", "--json").stdout.splitlines())
+    keys = {key["key_id"]: key for key in listed}
+    assert began_at <= keys[used["key_id"]]["last_used_at"]
+    assert began_at <= keys[revoked["key_id"]]["last_used_at"] <= keys[revoked["key_id"]]["revoked_at"]
+    assert keys[used["key_id"]]["revoked_at"] is None
+    assert keys[unused["key_id"]]["last_used_at"] is None
 
 
 def test_fences_are_read_back_by_whoever_wrote_them(admin: httpx.Client) -> None:

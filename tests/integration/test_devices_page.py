@@ -1,5 +1,6 @@
 """docs/devices.md, followed to the letter: what it says to type, typed, makes visits."""
 
+import json
 import os
 import re
 import subprocess
@@ -10,11 +11,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
 from schemas.times import format_instant
+from tests.api.test_enrolments import links_of
 from tests.geofence.visits.days import degrees
 from tests.integration.conftest import System, until
 from tests.integration.test_devices import Fix, drive_and_stay, overland, owntracks, traccar_json
@@ -126,8 +129,16 @@ def test_who_does_what_the_page_says_sees_visits(system: System, tmp_path: Path)
         states = ["closed"] * len(APPS)
         until(lambda: [visit["state"] for visit in visits().get("items", [])] == states, visits)
 
-        answer = page.run(page.block("sh", "curl"), dict(os.environ))
+        answer = page.run(page.block("sh", "/v1/pings"), dict(os.environ))
         assert '"accepted":1' in answer
+
+        administrator = os.environ | {"KEY": admin.headers["authorization"].removeprefix("Bearer ")}
+        made = json.loads(page.run(page.block("sh", "/enrolments"), administrator))
+        links = links_of(phone.get(made["url"]))
+        typed = parse_qs(urlsplit(links["org.traccar.client"]).query)
+        fix = drive_and_stay(now_ms - 60_000, EAST_M)[0]
+        answer_to_app = phone.request(url=typed["url"][0], **traccar_json(fix, typed["id"][0]))
+        assert (answer_to_app.status_code, answer_to_app.headers["Onsite-Accepted"]) == (200, "1")
 
         snippet = "from onsite_client import OnsiteClient\n" + textwrap.dedent(page.block("python", "OnsiteClient"))
         sources = os.environ | {"PYTHONPATH": str(ROOT / "sdk" / "python")}

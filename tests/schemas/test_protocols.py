@@ -135,6 +135,18 @@ def test_a_byte_order_mark_is_no_hindrance(protocol: str) -> None:
     assert read(protocol, b"\xef\xbb\xbf" + WRITERS[protocol]([ping])) == [ping]
 
 
+@pytest.mark.parametrize(("torn", "is_read"), [(9_999, True), (10_000, False)])
+def test_lines_are_read_in_vain_only_so_far(torn: int, is_read: bool) -> None:
+    body = b"x\n" * torn + json.dumps(GOOD).encode()
+    if is_read:
+        *refused, ping = read("ndjson", body)
+        assert len(refused) == torn
+        assert isinstance(ping, Ping)
+    else:
+        with pytest.raises(BodyError, match="no line is JSON"):
+            read("ndjson", body)
+
+
 def test_a_torn_line_only_loses_itself() -> None:
     line = json.dumps(GOOD).encode()
     found = read("ndjson", b"\n".join([line, line[:40], b"", b"\xff\xfe", line]))

@@ -1,0 +1,26 @@
+"""Who a request comes from, by whichever way they have shown it."""
+
+from typing import Literal
+
+import msgspec
+
+from api.auth.session import Session
+from schemas.key import Role
+
+Way = Literal["key", "oidc", "session"]
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """``identity`` is unique among those who come the same ``way``: of a key its id, of a provider's token its subject,
+    of a session its account.
+
+    With a ``device_id`` it speaks for that device alone. ``good_until_s`` is a moment of the machine's clock.
+    """
+
+    way: Way
+    identity: str
+    name: str
+    role: Role
+    device_id: str | None = None
+    good_until_s: float | None = None
+    session: Session | None = None
