@@ -1,11 +1,13 @@
 """From an app to a visit: each app's messages, with a device's own token, through the whole running system."""
 
 import asyncio
+import gzip
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import httpx
+import msgspec
 import pytest
 
 from infra.keys import open_key_ring
@@ -70,6 +72,22 @@ def gpslogger(fix: Fix, device_id: str) -> dict[str, Any]:
     return {"method": "GET", "params": words | {"spd": fix.speed_mps, "batt": 83}}
 
 
+def own_json(fix: Fix, device_id: str) -> dict[str, Any]:
+    said = {"device_id": device_id, "ts": format_instant(fix.ts_ms), "lat": fix.lat, "lon": fix.lon, "accuracy_m": 8}
+    return {"method": "POST", "json": [said | {"speed_mps": fix.speed_mps}]}
+
+
+def own_ndjson(fix: Fix, device_id: str) -> dict[str, Any]:
+    line = msgspec.json.encode(own_json(fix, device_id)["json"][0])
+    return {"method": "POST", "content": gzip.compress(line + b"\n")}
+
+
+def own_csv(fix: Fix, device_id: str) -> dict[str, Any]:
+    values = [device_id, fix.ts_ms, fix.lat, fix.lon, 8, fix.speed_mps]
+    lines = "device_id,ts,lat,lon,accuracy_m,speed_mps\n" + ",".join(map(str, values))
+    return {"method": "POST", "content": lines.encode()}
+
+
 def in_header(token: str) -> dict[str, Any]:
     return {"headers": {"Authorization": f"Bearer {token}"}}
 
@@ -82,13 +100,23 @@ def in_address(token: str) -> dict[str, Any]:
     return {"params": {"token": token}}
 
 
-APPS: list[tuple[str, Callable[[Fix, str], dict[str, Any]], Callable[[str], dict[str, Any]], bytes]] = [
-    ("osmand", traccar_query, in_address, b""),
-    ("osmand", traccar_form, in_address, b""),
-    ("osmand", traccar_json, in_address, b""),
-    ("owntracks", owntracks, as_password, b"[]"),
-    ("overland", overland, in_header, b'{"result":"ok"}'),
-    ("gpslogger", gpslogger, as_password, b""),
+def with_type(media_type: str, **headers: str) -> Callable[[str], dict[str, Any]]:
+    """The token in a header, beside what the body is."""
+    return lambda token: {"headers": {**in_header(token)["headers"], "Content-Type": media_type, **headers}}
+
+
+NDJSON = with_type("application/x-ndjson", **{"Content-Encoding": "gzip"})
+TAKEN = b'{"accepted":1,"rejected":[]}'
+APPS: list[tuple[str, Callable[[Fix, str], dict[str, Any]], Callable[[str], dict[str, Any]], int, bytes]] = [
+    ("ingest/osmand", traccar_query, in_address, 200, b""),
+    ("ingest/osmand", traccar_form, in_address, 200, b""),
+    ("ingest/osmand", traccar_json, in_address, 200, b""),
+    ("ingest/owntracks", owntracks, as_password, 200, b"[]"),
+    ("ingest/overland", overland, in_header, 200, b'{"result":"ok"}'),
+    ("ingest/gpslogger", gpslogger, as_password, 200, b""),
+    ("pings", own_json, in_header, 202, TAKEN),
+    ("pings", own_ndjson, NDJSON, 202, TAKEN),
+    ("pings", own_csv, with_type("text/csv"), 202, TAKEN),
 ]
 
 
@@ -116,12 +144,13 @@ async def token_for(system: System, device_id: str) -> str:
         return (await ring.create(device_id, "device", device_id)).token
 
 
-@pytest.mark.parametrize(("protocol", "message", "credentials", "answered"), APPS)
+@pytest.mark.parametrize(("door", "message", "credentials", "status", "answered"), APPS)
 def test_an_app_is_seen_to_arrive_and_to_leave(
     system: System,
-    protocol: str,
+    door: str,
     message: Callable[[Fix, str], dict[str, Any]],
     credentials: Callable[[str], dict[str, Any]],
+    status: int,
     answered: bytes,
 ) -> None:
     name = message.__name__.replace("_", "-")
@@ -141,8 +170,8 @@ def test_an_app_is_seen_to_arrive_and_to_leave(
         for fix in drive_and_stay(begins_ms, east_m):
             request = message(fix, device_id)
             request["params"] = {**request.get("params", {}), **known.get("params", {})}
-            answer = phone.request(url=f"/v1/ingest/{protocol}", **{**known, **request})
-            assert (answer.status_code, answer.content) == (200, answered), answer.text
+            answer = phone.request(url=f"/v1/{door}", **{**known, **request})
+            assert (answer.status_code, answer.content) == (status, answered), answer.text
 
         def visits() -> list[dict[str, Any]]:
             listed: list[dict[str, Any]] = admin.get("/v1/visits", params={"device": device_id}).json()["items"]
