@@ -135,24 +135,38 @@ class PartitionTracks:
 
 
 def warm_up(rules: Rules) -> None:
-    """Drive an invented device to invented fences, so that every compiled function is ready before real pings."""
+    """Drive an invented device to invented fences, so that every compiled function is ready before real pings.
+
+    It stays until its arrival is forgotten; then a fence is edited, and what is known of it is restored and derived
+    anew, as after a restart and for late fixes.
+    """
     circle = FenceVersion(1, _CENTRE, radius_m=50.0)
     book = FenceBook([_drawn("circle", circle), _drawn("square", FenceVersion(1, _SQUARE))])
     tracks, fences = PartitionTracks(), book.snapshot()
-    for minute in range(30):
-        away = max(0, 10 - minute, minute - 20)
-        lat, lon = 47.0 + 0.001 * away, 9.0 + 1e-6 * minute
-        at_ms = OLDEST_TS_MS + minute * 60_000
-        pings = read_columns([encode(Ping("warm-up", at_ms, lat, lon, 8.0, 10.0 if away else 0.0))], [at_ms])
+    for minute in range(55):
+        pings = _invented_pings(minute)
         pings.newest_records()
         tracks.fold(pings, minute, fences, rules)
-        if minute == 15:
+        if minute == 45:
             book.put(_drawn("another", circle))
             edited = book.snapshot()
             arrangement_of(edited, after=fences)
             tracks.tracks.look_at_changed(np.arange(1), edited, rules, edited.some({"another"}))
             fences = edited
     PartitionTracks().restore({name: value for name, value in tracks.take_changed() if value})
+    tracks.tracks.begin_amid(np.arange(1), np.array([OLDEST_TS_MS]))
+    tracks.tracks.rederive(0, tracks.tracks.fixes_of(0), fences, rules, tracks.tracks.newest_ms(0), complete=True)
+
+
+def _invented_pings(minute: int) -> PingColumns:
+    """A fix each three seconds of a minute: on the way for the first and the last five, at the fences between."""
+    away = max(0, 5 - minute, minute - 49)
+    moments_ms = [OLDEST_TS_MS + minute * 60_000 + second * 1000 for second in range(0, 60, 3)]
+    pings = [
+        Ping("warm-up", at_ms, 47.0 + 0.001 * away, 9.0 + 1e-10 * (at_ms % 1009), 8.0, 10.0 if away else 0.0)
+        for at_ms in moments_ms
+    ]
+    return read_columns([encode(ping) for ping in pings], moments_ms)
 
 
 def _drawn(fence_id: str, version: FenceVersion) -> FenceRecord:

@@ -44,18 +44,37 @@ def test_once_silence_has_settled_looking_again_tells_nothing_new(book, leaves):
     assert look(track, fences, book.rules, int(settled_ms) + 30 * 86_400_000) == []
 
 
-def test_after_warming_up_a_frame_finds_everything_compiled():
+def test_after_warming_up_everything_is_found_compiled():
+    """Whatever a tracker does: frames, late fixes, edited fences, checkpoints."""
     looked_at = """
-from geofence import folding, kernel
+import gc
+
+import pytest
+from numba.core.registry import CPUDispatcher
+
 from geofence.rules import Rules
-from stream import columns, scan
 from stream.tracker.partition import warm_up
+from tests.geofence import test_forgetting
+from tests.stream import test_columns
+
+def compiled():
+    found = (each for each in gc.get_objects() if isinstance(each, CPUDispatcher))
+    return {(each.py_func.__qualname__, str(signature)) for each in found for signature in each.signatures}
 
 warm_up(Rules())
-needed = (scan._scan, columns._newest, kernel._near, folding.standing_of, folding.advance, folding.forget)
-print([each.py_func.__name__ for each in needed if not each.signatures])
+ready = compiled()
+test_forgetting.forget_soon(pytest.MonkeyPatch())
+test_forgetting.test_fences_that_change_after_a_cut_are_told_as_if_nothing_had_been_forgotten.hypothesis.inner_test(
+    seed=1, size=7, when=600
+)
+test_forgetting.test_fixes_that_come_after_all_has_been_forgotten_are_told_as_if_they_had_come_in_time.hypothesis.inner_test(
+    seed=1, size=7
+)
+test_columns.test_an_empty_frame()
+print({name for name, _ in compiled() - ready} or set())
 """
-    assert subprocess.run([sys.executable, "-c", looked_at], capture_output=True, check=True).stdout.strip() == b"[]"
+    done = subprocess.run([sys.executable, "-c", looked_at], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_default_rules_settle_within_half_an_hour():
