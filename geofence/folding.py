@@ -79,6 +79,10 @@ class Devices(NamedTuple):
             np.concatenate((self.marks, more)),
         )
 
+    def trimmed(self) -> Self:
+        """In less memory, where paths have become shorter for good."""
+        return self._replace(paths=self.paths.trimmed())
+
 
 FOLLOWING: Final = 0
 DISORDERED: Final = 1

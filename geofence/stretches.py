@@ -1,7 +1,7 @@
 """Rows shared by many slots, each of which owns a stretch of them that can grow.
 
-Compiled code reads and writes the rows and sets ``size``. Only ``with_room`` moves a stretch; between two calls of it
-all stay.
+Compiled code reads and writes the rows and sets ``size``. Only ``with_room`` and ``trimmed`` move a stretch; between
+two calls of them all stay.
 """
 
 from typing import Any, Final, NamedTuple
@@ -50,7 +50,7 @@ def with_room(table: Table, slots: Ints, needed: Ints) -> Table:
     wanted = _room_for(needed)
     if table.end[0] + wanted[short].sum() > len(table.rows):
         # What was needed once and is no more goes back to all.
-        np.minimum(room, _room_for(size + size // 4), out=room)
+        np.minimum(room, _room_soon(size), out=room)
         room[slots] = np.maximum(room[slots], wanted)
         return _compacted(table)
     slots, wanted = slots[short], wanted[short]
@@ -61,10 +61,24 @@ def with_room(table: Table, slots: Ints, needed: Ints) -> Table:
     return table
 
 
+def trimmed(table: Table) -> Table:
+    """The table in less memory, where it has come to need no more than a quarter of what it takes."""
+    room, needed = table.stretch["room"], _room_soon(table.stretch["size"])
+    if 4 * needed.sum() > len(table.rows):
+        return table
+    np.minimum(room, needed, out=room)
+    return _compacted(table)
+
+
 def rows_of(table: Table, slot: int) -> Records:
     """The rows of a slot."""
     begin, size, _ = table.stretch[slot].tolist()
     return table.rows[begin : begin + size]
+
+
+def _room_soon(size: Ints) -> Ints:
+    """The room that a stretch of some size will soon want."""
+    return _room_for(size + size // 4)
 
 
 def _room_for(size: Ints) -> Ints:

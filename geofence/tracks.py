@@ -142,6 +142,10 @@ class Tracks:
         fresh: Ints = self.kept(slots) - np.maximum(self._devices.marks["written"][slots], 0)
         return fresh
 
+    def trim(self) -> None:
+        """Give memory back that was needed once and is no more. A pass over all slots: call it now and then."""
+        self._devices = self._devices.trimmed()
+
     def changes(self, slots: Ints, *, whole: bool = False) -> Changes:
         """What has changed of slots since they were last asked for, or all of them."""
         marks, size = self._devices.marks, self.kept(slots)

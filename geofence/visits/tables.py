@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from geofence.fixes import Fixes
 from geofence.kernel import Near
-from geofence.stretches import Ints, Records, Table, drop_rows, empty_table, rows_at, with_room, with_slots
+from geofence.stretches import Ints, Records, Table, drop_rows, empty_table, rows_at, trimmed, with_room, with_slots
 from geofence.visits.chain import UNKNOWN
 
 LEAST_ENTRIES: Final = 16
@@ -121,6 +121,15 @@ class PathTables(NamedTuple):
             with_slots(self.steps, slots),
             with_slots(self.entries, slots),
             np.concatenate((self.heads, more)),
+        )
+
+    def trimmed(self) -> Self:
+        """In less memory, where paths have become shorter for good."""
+        return self._replace(
+            fixes=trimmed(self.fixes),
+            pairs=trimmed(self.pairs),
+            steps=trimmed(self.steps),
+            entries=trimmed(self.entries),
         )
 
 
