@@ -1,7 +1,7 @@
 """What the store remembers, read from ClickHouse. Every value travels as a bound parameter."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -99,10 +99,7 @@ class ClickHouseHistory:
 
     async def visits(self, query: VisitQuery) -> list[Visit]:
         """As in the port."""
-        parameters: dict[str, Any] = {
-            name: value for name in _CONDITIONS if (value := getattr(query, name)) is not None
-        }
-        conditions = [_CONDITIONS[name] for name in parameters]
+        conditions, parameters = _asked(query, _CONDITIONS)
         if query.state is None:
             conditions.append("state != 'retracted'")
         if query.after is not None:
@@ -110,7 +107,6 @@ class ClickHouseHistory:
             conditions.append(
                 "(arrived_at, visit_id) > (fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC'), {after_id:String})"
             )
-        parameters["limit"] = query.limit
         sql = (
             f"SELECT {SELECTED} FROM visits FINAL WHERE {' AND '.join(conditions)} "
             "ORDER BY arrived_at, visit_id LIMIT {limit:UInt32}"
@@ -123,16 +119,12 @@ class ClickHouseHistory:
 
     async def rejected(self, query: RejectedQuery) -> list[RejectedPing]:
         """As in the port."""
-        parameters: dict[str, Any] = {
-            name: value for name in _REJECTED_CONDITIONS if (value := getattr(query, name)) is not None
-        }
-        conditions = [_REJECTED_CONDITIONS[name] for name in parameters]
+        conditions, parameters = _asked(query, _REJECTED_CONDITIONS)
         if query.after is not None:
             parameters["after_ms"], parameters["after_id"] = query.after
             conditions.append(
                 "(received_at, content_id) < (fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC'), {after_id:String})"
             )
-        parameters["limit"] = query.limit
         sql = (
             f"SELECT {rejected.SELECTED} FROM rejected FINAL WHERE {' AND '.join(conditions) or 'true'} "
             "ORDER BY received_at DESC, content_id DESC LIMIT {limit:UInt32}"
@@ -162,3 +154,9 @@ class ClickHouseHistory:
         except (ClickHouseError, ClientError, OSError, TimeoutError) as error:
             log.warning("store not answering", error=str(error))
             raise StoreUnavailable("the store does not answer") from error
+
+
+def _asked(query: VisitQuery | RejectedQuery, table: Mapping[str, str]) -> tuple[list[str], dict[str, Any]]:
+    """The conditions of a table that a query states, and the parameters in them."""
+    stated = {name: value for name in table if (value := getattr(query, name)) is not None}
+    return [table[name] for name in stated], stated | {"limit": query.limit}

@@ -2,26 +2,17 @@
 
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Depends, Query
 
 from api import examples
-from api.answers import JSONAnswer, Page, read_cursor, write_cursor
+from api.answers import JSONAnswer
 from api.auth import allow
+from api.paging import page_of, place_after
 from api.parameters import Cursor, From, Limit, To
 from api.ports import RejectedQuery
-from api.problems import Problem
 from api.services import Reach
-from schemas.ping import LATEST_MS
 
 router = APIRouter(tags=["pings"], dependencies=[Depends(allow("rejected:read"))])
-
-
-class _Place(msgspec.Struct, array_like=True):
-    """Where a page ended."""
-
-    received_ms: Annotated[int, msgspec.Meta(ge=0, le=LATEST_MS)]
-    content_id: str
 
 
 @router.get(
@@ -43,13 +34,6 @@ async def list_rejected(
     `raw` is a body of its protocol with this item alone: `onsite replay --rejected` posts it again. What is refused
     now is listed within a second or two.
     """
-    try:
-        after = None if cursor is None else read_cursor(cursor, _Place)
-    except ValueError as error:
-        raise Problem(400, "invalid_request", f"cursor: {error}") from error
-    page_after = None if after is None else (after.received_ms, after.content_id)
-    # One more than asked for tells whether there is a next page.
-    found = await services.history.rejected(RejectedQuery(limit + 1, device_id, code, from_ms, to_ms, page_after))
-    last = found[limit - 1] if len(found) > limit else None
-    following = None if last is None else write_cursor(_Place(int(last.received_at), last.content_id()))
-    return JSONAnswer(Page(found[:limit], following))
+    query = RejectedQuery(limit + 1, device_id, code, from_ms, to_ms, place_after(cursor))
+    found = await services.history.rejected(query)
+    return JSONAnswer(page_of(found, limit, lambda record: (int(record.received_at), record.content_id())))

@@ -7,23 +7,16 @@ import msgspec
 from fastapi import APIRouter, Depends, Query
 
 from api import examples
-from api.answers import JSONAnswer, Page, VisitAnswer, read_cursor, write_cursor
+from api.answers import JSONAnswer, VisitAnswer
 from api.auth import allow
+from api.paging import page_of, place_after
 from api.parameters import Cursor, From, Limit, To
 from api.ports import VisitQuery
 from api.problems import Problem, unavailable
 from api.services import Reach, Services
-from schemas.ping import LATEST_MS
 from schemas.visit import Visit, VisitState
 
 router = APIRouter(tags=["visits"], dependencies=[Depends(allow("visits:read"))])
-
-
-class _Place(msgspec.Struct, array_like=True):
-    """Where a page of visits ended."""
-
-    arrived_ms: Annotated[int, msgspec.Meta(ge=0, le=LATEST_MS)]
-    visit_id: str
 
 
 @router.get(
@@ -43,17 +36,9 @@ async def list_visits(
     cursor: Cursor = None,
 ) -> JSONAnswer:
     """The newest revision of each visit that was there at some moment of [from, to), by arrival."""
-    try:
-        after = None if cursor is None else read_cursor(cursor, _Place)
-    except ValueError as error:
-        raise Problem(400, "invalid_request", f"cursor: {error}") from error
-    page_after = None if after is None else (after.arrived_ms, after.visit_id)
-    # One more than asked for tells whether there is a next page.
-    query = VisitQuery(limit + 1, device, fence, job, state, from_ms, to_ms, page_after)
+    query = VisitQuery(limit + 1, device, fence, job, state, from_ms, to_ms, place_after(cursor))
     visits = await services.history.visits(query)
-    last = visits[limit - 1] if len(visits) > limit else None
-    following = None if last is None else write_cursor(_Place(int(last.arrived_ms), last.visit_id))
-    return JSONAnswer(Page(visits[:limit], following))
+    return JSONAnswer(page_of(visits, limit, lambda visit: (int(visit.arrived_ms), visit.visit_id)))
 
 
 @router.get(

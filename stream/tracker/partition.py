@@ -118,7 +118,7 @@ class PartitionTracks:
             self._discarding = None
         changed = np.flatnonzero(self._changed)
         self._changed[:] = False
-        self.tracks.trim()
+        self.tracks.trim()  # a pass over all slots, which each checkpoint is seldom enough for
         yield from self._journal.records(self.tracks, changed, self.late_offset)
 
     def _begin_amid(self, slots: npt.NDArray[np.int64], fixes: Fixes) -> None:
