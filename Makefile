@@ -54,7 +54,7 @@ check-imports: $(STAMP)
 
 # pip-audit is not among these: it asks a service on the internet.
 check-security: $(STAMP)
-	$(call holds,known bad patterns (bandit),$(BIN)/bandit -q -c pyproject.toml -r api geofence infra schemas sdk simulator stream)
+	$(call holds,known bad patterns (bandit),$(BIN)/bandit -q -c pyproject.toml -r api dispatch geofence infra routing schemas sdk simulator stream)
 
 check-compose: $(STAMP)
 	$(call holds,docker-compose.yml (compose specification),$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml)

@@ -1,0 +1,1 @@
+"""How long the road takes: one file for each provider of travel times."""
