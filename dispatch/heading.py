@@ -1,11 +1,13 @@
 """Where somebody on the road is going: which of the next jobs the way so far leads towards."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
 
 from dispatch.rounds import Candidate
+from dispatch.rules import DispatchRules
 from routing.straight_line import distances_m
 
 SEEN_M: Final = 250.0
@@ -43,3 +45,19 @@ def headed_for(left: tuple[float, float], here: tuple[float, float], planned: Se
     first = int(np.flatnonzero(towards)[0])
     best = int(np.argmin(np.where(towards, detour, np.inf)))
     return places[best if detour[first] > CLEARLY * detour[best] else first]
+
+
+def planned_at(jobs: Iterable[Candidate], technician_id: str, at_ms: int, rules: DispatchRules) -> list[Candidate]:
+    """A technician's jobs that may be next at a moment, in the order in which they are planned."""
+
+    def is_next(job: Candidate) -> bool:
+        begins_ms = -math.inf if job.window_from_ms is None else job.window_from_ms - 1000 * rules.early_s
+        ends_ms = math.inf if job.window_to_ms is None else job.window_to_ms + 1000 * rules.late_s
+        is_over = job.over_ms is not None or job.ended_ms is not None
+        return not is_over and job.is_of(technician_id, at_ms) and begins_ms <= at_ms <= ends_ms
+
+    def order(job: Candidate) -> tuple[object, ...]:
+        due_ms = job.created_ms if job.window_from_ms is None else job.window_from_ms
+        return job.priority != "emergency", due_ms, job.created_ms, job.job_id
+
+    return sorted(filter(is_next, jobs), key=order)

@@ -134,7 +134,9 @@ class JobBook:
 
     def _state_at(self, record: JobRecord, at_ms: int) -> tuple[str, bool]:
         """The state at a moment of event time, and whether it follows from positions: then a person may confirm it."""
-        before = [entry for entry in record.log if entry.at <= at_ms] or record.log[:1]
+        before = [entry for entry in record.log if entry.at <= at_ms]
+        if not before:  # earlier than its creation: as it was created
+            before = [entry for entry in record.log if entry.state in ("created", "scheduled")]
         return before[-1].state, before[-1].source == "automatic"
 
     def _settled(self, record: JobRecord, command: Command, now_ms: Instant) -> JobRecord:
@@ -216,7 +218,7 @@ def _with_evidence(record: JobRecord, evidence: Evidence) -> JobRecord | None:
     known = next((each for each in record.evidence if each.device_id == evidence.device_id), None)
     if known is None and not evidence.approaches:
         return None
-    if known is not None and (known.approaches, known.moves) == (evidence.approaches, evidence.moves):
+    if evidence.says_the_same_as(known):
         return None
     if evidence.approaches:
         others.append(evidence)

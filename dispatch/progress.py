@@ -114,8 +114,12 @@ def _told(evidence: Sequence[Evidence], rules: DispatchRules) -> list[_Told]:
 def _in_time(words: Sequence[Word]) -> list[tuple[float, Word]]:
     """The words in the order of what they tell; what was said at the creation comes before everything."""
     created_ms = words[0].recorded_at
-    placed = [(-math.inf if word.recorded_at == created_ms else float(word.at), word) for word in words]
-    return sorted(placed, key=lambda each: each[0])
+
+    def position_ms(word: Word) -> float:
+        is_first = word.recorded_at == created_ms and word.state in ("created", "scheduled")
+        return -math.inf if is_first else float(word.at)
+
+    return sorted(((position_ms(word), word) for word in words), key=lambda each: each[0])
 
 
 def _say(log: list[LogEntry], word: Word, lifecycle: Lifecycle) -> None:

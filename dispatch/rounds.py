@@ -12,9 +12,9 @@ import msgspec
 
 from dispatch.lifecycle import Lifecycle
 from dispatch.rules import DispatchRules
-from schemas.job import Approach, Assignment, JobRecord
+from schemas.job import Approach, Assignment, Evidence, JobRecord
 from schemas.times import Instant
-from schemas.visit import Visit
+from schemas.visit import Visit, VisitState
 
 _RANKS: Final = {"emergency": 0, "high": 1, "normal": 2, "low": 3}
 
@@ -69,52 +69,76 @@ def candidate_of(record: JobRecord, lifecycle: Lifecycle) -> Candidate:
     )
 
 
+class Stop(msgspec.Struct, frozen=True, array_like=True):
+    """A visit as far as jobs are concerned, in its revision; ``departed_ms`` is None while it lasts."""
+
+    visit_id: str
+    fence_id: str
+    state: VisitState
+    revision: int
+    arrived_ms: int
+    departed_ms: int | None
+    on_site_s: float
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether it has lasted long enough, and was not taken back."""
+        return self.state in ("confirmed", "closed")
+
+
+def stop_of(visit: Visit) -> Stop:
+    """What of a visit matters to jobs."""
+    departed_ms = None if visit.departed_ms is None else int(visit.departed_ms)
+    arrived_ms = int(visit.arrived_ms)
+    return Stop(visit.visit_id, visit.fence_id, visit.state, visit.revision, arrived_ms, departed_ms, visit.on_site_s)
+
+
 @dataclass(frozen=True)
 class Part:
-    """A part of a visit, up to where a person said that its job was done and the next one began."""
+    """A part of a stop, up to where a person said that its job was done and the next one began."""
 
-    visit: Visit
-    from_ms: Instant
-    to_ms: Instant | None
+    stop: Stop
+    from_ms: int
+    to_ms: int | None
     job_id: str | None
 
 
 def parts_of(
-    visits: Sequence[Visit], technician_id: str, candidates: Iterable[Candidate], rules: DispatchRules
+    stops: Sequence[Stop], technician_id: str, candidates: Iterable[Candidate], rules: DispatchRules
 ) -> list[Part]:
-    """All visits of one device, in the order of arrival, each with the job that it, or a part of it, is for."""
+    """All stops of one device, in the order of arrival, each with the job that it, or a part of it, is for."""
     at_fence: dict[str, list[Candidate]] = {}
     for each in candidates:
         if each.fence_id is not None:
             at_fence.setdefault(each.fence_id, []).append(each)
-    known = frozenset(visit.visit_id for visit in visits)
+    known = frozenset(stop.visit_id for stop in stops)
     left: dict[str, int] = {}
     parts: list[Part] = []
-    for visit in sorted(visits, key=lambda visit: (visit.arrived_ms, visit.visit_id)):
-        from_ms: Instant = visit.arrived_ms
-        there = [each for each in at_fence.get(visit.fence_id, ()) if not _is_past(each, visit, known, rules)]
+    for stop in sorted(stops, key=lambda stop: (stop.arrived_ms, stop.visit_id)):
+        from_ms = stop.arrived_ms
+        there = [each for each in at_fence.get(stop.fence_id, ()) if not _is_past(each, stop, known, rules)]
         while True:
-            job = _meant(there, technician_id, visit, from_ms, left, rules)
-            to_ms = visit.departed_ms
+            job = _meant(there, technician_id, stop, from_ms, left, rules)
+            to_ms = stop.departed_ms
             if job is not None and job.over_ms is not None and (to_ms is None or job.over_ms < to_ms):
                 following = {**left, job.job_id: job.over_ms}
-                if _meant(there, technician_id, visit, job.over_ms, following, rules) is not None:
-                    to_ms = Instant(job.over_ms)
-            parts.append(Part(visit, from_ms, to_ms, None if job is None else job.job_id))
+                if _meant(there, technician_id, stop, job.over_ms, following, rules) is not None:
+                    to_ms = job.over_ms
+            parts.append(Part(stop, from_ms, to_ms, None if job is None else job.job_id))
             if job is not None and to_ms is not None:
                 left[job.job_id] = to_ms
-            if to_ms is None or to_ms == visit.departed_ms:
+            if to_ms is None or to_ms == stop.departed_ms:
                 break
             from_ms = to_ms
     return parts
 
 
-def _is_past(job: Candidate, visit: Visit, known: frozenset[str], rules: DispatchRules) -> bool:
-    """Whether a job had ended, by visits that are not remembered any more, when this one began."""
+def _is_past(job: Candidate, stop: Stop, known: frozenset[str], rules: DispatchRules) -> bool:
+    """Whether a job had ended, by visits that are not remembered any more, when this stop began."""
     ended_ms = job.ended_ms
     return (
         ended_ms is not None
-        and visit.arrived_ms > ended_ms + 1000 * rules.return_within_s
+        and stop.arrived_ms > ended_ms + 1000 * rules.return_within_s
         and not (job.visit_ids & known)
     )
 
@@ -122,16 +146,16 @@ def _is_past(job: Candidate, visit: Visit, known: frozenset[str], rules: Dispatc
 def _meant(
     there: Sequence[Candidate],
     technician_id: str,
-    visit: Visit,
+    stop: Stop,
     from_ms: int,
     left: Mapping[str, int],
     rules: DispatchRules,
 ) -> Candidate | None:
-    """The job that a visit is for from a moment on; None where it is for none.
+    """The job that a stop is for from a moment on; None where it is for none.
 
-    ``left`` says when the jobs of earlier visits were left.
+    ``left`` says when the jobs of earlier stops were left.
     """
-    to_ms = visit.departed_ms or max(from_ms, visit.arrived_ms + round(1000 * visit.on_site_s))
+    to_ms = stop.departed_ms or max(from_ms, stop.arrived_ms + round(1000 * stop.on_site_s))
 
     def is_back(job: Candidate) -> bool:
         return job.job_id in left and from_ms - left[job.job_id] <= 1000 * rules.return_within_s
@@ -163,34 +187,99 @@ def _away_s(job: Candidate, from_ms: int, to_ms: int) -> float:
 def evidence_of(parts: Sequence[Part], heading: "Heading | None", rules: DispatchRules) -> dict[str, list[Approach]]:
     """What a device's rounds say of each job that they concern.
 
-    ``parts`` are in order; the place that was left before one is that of the part before it.
+    ``parts`` are in order; the place that was left before one is that of the part before it. Of a heading counts what
+    follows the last stop, once that is left.
     """
     found: dict[str, list[Approach]] = {}
-    left_ms: Instant | None = None
+    left_ms: int | None = None
     for part in parts:
-        is_first = part.from_ms == part.visit.arrived_ms
+        is_first = part.from_ms == part.stop.arrived_ms
         if part.job_id is not None:
-            is_leg = is_first and left_ms is not None and part.from_ms - left_ms <= 1000 * rules.longest_leg_s
+            is_leg = is_first and left_ms is not None and 0 <= part.from_ms - left_ms <= 1000 * rules.longest_leg_s
             approach = Approach(
-                left_ms if is_leg else None, part.visit.visit_id, part.from_ms, part.to_ms, _stayed_s(part)
+                Instant(left_ms) if is_leg and left_ms is not None else None,
+                part.stop.visit_id,
+                Instant(part.from_ms),
+                None if part.to_ms is None else Instant(part.to_ms),
+                _stayed_s(part),
             )
             found.setdefault(part.job_id, []).append(approach)
         if part.to_ms is not None and (left_ms is None or part.to_ms > left_ms):
             left_ms = part.to_ms
-    if heading is not None:
-        found.setdefault(heading.job_id, []).append(Approach(heading.left_ms))
+    last = parts[-1] if parts else None
+    if heading is not None and last is not None and last.stop.visit_id == heading.after and last.to_ms is not None:
+        found.setdefault(heading.job_id, []).append(Approach(Instant(last.to_ms)))
     return found
 
 
 def _stayed_s(part: Part) -> float:
     if part.to_ms is not None:
         return float(part.to_ms - part.from_ms) / 1000
-    began_s = (part.from_ms - part.visit.arrived_ms) / 1000
-    return max(0.0, part.visit.on_site_s - began_s)
+    began_s = (part.from_ms - part.stop.arrived_ms) / 1000
+    return max(0.0, part.stop.on_site_s - began_s)
 
 
-class Heading(msgspec.Struct, frozen=True):
-    """Under way to a job since it left the place before."""
+class Heading(msgspec.Struct, frozen=True, array_like=True):
+    """Under way to a job ``after`` a visit."""
 
     job_id: str
-    left_ms: Instant
+    after: str
+
+
+class DeviceRounds(msgspec.Struct, omit_defaults=True):
+    """What is remembered of a device's rounds: its stops of the last days, where it is going, what was told of it.
+
+    ``place`` (lat, lon) is where it was met first at the visit that it is, or last was, on.
+    """
+
+    device_id: str
+    stops: dict[str, Stop] = {}
+    place: tuple[float, float] | None = None
+    heading: Heading | None = None
+    told: dict[str, Evidence] = {}
+
+    def hear(self, stop: Stop) -> bool:
+        """A revision of a visit; whether it is news."""
+        known = self.stops.get(stop.visit_id)
+        if known is not None and known.revision >= stop.revision:
+            return False
+        self.stops[stop.visit_id] = stop
+        return True
+
+    @property
+    def last(self) -> Stop | None:
+        """The stop that it is, or last was, on."""
+        believed = (stop for stop in self.stops.values() if stop.is_believed)
+        return max(believed, key=lambda stop: (stop.arrived_ms, stop.visit_id), default=None)
+
+    def forget_before(self, oldest_ms: int) -> None:
+        """Let go of stops that ended before, and of what was told of them: it stays as it is."""
+        gone = {key for key, stop in self.stops.items() if (stop.departed_ms or stop.arrived_ms) < oldest_ms}
+        if gone:
+            self.stops = {key: stop for key, stop in self.stops.items() if key not in gone}
+            self.told = {
+                job_id: evidence
+                for job_id, evidence in self.told.items()
+                if not any(approach.visit_id in gone for approach in evidence.approaches)
+            }
+
+    def news(
+        self,
+        technician_id: str,
+        candidates: Iterable[Candidate],
+        rules: DispatchRules,
+        *,
+        moves: bool,
+        now_ms: Instant,
+    ) -> list[tuple[str, Evidence]]:
+        """What has to be told of jobs (job_id, evidence), and counts as told from here on."""
+        believed = [stop for stop in self.stops.values() if stop.is_believed]
+        found = evidence_of(parts_of(believed, technician_id, candidates, rules), self.heading, rules)
+        news = []
+        for job_id in sorted(found.keys() | self.told.keys()):
+            evidence = Evidence(self.device_id, technician_id, found.get(job_id, []), now_ms, moves)
+            if not evidence.says_the_same_as(self.told.get(job_id)):
+                news.append((job_id, evidence))
+        told = self.told | dict(news)
+        self.told = {job_id: evidence for job_id, evidence in told.items() if evidence.approaches}
+        return news

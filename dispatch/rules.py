@@ -1,5 +1,6 @@
 """A tenant's rules about jobs, read from ``ONSITE_DISPATCH`` (TOML)."""
 
+import tomllib
 from typing import Literal
 
 import msgspec
@@ -44,3 +45,8 @@ class DispatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def lifecycle(self) -> Lifecycle:
         """The states as this tenant has them."""
         return Lifecycle.extended_by(self.states)
+
+
+def read_rules_of_dispatch(data: bytes) -> DispatchRules:
+    """The rules of a TOML document. Raises ValueError that says what is wrong where."""
+    return msgspec.convert(tomllib.loads(data.decode()), DispatchRules)

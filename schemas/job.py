@@ -156,6 +156,10 @@ class Evidence(msgspec.Struct, frozen=True):
     recorded_at: Instant
     moves: bool = True
 
+    def says_the_same_as(self, other: "Evidence | None") -> bool:
+        """Whether they differ at most in when they were recorded."""
+        return other is not None and msgspec.structs.replace(other, recorded_at=self.recorded_at) == self
+
 
 class Assignment(msgspec.Struct, frozen=True, omit_defaults=True, rename={"from_ms": "from", "to_ms": "to"}):
     """Whose job it was from when to when, of event time; None: from the beginning, until now."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from schemas import wire
 from schemas.job import Evidence, JobPlan, Source
 from schemas.times import Instant
 
@@ -63,6 +64,11 @@ class TellEvidence(_Command, frozen=True, tag="evidence"):
 
 
 Command = CreateJob | EditJob | MoveJob | TellEvidence
+
+
+def read_command(data: bytes) -> Command:
+    """The command of a record; raises msgspec.ValidationError or msgspec.DecodeError."""
+    return wire.decode(Command, data)  # type: ignore[arg-type] # a union is no type to mypy
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -4,6 +4,7 @@ from typing import Final
 
 from schemas import topics
 from schemas.tables.fences import FENCES
+from schemas.tables.jobs import JOBS
 from schemas.tables.pings import PINGS
 from schemas.tables.rejected import REJECTED
 from schemas.tables.table import Table
@@ -14,5 +15,6 @@ TABLES: Final[dict[str, Table]] = {
     topics.PINGS_REJECTED.name: REJECTED,
     topics.VISITS.name: VISITS,
     topics.FENCES.name: FENCES,
+    topics.JOBS.name: JOBS,
 }
 """Topic -> the table its records are inserted into."""

@@ -3,10 +3,10 @@
 from typing import Any
 
 from dispatch.job_book import JobBook
+from dispatch.rounds import Stop
 from schemas.job import Approach, Evidence, JobPlan, JobRecord
 from schemas.job_command import Command, CreateJob, MoveJob, Sender, TellEvidence
 from schemas.times import Instant
-from schemas.visit import Visit
 
 DISPATCHER = Sender("dispatcher", "key:office", "dispatcher")
 TECHNICIAN = Sender("technician", "account:amina", "technician", "amina")
@@ -17,29 +17,12 @@ def minute(number: float) -> Instant:
     return Instant(round(number * 60_000))
 
 
-def visit(visit_id: str, fence_id: str, arrived: float, departed: float | None, device_id: str = "van-1") -> Visit:
+def stop(visit_id: str, fence_id: str, arrived: float, departed: float | None) -> Stop:
+    """A visit in its first revision; one that lasts has done so for two minutes."""
     end = arrived + 2 if departed is None else departed
-    return Visit(
-        visit_id,
-        device_id,
-        fence_id,
-        1,
-        None,
-        "confirmed" if departed is None else "closed",
-        1,
-        minute(arrived),
-        minute(arrived - 1),
-        minute(arrived),
-        None if departed is None else minute(departed),
-        None if departed is None else minute(departed),
-        None if departed is None else minute(departed + 1),
-        (end - arrived) * 60.0,
-        (end - arrived) * 60.0,
-        (end - arrived) * 60.0,
-        1.0,
-        "arrived",
-        5,
-    )
+    state = "confirmed" if departed is None else "closed"
+    departed_ms = None if departed is None else int(minute(departed))
+    return Stop(visit_id, fence_id, state, 1, int(minute(arrived)), departed_ms, (end - arrived) * 60.0)
 
 
 def create(job_id: str = "job-1", at: float = 0, key: str = "create", **plan: Any) -> CreateJob:
