@@ -6,6 +6,7 @@ from schemas import topics
 from schemas.tables.fences import FENCES
 from schemas.tables.jobs import JOBS
 from schemas.tables.pings import PINGS
+from schemas.tables.registers import BRANCHES, CUSTOMERS, DEPOTS, SITES, TECHNICIANS
 from schemas.tables.rejected import REJECTED
 from schemas.tables.table import Table
 from schemas.tables.visits import VISITS
@@ -16,5 +17,10 @@ TABLES: Final[dict[str, Table]] = {
     topics.VISITS.name: VISITS,
     topics.FENCES.name: FENCES,
     topics.JOBS.name: JOBS,
+    topics.TECHNICIANS.name: TECHNICIANS,
+    topics.CUSTOMERS.name: CUSTOMERS,
+    topics.SITES.name: SITES,
+    topics.BRANCHES.name: BRANCHES,
+    topics.DEPOTS.name: DEPOTS,
 }
 """Topic -> the table its records are inserted into."""
