@@ -18,9 +18,12 @@ Permission = Literal[
     "customers:write",
     "branches:read",
     "branches:write",
+    "jobs:read",
+    "jobs:write",
+    "jobs:move",
 ]
 
-_READ: Final[frozenset[Permission]] = frozenset({"devices:read", "fences:read", "visits:read"})
+_READ: Final[frozenset[Permission]] = frozenset({"devices:read", "fences:read", "visits:read", "jobs:read"})
 
 PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     "admin": frozenset(get_args(Permission)),

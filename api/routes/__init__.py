@@ -2,7 +2,20 @@
 
 from typing import Final
 
-from api.routes import devices, enrolments, fences, health, ingest, live, pings, registers, rejected, sessions, visits
+from api.routes import (
+    devices,
+    enrolments,
+    fences,
+    health,
+    ingest,
+    jobs,
+    live,
+    pings,
+    registers,
+    rejected,
+    sessions,
+    visits,
+)
 
 ROUTERS: Final = (
     pings.router,
@@ -12,6 +25,7 @@ ROUTERS: Final = (
     enrolments.router,
     fences.router,
     visits.router,
+    jobs.router,
     *registers.ROUTERS,
     live.router,
     sessions.router,
