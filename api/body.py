@@ -1,8 +1,9 @@
 """A request's body, within limits: of what travels and of what it unpacks to."""
 
 import zlib
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from fastapi import Request
 
 from api.admission import Passage
@@ -42,6 +43,14 @@ async def read_body(request: Request, limit: int, passage: Passage | None = None
         if passage is not None:
             await passage.grow(sink.size)
     return sink.finish()
+
+
+def read_json(body: bytes) -> Any:
+    """What a body of JSON says; raises Problem 400 for what is none."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(400, "malformed_body", f"malformed JSON: {error}") from error
 
 
 def _declared_bytes(request: Request) -> int:

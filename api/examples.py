@@ -1,5 +1,6 @@
 """Examples for the OpenAPI document: of every body and every answer. FastAPI drops nulls, so there are none."""
 
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -285,6 +286,92 @@ EXPLAINED: Final = {
     "finding": "Derived again from the stored fixes, the visit is the same.",
 }
 
+TECHNICIAN: Final[dict[str, Any]] = {
+    "technician_id": "amina",
+    "name": "Amina Yusuf",
+    "branch": "liverpool",
+    "skills": ["gas", "heat-pump"],
+    "device_ids": ["van-12"],
+    "shifts": [
+        {"from": "08:00", "to": "16:30", "weekly": ["mon", "tue", "wed", "thu", "fri"], "time_zone": "Europe/London"}
+    ],
+    "depot_fence_id": "depot-liverpool",
+    "contact": {"phone": "+44 151 496 0000"},
+    "updated_at": "2026-03-01T10:00:00.000Z",
+}
+
+CUSTOMER: Final[dict[str, Any]] = {
+    "customer_id": "c-204",
+    "name": "Mersey Dental",
+    "branch": "liverpool",
+    "contact": {"phone": "+44 151 496 0001", "email": "desk@dental.example"},
+    "time_zone": "Europe/London",
+    "language": "en",
+    "updated_at": "2026-03-01T10:00:00.000Z",
+}
+
+SITE: Final[dict[str, Any]] = {
+    "site_id": "s-881",
+    "customer_id": "c-204",
+    "name": "Practice on the Strand",
+    "branch": "liverpool",
+    "fence_id": "site-7",
+    "address": "1 Strand, Liverpool",
+    "lat": 53.4058,
+    "lon": -2.9958,
+    "updated_at": "2026-03-01T10:00:00.000Z",
+}
+
+BRANCH: Final[dict[str, Any]] = {
+    "branch": "liverpool",
+    "name": "Liverpool",
+    "region": "north-west",
+    "time_zone": "Europe/London",
+    "auto_logging": True,
+    "updated_at": "2026-03-01T10:00:00.000Z",
+}
+
+DEPOT: Final[dict[str, Any]] = {
+    "depot_id": "d-3",
+    "name": "Brunswick Dock",
+    "branch": "liverpool",
+    "fence_id": "depot-liverpool",
+    "updated_at": "2026-03-01T10:00:00.000Z",
+}
+
+_FILTERS: Final = {
+    "branch": "of this branch",
+    "region": "directly within this region",
+    "skill": "who have this skill",
+    "device": "who hold this device",
+    "customer": "of this customer",
+}
+
+
+def filters(names: Iterable[str]) -> dict[str, Any]:
+    """What the document says of the query parameters that a register's list is filtered by."""
+    schema = {"type": "string"}
+    return {
+        "parameters": [{"name": name, "in": "query", "schema": schema, "description": _FILTERS[name]} for name in names]
+    }
+
+
+def stated(example: Mapping[str, Any]) -> dict[str, Any]:
+    """Of an entry what people state."""
+    return {name: value for name, value in example.items() if name != "updated_at"}
+
+
+def body(schema: str, example: Any, *media_types: str) -> dict[str, Any]:
+    """What the document says of a body of JSON; ``schema`` names a component."""
+    content = {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}
+    return {
+        "requestBody": {
+            "required": True,
+            "content": dict.fromkeys(media_types or ("application/json",), content),
+        }
+    }
+
+
 BY_SESSION: Final[list[dict[str, list[str]]]] = [{"Session": []}]
 """What the document says of a request that a session's cookie may come with."""
 
@@ -334,7 +421,7 @@ ENROLMENT: Final = {
 
 READY: Final = {
     "ready": True,
-    "checks": {"broker": "ok", "store": "ok", "keys": "ok", "fences": "ok", "devices": "ok", "visits": "ok"},
+    "checks": {"broker": "ok", "store": "ok", "keys": "ok", "fences": "ok", "devices": "ok", "technicians": "ok"},
 }
 NOT_READY: Final = {
     "ready": False,

@@ -7,6 +7,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import answers, examples
+from api.entries import OWN
+from api.registers import REGISTERS, Register
 from schemas import wire
 from schemas.explanation import RecomputedVisit
 from schemas.ping import Ping
@@ -21,6 +23,11 @@ TAGS: Final = [
     },
     {"name": "fences", "description": "Places with a history, as GeoJSON."},
     {"name": "visits", "description": "Who was where, from when to when."},
+    {"name": "technicians", "description": "Who works in the field, and which devices they hold."},
+    {"name": "customers", "description": "Who jobs are for."},
+    {"name": "sites", "description": "Where customers are visited."},
+    {"name": "branches", "description": "Parts of the company; a region is one too (docs/access.md)."},
+    {"name": "depots", "description": "Where technicians start from and stock is kept."},
     {"name": "enrolments", "description": "Links that set up the apps on phones (docs/devices.md)."},
     {"name": "sessions", "description": "Signing in and out, for people with an account (docs/access.md)."},
     {"name": "health", "description": "For orchestrators and Prometheus; no key needed."},
@@ -125,6 +132,7 @@ def _schemas() -> dict[str, Any]:
         answers.Readiness,
         answers.SessionAnswer,
         answers.EnrolmentAnswer,
+        *(register.record for register in REGISTERS.values()),
     )
     _, components = msgspec.json.schema_components(
         kinds, schema_hook=wire.schema_of_type, ref_template="#/components/schemas/{name}"
@@ -132,8 +140,32 @@ def _schemas() -> dict[str, Any]:
     components["DevicePage"] = components.pop("Page_Device_")
     components["VisitPage"] = components.pop("Page_Visit_")
     components["RejectedPage"] = components.pop("Page_RejectedPing_")
+    for register in REGISTERS.values():
+        components |= _register_schemas(register, components[register.record.__name__])
     fields = components["Ping"]["properties"]
     del fields["received_at"]
     fields["ts"] = {**_MOMENT, "description": "when the fix was taken"}
     fields["sent_at"] = {**_MOMENT, "description": "when the device sent it, by its own clock"}
     return components | {"Feature": _FEATURE, "FeatureCollection": _FEATURE_COLLECTION, "Problem": _PROBLEM}
+
+
+def _register_schemas(register: Register, schema: dict[str, Any]) -> dict[str, Any]:
+    """Of a page of entries, of a new one, and of a merge patch."""
+    name = register.record.__name__
+    stated = {field: each for field, each in schema["properties"].items() if field not in OWN}
+    item = {"type": "array", "items": {"$ref": f"#/components/schemas/{name}"}}
+    closed = {"type": "object", "additionalProperties": False}
+    nullable = {field: {"anyOf": [each, {"type": "null"}]} for field, each in stated.items()}
+    return {
+        f"{name}Page": {
+            "type": "object",
+            "required": ["items", "next_cursor"],
+            "properties": {"items": item, "next_cursor": {"type": ["string", "null"]}},
+        },
+        f"New{name}": {
+            **closed,
+            "required": [field for field in schema["required"] if field != register.key],
+            "properties": stated,
+        },
+        f"{name}Patch": {**closed, "properties": nullable},
+    }

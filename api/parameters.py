@@ -5,6 +5,8 @@ from typing import Annotated, Final
 from fastapi import Query
 from pydantic import BeforeValidator, WithJsonSchema
 
+from api.answers import read_cursor
+from api.problems import Problem
 from schemas.ping import LATEST_MS
 from schemas.times import parse_instant
 
@@ -24,3 +26,11 @@ Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="how many at most")]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
 From = Annotated[Moment | None, Query(alias="from", description="RFC 3339 or epoch milliseconds, inclusive")]
 To = Annotated[Moment | None, Query(alias="to", description="RFC 3339 or epoch milliseconds, exclusive")]
+
+
+def cursor_key(cursor: str | None) -> str:
+    """The key a page of a read model follows; Problem 400 for a cursor that is none."""
+    try:
+        return "" if cursor is None else read_cursor(cursor, str)
+    except ValueError as error:
+        raise Problem(400, "invalid_request", f"cursor: {error}") from error

@@ -1,6 +1,7 @@
 """What a request can reach: made once at start-up, handed to every route."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from api.metrics import Metrics
 from api.open_visits import OpenVisits
 from api.ports import EventLog, History, ReadModel
 from api.rates import Rates
+from api.registers import Entry, Name
 from geofence.rule_book import RuleBook
 from schemas.clock import Clock
 from schemas.fence import FenceRecord
@@ -35,6 +37,7 @@ class Services:
     log: EventLog
     keys: ReadModel[ApiKey]
     fences: ReadModel[FenceRecord]
+    registers: Mapping[Name, ReadModel[Entry]]
     live: ReadModel[LiveState]
     visits: OpenVisits
     feed: LiveFeed
@@ -46,6 +49,8 @@ class Services:
     explainer: Explainer = field(default_factory=lambda: Explainer(RuleBook()))
     fence_edits: asyncio.Lock = field(default_factory=asyncio.Lock)
     """A fence's record is read, revised and written back: one edit at a time."""
+    register_edits: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """The same for all registers at once: their entries refer to each other."""
     key_uses: KeyUses = field(default_factory=KeyUses)
     rates: Rates = field(default_factory=Rates)
     issuer: Issuer | None = None

@@ -1,12 +1,24 @@
 """Technicians, and when they work: the compacted topic ``onsite.technicians``."""
 
 from datetime import datetime, time
-from typing import Literal
+from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from schemas.times import Instant, parse_epoch_ms
+
+MAX_ID_CHARS: Final = 200
+
+Id = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=MAX_ID_CHARS,
+        pattern=r"^[^./\s][^/\x00-\x1f]*$",
+        description="of one's own choice: it stands in addresses, so it has no slash",
+    ),
+]
+Label = Annotated[str, msgspec.Meta(min_length=1, max_length=300, description="for people")]
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
@@ -50,8 +62,8 @@ class Technician(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True,
     Without ``shifts`` nobody knows when the technician works: then it counts as always.
     """
 
-    technician_id: str
-    name: str
+    technician_id: Id
+    name: Label
     branch: str | None = None
     skills: list[str] = []
     device_ids: list[str] = []
@@ -59,7 +71,7 @@ class Technician(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True,
     depot_fence_id: str | None = None
     contact: Contact | None = None
     auto_logging: bool | None = None
-    updated_at: Instant = Instant(0)
+    updated_at: Instant = msgspec.field(default_factory=Instant)
     removed_at: Instant | None = None
 
 

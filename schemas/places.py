@@ -2,21 +2,21 @@
 
 import msgspec
 
-from schemas.people import Contact, zone_of
+from schemas.people import Contact, Id, Label, zone_of
 from schemas.times import Instant
 
 
 class Customer(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """Who a job is for. ``opt_out``: no notices, whatever happens."""
 
-    customer_id: str
-    name: str
+    customer_id: Id
+    name: Label
     branch: str | None = None
     contact: Contact | None = None
     time_zone: str | None = None
     language: str | None = None
     opt_out: bool = False
-    updated_at: Instant = Instant(0)
+    updated_at: Instant = msgspec.field(default_factory=Instant)
     removed_at: Instant | None = None
 
     def __post_init__(self) -> None:
@@ -27,7 +27,7 @@ class Customer(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, k
 class Site(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """Where a customer is visited: a fence, an address, or a point that an address was found at or corrected to."""
 
-    site_id: str
+    site_id: Id
     customer_id: str | None = None
     name: str = ""
     branch: str | None = None
@@ -35,7 +35,7 @@ class Site(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_on
     address: str | None = None
     lat: float | None = None
     lon: float | None = None
-    updated_at: Instant = Instant(0)
+    updated_at: Instant = msgspec.field(default_factory=Instant)
     removed_at: Instant | None = None
 
     def __post_init__(self) -> None:
@@ -48,12 +48,12 @@ class Branch(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_
     ``auto_logging``: whether visits move jobs on; None: as the tenant has it.
     """
 
-    branch: str
-    name: str
+    branch: Id
+    name: Label
     region: str | None = None
     time_zone: str | None = None
     auto_logging: bool | None = None
-    updated_at: Instant = Instant(0)
+    updated_at: Instant = msgspec.field(default_factory=Instant)
     removed_at: Instant | None = None
 
     def __post_init__(self) -> None:
@@ -64,13 +64,13 @@ class Branch(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_
 class Depot(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
     """Where technicians start from and stock is kept."""
 
-    depot_id: str
-    name: str
+    depot_id: Id
+    name: Label
     branch: str | None = None
     fence_id: str | None = None
     lat: float | None = None
     lon: float | None = None
-    updated_at: Instant = Instant(0)
+    updated_at: Instant = msgspec.field(default_factory=Instant)
     removed_at: Instant | None = None
 
     def __post_init__(self) -> None:

@@ -22,16 +22,43 @@ PINGS_REJECTED: Final = Topic("onsite.pings.rejected", key="device_id")
 FENCES: Final = Topic("onsite.fences", key="fence_id", compacted=True)
 VISITS: Final = Topic("onsite.visits", key="device_id", retention_days=30)
 LIVE: Final = Topic("onsite.live", key="device_id", compacted=True)
+JOBS: Final = Topic("onsite.jobs", key="job_id", compacted=True)
+JOB_COMMANDS: Final = Topic("onsite.jobs.commands", key="job_id")
+JOB_ANSWERS: Final = Topic("onsite.jobs.answers", key="request_id", retention_days=1)
 KEYS: Final = Topic("onsite.keys", key="key_id", compacted=True)
 KEYS_USED: Final = Topic("onsite.keys.used", key="key_id", compacted=True)
 ACCOUNTS: Final = Topic("onsite.accounts", key="name", compacted=True)
 SESSIONS_ENDED: Final = Topic("onsite.sessions.ended", key="account/session_id", retention_days=90)
 """Kept for longer than a session lasts (``ONSITE_SIGN_IN_LONGEST_S``)."""
+TECHNICIANS: Final = Topic("onsite.technicians", key="technician_id", compacted=True)
+CUSTOMERS: Final = Topic("onsite.customers", key="customer_id", compacted=True)
+SITES: Final = Topic("onsite.sites", key="site_id", compacted=True)
+BRANCHES: Final = Topic("onsite.branches", key="branch", compacted=True)
+DEPOTS: Final = Topic("onsite.depots", key="depot_id", compacted=True)
 
-TOPICS: Final = (PINGS, PINGS_REJECTED, FENCES, VISITS, LIVE, KEYS, KEYS_USED, ACCOUNTS, SESSIONS_ENDED)
+TOPICS: Final = (
+    PINGS,
+    PINGS_REJECTED,
+    FENCES,
+    VISITS,
+    LIVE,
+    JOBS,
+    JOB_COMMANDS,
+    JOB_ANSWERS,
+    KEYS,
+    KEYS_USED,
+    ACCOUNTS,
+    SESSIONS_ENDED,
+    TECHNICIANS,
+    CUSTOMERS,
+    SITES,
+    BRANCHES,
+    DEPOTS,
+)
 
 TRACKER_GROUP: Final = "onsite-tracker"
 RECORDER_GROUP: Final = "onsite-recorder"
+FOREMAN_GROUP: Final = "onsite-foreman"
 """Consumer groups. The tracker reads the recorder's offsets to know what the store has."""
 
 

@@ -1,6 +1,6 @@
 """Roles and what they may do."""
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from schemas.key import Role
 
@@ -12,12 +12,18 @@ Permission = Literal[
     "fences:read",
     "fences:write",
     "visits:read",
+    "people:read",
+    "people:write",
+    "customers:read",
+    "customers:write",
+    "branches:read",
+    "branches:write",
 ]
 
 _READ: Final[frozenset[Permission]] = frozenset({"devices:read", "fences:read", "visits:read"})
 
 PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
-    "admin": _READ | {"pings:write", "rejected:read", "devices:enrol", "fences:write"},
+    "admin": frozenset(get_args(Permission)),
     "viewer": _READ,
     "device": frozenset({"pings:write"}),
 }

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from api.routes import devices, enrolments, fences, health, ingest, live, pings, rejected, sessions, visits
+from api.routes import devices, enrolments, fences, health, ingest, live, pings, registers, rejected, sessions, visits
 
 ROUTERS: Final = (
     pings.router,
@@ -12,6 +12,7 @@ ROUTERS: Final = (
     enrolments.router,
     fences.router,
     visits.router,
+    *registers.ROUTERS,
     live.router,
     sessions.router,
     health.router,

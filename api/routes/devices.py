@@ -6,9 +6,9 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Path, Query
 
 from api import examples, track
-from api.answers import JSONAnswer, Page, read_cursor, write_cursor
+from api.answers import JSONAnswer, Page, write_cursor
 from api.auth import allow
-from api.parameters import Cursor, From, Limit, To
+from api.parameters import Cursor, From, Limit, To, cursor_key
 from api.problems import Problem, unavailable
 from api.read_model import device_of, page_of
 from api.services import Reach, Services
@@ -75,14 +75,6 @@ async def get_track(
     feature = await asyncio.to_thread(track.feature_of, device_id, pings[:MAX_TRACK_POINTS], simplify_m)
     feature["properties"]["truncated"] = len(pings) > MAX_TRACK_POINTS
     return JSONAnswer(feature, media_type="application/geo+json")
-
-
-def cursor_key(cursor: str | None) -> str:
-    """The key a page of a read model follows; Problem 400 for a cursor that is none."""
-    try:
-        return "" if cursor is None else read_cursor(cursor, str)
-    except ValueError as error:
-        raise Problem(400, "invalid_request", f"cursor: {error}") from error
 
 
 def _require_live(services: Services) -> None:

@@ -4,36 +4,32 @@ import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
-import msgspec
-from fastapi import APIRouter, Depends, Header, Path, Request
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from api import examples
 from api.answers import ImportAnswer, JSONAnswer, RejectedFence, write_cursor
 from api.auth import allow
-from api.body import read_body
-from api.parameters import Cursor, Limit
+from api.body import read_body, read_json
+from api.parameters import Cursor, Limit, cursor_key
+from api.preconditions import IfChanged, IfMatch, IfNoneMatch, is_known, require_match
 from api.problems import Problem, unavailable
+from api.read_back import append_and_read_back
 from api.read_model import etag_of, feature_of, is_gone, page_of
-from api.routes.devices import cursor_key
 from api.services import Reach, Services
 from geofence.fences import read_feature
 from schemas import wire
 from schemas.fence import FenceError, FenceRecord, FenceVersion, end_fence, revise_fence
-from schemas.topics import FENCES, MAX_RECORD_BYTES, LogUnavailable
+from schemas.topics import FENCES, MAX_RECORD_BYTES
 
 router = APIRouter(tags=["fences"])
 
 _GEOJSON: Final = "application/geo+json"
-_APPEND_AT_ONCE: Final = 500
-_READ_BACK_S: Final = 10.0
 
 _read = Depends(allow("fences:read"))
 _write = Depends(allow("fences:write"))
 
 FenceId = Annotated[str, Path(description="the fence's id")]
-IfMatch = Annotated[str | None, Header(description="edit only the state that has this ETag; `*` = any, but one")]
-IfNoneMatch = Annotated[str | None, Header(description="`*` = create only")]
 
 
 @router.get(
@@ -85,11 +81,11 @@ async def import_fences(request: Request, services: Reach) -> JSONAnswer:
     dependencies=[_read],
     responses=examples.answers(200, "A GeoJSON Feature", None, examples.FENCE, 404, 410, 503),
 )
-async def get_fence(services: Reach, fence_id: FenceId, if_none_match: IfNoneMatch = None) -> Response:
+async def get_fence(services: Reach, fence_id: FenceId, if_none_match: IfChanged = None) -> Response:
     """Its newest version as a Feature, with an ETag. A deleted one answers 410: its history stays."""
     _require_fences(services)
     record = _standing(services, fence_id)
-    if if_none_match is not None and etag_of(record) in _etags(if_none_match):
+    if is_known(etag_of(record), if_none_match):
         return Response(status_code=304, headers={"ETag": etag_of(record)})
     return _feature_answer(record)
 
@@ -131,17 +127,17 @@ async def put_fence(
     API sees the change; the tracker does within a second.
     """
     _require_fences(services)
-    feature = _json(await read_body(request, services.settings.max_body_bytes))
+    feature = read_json(await read_body(request, services.settings.max_body_bytes))
     version = await asyncio.to_thread(_read_version, fence_id, feature)
     async with services.fence_edits:
         now_ms = services.clock.now_ms()
         before = services.fences.records.get(fence_id)
-        _require_match(before, now_ms, if_match, if_none_match)
+        standing = None if before is None or is_gone(before, now_ms) else before
+        require_match("the fence", None if standing is None else etag_of(standing), if_match, if_none_match)
         after = revise_fence(before, fence_id, version, now_ms)
         if after is not before:
             await _append(services, [after])
-    created = before is None or is_gone(before, now_ms)
-    return _feature_answer(after, 201 if created else 200)
+    return _feature_answer(after, 201 if standing is None else 200)
 
 
 @router.delete(
@@ -157,13 +153,13 @@ async def delete_fence(services: Reach, fence_id: FenceId, if_match: IfMatch = N
     async with services.fence_edits:
         now_ms = services.clock.now_ms()
         record = _standing(services, fence_id)
-        _require_match(record, now_ms, if_match, None)
+        require_match("the fence", etag_of(record), if_match)
         await _append(services, [end_fence(record, now_ms)])
     return Response(status_code=204)
 
 
 def _features(body: bytes) -> list[Any]:
-    collection = _json(body)
+    collection = read_json(body)
     if not isinstance(collection, dict) or collection.get("type") != "FeatureCollection":
         raise Problem(400, "invalid_fence", "the body is not a GeoJSON FeatureCollection")
     features = collection.get("features")
@@ -223,21 +219,8 @@ def _read_version(fence_id: str, feature: Any) -> FenceVersion:
 
 async def _append(services: Services, records: Sequence[FenceRecord]) -> None:
     """Write records, and wait until this API's own read model has them."""
-    for start in range(0, len(records), _APPEND_AT_ONCE):
-        some = records[start : start + _APPEND_AT_ONCE]
-        await services.log.append(FENCES, [(record.fence_id, wire.encode(record)) for record in some])
-    unseen = {record.fence_id: record.updated_at for record in records}
-
-    def all_seen() -> bool:
-        for fence_id in list(unseen):
-            seen = services.fences.records.get(fence_id)
-            if seen is None or seen.updated_at < unseen[fence_id]:
-                return False
-            del unseen[fence_id]
-        return True
-
-    if not await services.fences.until(all_seen, _READ_BACK_S):
-        raise LogUnavailable("the fences are written, but were not read back in time")
+    by_id = {record.fence_id: record for record in records}
+    await append_and_read_back(services.log, FENCES, services.fences, by_id)
 
 
 def _require_fences(services: Services) -> None:
@@ -258,29 +241,5 @@ def _unknown(fence_id: str) -> Problem:
     return Problem(404, "unknown_fence", f"there is no fence {fence_id!r}")
 
 
-def _require_match(record: FenceRecord | None, now_ms: int, if_match: str | None, if_none_match: str | None) -> None:
-    standing = None if record is None or is_gone(record, now_ms) else record
-    headers = {} if standing is None else {"ETag": etag_of(standing)}
-    if if_match is not None:
-        wanted = _etags(if_match)
-        if standing is None or ("*" not in wanted and etag_of(standing) not in wanted):
-            raise Problem(412, "changed", "the fence is not in the state that If-Match asks for", headers)
-    if if_none_match is not None and standing is not None:
-        wanted = _etags(if_none_match)
-        if "*" in wanted or etag_of(standing) in wanted:
-            raise Problem(412, "exists", "the fence is there already", headers)
-
-
-def _etags(header: str) -> set[str]:
-    return {etag.strip() for etag in header.split(",")}
-
-
 def _feature_answer(record: FenceRecord, status: int = 200) -> JSONAnswer:
     return JSONAnswer(feature_of(record, record.current), status, {"ETag": etag_of(record)}, _GEOJSON)
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, "malformed_body", f"malformed JSON: {error}") from error

@@ -32,12 +32,13 @@ async def readyz(services: Reach) -> JSONAnswer:
     """Whether requests can be served: the broker and the store answer, and the read models are complete."""
     broker, store = await asyncio.gather(_state(services.log.ready()), _state(services.history.ready()))
     checks = {"broker": broker, "store": store}
-    read = {
+    read: dict[str, bool] = {
         "keys": services.keys.is_caught_up,
         "fences": services.fences.is_caught_up,
         "devices": services.live.is_caught_up,
         "visits": services.visits.is_caught_up,
     }
+    read |= {name: model.is_caught_up for name, model in services.registers.items()}
     checks |= {name: "ok" if is_caught_up else "still being read" for name, is_caught_up in read.items()}
     ready = all(state == "ok" for state in checks.values())
     headers = {} if ready else {"Retry-After": str(RETRY_AFTER_S)}

@@ -6,7 +6,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 import typer
@@ -26,6 +26,7 @@ from api.key_uses import KeyUses, KeyUseTeller
 from api.live_feed import LiveFeed
 from api.open_visits import OpenVisits
 from api.rates import Rates
+from api.registers import REGISTERS
 from api.services import Services
 from infra.errors import CommandError
 from infra.http import BoundedHttp
@@ -77,6 +78,10 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     event_log = KafkaLog(settings.kafka)
     keys = Follower(settings.kafka, KEYS, partial(wire.decode, ApiKey))
     fences = Follower(settings.kafka, FENCES, partial(wire.decode, FenceRecord))
+    registers = {
+        name: Follower(settings.kafka, register.topic, partial(wire.decode, register.record))
+        for name, register in REGISTERS.items()
+    }
     live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState))
     accounts = Follower(settings.kafka, ACCOUNTS, partial(wire.decode, Account))
     sessions_ended = Follower(settings.kafka, SESSIONS_ENDED, partial(wire.decode, SessionsEnded))
@@ -94,6 +99,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         event_log,
         keys,
         fences,
+        registers,
         live,
         visits,
         feed,
@@ -129,7 +135,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_exit)
-    parts = (event_log, keys, accounts, sessions_ended, fences, live, visits_told, KeyUseTeller(key_uses, event_log))
+    followers: list[Follower[Any]] = [keys, accounts, sessions_ended, fences, *registers.values(), live]
+    parts: list[Any] = [event_log, *followers, visits_told, KeyUseTeller(key_uses, event_log)]
     for part in parts:
         await part.start()
     host, port = listener.getsockname()[:2]

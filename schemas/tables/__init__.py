@@ -4,7 +4,9 @@ from typing import Final
 
 from schemas import topics
 from schemas.tables.fences import FENCES
+from schemas.tables.jobs import JOBS
 from schemas.tables.pings import PINGS
+from schemas.tables.registers import BRANCHES, CUSTOMERS, DEPOTS, SITES, TECHNICIANS
 from schemas.tables.rejected import REJECTED
 from schemas.tables.table import Table
 from schemas.tables.visits import VISITS
@@ -14,5 +16,11 @@ TABLES: Final[dict[str, Table]] = {
     topics.PINGS_REJECTED.name: REJECTED,
     topics.VISITS.name: VISITS,
     topics.FENCES.name: FENCES,
+    topics.JOBS.name: JOBS,
+    topics.TECHNICIANS.name: TECHNICIANS,
+    topics.CUSTOMERS.name: CUSTOMERS,
+    topics.SITES.name: SITES,
+    topics.BRANCHES.name: BRANCHES,
+    topics.DEPOTS.name: DEPOTS,
 }
 """Topic -> the table its records are inserted into."""

@@ -17,6 +17,7 @@ from api.auth.sign_in import SignIn
 from api.enrolment import EnrolmentLinks
 from api.live_feed import LiveFeed
 from api.open_visits import OpenVisits
+from api.registers import REGISTERS, Entry, Name
 from api.services import Services
 from schemas.account import Account, SessionsEnded
 from schemas.fence import FenceRecord
@@ -43,6 +44,9 @@ class Door:
         default_factory=lambda: MemoryModel({f"key{role}": make_key(role) for role in ("admin", "device", "viewer")})
     )
     fences: MemoryModel[FenceRecord] = field(default_factory=MemoryModel)
+    registers: dict[Name, MemoryModel[Entry]] = field(
+        default_factory=lambda: {name: MemoryModel() for name in REGISTERS}
+    )
     live: MemoryModel[LiveState] = field(default_factory=MemoryModel)
     history: MemoryHistory = field(default_factory=MemoryHistory)
     accounts: MemoryModel[Account] = field(default_factory=MemoryModel)
@@ -60,6 +64,7 @@ class Door:
                 KEYS: (self.keys, ApiKey),
                 SESSIONS_ENDED: (self.sessions_ended, SessionsEnded),
             }
+            | {each.topic: (self.registers[name], each.record) for name, each in REGISTERS.items()}
         )
         self.visits = OpenVisits(self.history)
         self.visits.is_caught_up = True
@@ -71,6 +76,7 @@ class Door:
             log=self.log,
             keys=self.keys,
             fences=self.fences,
+            registers=self.registers,
             live=self.live,
             visits=self.visits,
             feed=self.feed,
@@ -117,6 +123,9 @@ class Door:
 
     def put(self, path: str, **more: Any) -> httpx.Response:
         return self.request("PUT", path, **more)
+
+    def patch(self, path: str, **more: Any) -> httpx.Response:
+        return self.request("PATCH", path, **more)
 
     def delete(self, path: str, **more: Any) -> httpx.Response:
         return self.request("DELETE", path, **more)

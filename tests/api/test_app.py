@@ -6,6 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from structlog.testing import capture_logs
 
+from api.registers import REGISTERS
 from tests.api.conftest import Door
 from tests.api.test_pings import GOOD, is_problem
 
@@ -18,14 +19,20 @@ def test_ready(door: Door) -> None:
     assert set(answer.json()["checks"].values()) == {"ok"}
 
 
-@pytest.mark.parametrize("name", ["broker", "store", "keys", "fences", "devices", "visits"])
+@pytest.mark.parametrize("name", ["broker", "store", "keys", "fences", "devices", "visits", *REGISTERS])
 def test_not_ready_says_why(door: Door, name: str) -> None:
     if name == "broker":
         door.log.down = True
     elif name == "store":
         door.history.down = True
     else:
-        models = {"keys": door.keys, "fences": door.fences, "devices": door.live, "visits": door.visits}
+        models = {
+            "keys": door.keys,
+            "fences": door.fences,
+            "devices": door.live,
+            "visits": door.visits,
+            **door.registers,
+        }
         models[name].is_caught_up = False  # type: ignore[attr-defined]
     answer = door.get("/readyz", role=None)
     assert answer.status_code == 503

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from api.auth import PERMISSIONS
+from api.registers import REGISTERS
 from schemas.key import Role
 from schemas.times import Instant
 from tests.api.conftest import Door
@@ -45,12 +46,25 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/v1/visits"): (401, 200, 200, 403, 403, 403, 200, 200),
     ("GET", "/v1/visits/{visit_id}"): (401, 404, 404, 403, 403, 403, 404, 404),
     ("GET", "/v1/visits/{visit_id}/explain"): (401, 404, 404, 403, 403, 403, 404, 404),
+    **{
+        row: statuses
+        for register in REGISTERS.values()
+        for row, statuses in {
+            ("GET", f"/v1/{register.name}"): (401, 403, 200, 403, 403, 403, 403, 200),
+            ("POST", f"/v1/{register.name}"): (401, 403, 201, 403, 403, 403, 403, 201),
+            ("GET", f"/v1/{register.name}/{{{register.key}}}"): (401, 403, 404, 403, 403, 403, 403, 404),
+            ("PATCH", f"/v1/{register.name}/{{{register.key}}}"): (401, 403, 404, 403, 403, 403, 403, 404),
+            ("DELETE", f"/v1/{register.name}/{{{register.key}}}"): (401, 403, 404, 403, 403, 403, 403, 404),
+        }.items()
+    },
     ("POST", "/v1/sessions"): (201, 201, 201, 201, 201, 201, 201, 201),
     ("GET", "/v1/sessions/current"): (401, 403, 403, 403, 403, 403, 200, 200),
     ("DELETE", "/v1/sessions/current"): (401, 403, 403, 403, 403, 403, 204, 204),
     ("DELETE", "/v1/sessions"): (401, 403, 403, 403, 403, 403, 204, 204),
 }
 """What each is answered, in the order of ``WHO``."""
+
+KEYS_OF_REGISTERS = [register.key for register in REGISTERS.values()]
 
 FIX = {"device_id": "van-12", "lat": "53.4", "lon": "-2.9"}
 REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
@@ -63,6 +77,11 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/ingest/gpslogger"): {"data": {**FIX, "time": "2026-03-02T08:15:00Z"}},
     ("POST", "/v1/fences/import"): {"json": {"type": "FeatureCollection", "features": []}},
     ("PUT", "/v1/fences/{fence_id}"): {"json": circle()},
+    **{("POST", f"/v1/{register.name}"): {"json": {"name": "new"}} for register in REGISTERS.values()},
+    **{
+        ("PATCH", f"/v1/{register.name}/{{{register.key}}}"): {"json": {"name": "other"}}
+        for register in REGISTERS.values()
+    },
     ("POST", "/v1/sessions"): {"json": {"name": "viewer", "password": PASSWORD}},
 }
 """What is sent, where a route needs more than its path."""
@@ -106,7 +125,9 @@ def credentials_of(door: Door, who: str) -> dict[str, str]:
 def test_every_route_for_everybody(furnished: Door, method: str, path: str, who: str) -> None:
     headers = credentials_of(furnished, who)
     kept = {topic: list(records) for topic, records in furnished.log.records.items()}
-    where = path.format(device_id="van-12", fence_id="f", visit_id="v", sealed="x")
+    where = path.format(
+        device_id="van-12", fence_id="f", visit_id="v", sealed="x", **dict.fromkeys(KEYS_OF_REGISTERS, "x")
+    )
     answer = furnished.request(method, where, None, headers=headers, **REQUESTS.get((method, path), {}))
     assert answer.status_code == ANSWERS[method, path][WHO.index(who)], answer.text
     if answer.status_code == 401:

@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 from geofence.fixes import Fixes
 from schemas import topics
 from schemas.fence import FenceRecord, FenceVersion
+from schemas.people import Contact, Shift, Technician
 from schemas.ping import Ping
+from schemas.places import Site
 from schemas.tables import TABLES
 from schemas.tables.fences import FENCES
 from schemas.tables.pings import PINGS
+from schemas.tables.registers import SITES, TECHNICIANS
 from schemas.tables.visits import VISITS
 from schemas.times import Instant
 from schemas.visit import Visit
@@ -140,3 +143,30 @@ def test_a_fence_record_is_a_row_for_each_version() -> None:
     assert second["devices"] == ["van-1"]
     assert second["valid_to"] is None
     assert second["geometry"] == '{"type":"Point","coordinates":[9.5,47.1]}'
+
+
+def test_a_technician_is_a_row_with_the_contact_in_columns_and_the_shifts_as_json() -> None:
+    shift = Shift("08:00", "16:30", weekly=["mon", "fri"], time_zone="Europe/London")
+    amina = Technician(
+        technician_id="amina",
+        name="Amina",
+        branch="north",
+        device_ids=["van-12"],
+        shifts=[shift],
+        contact=Contact(phone="+44 151 1"),
+        updated_at=Instant(2_000),
+    )
+    full, bare = TECHNICIANS.batch([amina, Technician(technician_id="ben", name="Ben")]).to_pylist()
+    assert full["shifts"] == '[{"from":"08:00","to":"16:30","weekly":["mon","fri"],"time_zone":"Europe/London"}]'
+    assert (full["phone"], full["email"], full["device_ids"], full["branch"]) == (
+        "+44 151 1",
+        None,
+        ["van-12"],
+        "north",
+    )
+    assert (bare["phone"], bare["shifts"], bare["auto_logging"], bare["removed_at"]) == (None, "[]", None, None)
+
+
+def test_a_site_that_was_removed_keeps_its_row() -> None:
+    [row] = SITES.batch([Site(site_id="s", lat=53.4, lon=-2.9, removed_at=Instant(1_000))]).to_pylist()
+    assert (row["lat"], row["lon"], row["removed_at"].isoformat()) == (53.4, -2.9, "1970-01-01T00:00:01+00:00")
