@@ -17,7 +17,7 @@ from pyvrp.IteratedLocalSearch import IteratedLocalSearchParams
 from pyvrp.search import PerturbationParams
 from pyvrp.stop import MaxIterations, MaxRuntime, MultipleCriteria, StoppingCriterion
 
-from dispatch.day_plan import LEFT_OVER_S, Day, DayJob, DayTechnician, Plan, Rounds, cost_s
+from dispatch.day_plan import LEFT_OVER_S, Day, DayJob, DayTechnician, Plan, Tours, cost_s
 from dispatch.spans import Span
 
 _NO_END_S: Final = np.iinfo(np.int64).max
@@ -49,7 +49,7 @@ class Suggestion(msgspec.Struct, frozen=True):
 
 def suggest_day(
     day: Day,
-    current: Rounds,
+    current: Tours,
     *,
     seed: int = 0,
     iterations: int = 3_000,
@@ -62,22 +62,22 @@ def suggest_day(
     left over otherwise. The same ``seed`` and ``iterations`` of the search make the same plan, unless ``time_limit_s``
     ends it. Raises ValueError where ``current`` is no plan of this day.
     """
-    rounds = _within_windows(day, seed, iterations, time_limit_s)
+    tours = _within_windows(day, seed, iterations, time_limit_s)
     if allow_late:
-        _put_in_late(day, rounds)
-    planned, as_it_is = day.plan(rounds), day.plan(current)
+        _put_in_late(day, tours)
+    planned, as_it_is = day.plan(tours), day.plan(current)
     # Somebody who may not do a job is no alternative, however good the figures.
     better = planned.figures.cost_s <= as_it_is.figures.cost_s or as_it_is.figures.unable > 0
     return Suggestion(planned if better else as_it_is, as_it_is)
 
 
 def _within_windows(day: Day, seed: int, iterations: int, time_limit_s: float | None) -> dict[str, list[str]]:
-    """Rounds in which nothing is late. A vehicle has one span of time: those with several spans go once for each."""
-    rounds: dict[str, list[str]] = {technician_id: [] for technician_id in day.technicians}
+    """Tours in which nothing is late. A vehicle has one span of time: those with several spans go once for each."""
+    tours: dict[str, list[str]] = {technician_id: [] for technician_id in day.technicians}
     turns = max((len(one.spans) for one in day.technicians.values()), default=0)
     for turn in range(turns):
-        vehicles = list(_vehicles(day, rounds, turn))
-        planned = {job_id for each in rounds.values() for job_id in each}
+        vehicles = list(_vehicles(day, tours, turn))
+        planned = {job_id for each in tours.values() for job_id in each}
         if not vehicles:
             continue
         origin_ms = min(span.from_ms for _, _, span in vehicles)
@@ -99,14 +99,14 @@ def _within_windows(day: Day, seed: int, iterations: int, time_limit_s: float | 
             continue
         for route in found.routes():
             technician, _, _ = vehicles[route.vehicle_type()]
-            rounds[technician.technician_id] += [jobs[each.idx].job_id for each in route if each.is_client()]
-    return rounds
+            tours[technician.technician_id] += [jobs[each.idx].job_id for each in route if each.is_client()]
+    return tours
 
 
-def _vehicles(day: Day, rounds: Mapping[str, Sequence[str]], turn: int) -> Iterator[tuple[DayTechnician, int, Span]]:
+def _vehicles(day: Day, tours: Mapping[str, Sequence[str]], turn: int) -> Iterator[tuple[DayTechnician, int, Span]]:
     """Who goes in a turn, from which place, when."""
     for technician_id, technician in day.technicians.items():
-        stops = day.stops(technician, rounds[technician_id])
+        stops = day.stops(technician, tours[technician_id])
         place = day.site[stops[-1].job_id] if stops else day.home[technician_id]
         free_ms = stops[-1].depart_ms if stops else technician.free_ms
         if turn < len(technician.spans):
@@ -182,32 +182,33 @@ def _window_s(job: DayJob, origin_ms: int) -> tuple[int, int]:
     return early_s, late_s
 
 
-def _put_in_late(day: Day, rounds: dict[str, list[str]]) -> None:
+def _put_in_late(day: Day, tours: dict[str, list[str]]) -> None:
     """What is left over, the most important first, where it costs least, ends within the shift and delays nobody."""
-    planned = {job_id for each in rounds.values() for job_id in each}
+    planned = {job_id for each in tours.values() for job_id in each}
     left = [job for job_id, job in day.jobs.items() if job_id not in planned]
     for job in sorted(left, key=lambda job: -LEFT_OVER_S[job.priority]):
         ways = [
             way
             for technician in day.technicians.values()
             if day.may_do(technician, job)
-            for way in _ways_to_put_in(day, technician, rounds[technician.technician_id], job.job_id)
+            for way in _ways_to_put_in(day, technician, tours[technician.technician_id], job.job_id)
         ]
         if ways:
             _, technician_id, position = min(ways)
-            rounds[technician_id].insert(position, job.job_id)
+            tours[technician_id].insert(position, job.job_id)
 
 
 def _ways_to_put_in(
-    day: Day, technician: DayTechnician, round_: Sequence[str], job_id: str
+    day: Day, technician: DayTechnician, tour: Sequence[str], job_id: str
 ) -> Iterator[tuple[float, str, int]]:
-    """What it costs more, whose round it is, and the position in it."""
-    before = {stop.job_id: stop.late_s for stop in day.stops(technician, round_)}
-    was_s = sum(cost_s(stop) for stop in day.stops(technician, round_))
-    for position in range(len(round_) + 1):
-        stops = day.stops(technician, [*round_[:position], job_id, *round_[position:]])
+    """What it costs more, whose tour it is, and the position in it."""
+    was = day.stops(technician, tour)
+    before = {stop.job_id: stop.late_s for stop in was}
+    was_s = sum(map(cost_s, was))
+    for position in range(len(tour) + 1):
+        stops = day.stops(technician, [*tour[:position], job_id, *tour[position:]])
         fits = all(
             stop.overtime_s == 0.0 and (stop.job_id == job_id or stop.late_s <= before[stop.job_id]) for stop in stops
         )
         if fits:
-            yield sum(cost_s(stop) for stop in stops) - was_s, technician.technician_id, position
+            yield sum(map(cost_s, stops)) - was_s, technician.technician_id, position

@@ -1,6 +1,6 @@
 """A day's plan: who does which jobs in which order, when that is, and how good it is.
 
-A plan is stated as *rounds*, the jobs of each technician in order; all times follow from them, so that a plan that
+A plan is stated as *tours*, the jobs of each technician in order; all times follow from them, so that a plan that
 people have made and one that a solver suggests are measured alike.
 """
 
@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 TravelTimes = Callable[[Floats, Floats], Floats]
 """Latitudes and longitudes float64[n] -> seconds from place i to place j, float64[n, n]."""
 
-Rounds = Mapping[str, Sequence[str]]
+Tours = Mapping[str, Sequence[str]]
 """Technician -> the jobs to be done, in order, after those that are fixed."""
 
 Reason = Literal["no_skill", "no_shift", "no_time"]
@@ -54,7 +54,7 @@ class DayJob(msgspec.Struct, frozen=True, kw_only=True):
     technician_ids: frozenset[str] = frozenset()
 
 
-class Stop(msgspec.Struct, frozen=True):
+class PlannedStop(msgspec.Struct, frozen=True):
     """A job in a plan, epoch ms: set off, there, begun (not before its window), done.
 
     ``travel_s`` is the way to it, ``late_s`` how long after its window it begins, ``overtime_s`` what of way and work
@@ -83,7 +83,7 @@ class DayTechnician(msgspec.Struct, frozen=True, kw_only=True):
     free_ms: int
     spans: Sequence[Span]
     skills: frozenset[str] = frozenset()
-    fixed: Sequence[Stop] = ()
+    fixed: Sequence[PlannedStop] = ()
 
 
 class LeftOver(msgspec.Struct, frozen=True):
@@ -112,7 +112,7 @@ class Figures(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """The stops of each technician, fixed ones first, what is left over, and the figures of it all."""
 
-    stops: dict[str, list[Stop]]
+    stops: dict[str, list[PlannedStop]]
     left_over: list[LeftOver]
     figures: Figures
 
@@ -152,7 +152,7 @@ class Day:
         named = not job.technician_ids or technician.technician_id in job.technician_ids
         return named and job.skills <= technician.skills
 
-    def stops(self, technician: DayTechnician, job_ids: Iterable[str]) -> list[Stop]:
+    def stops(self, technician: DayTechnician, job_ids: Iterable[str]) -> list[PlannedStop]:
         """When a technician does these jobs in this order, each as early as can be; fixed ones are not among them.
 
         Way and work of one job lie within one span of work. What fits in none is done after the last one: overtime.
@@ -166,12 +166,12 @@ class Day:
             now_ms, place = stop.depart_ms, there
         return found
 
-    def plan(self, rounds: Rounds) -> Plan:
+    def plan(self, tours: Tours) -> Plan:
         """The times of a plan and its figures. Raises ValueError for what is not of this day, or a job done twice."""
         stops = {}
         done: set[str] = set()
         unable = 0
-        for technician_id, job_ids in rounds.items():
+        for technician_id, job_ids in tours.items():
             technician = self.technicians.get(technician_id)
             if technician is None:
                 raise ValueError(f"technician {technician_id!r} is not in this day")
@@ -208,12 +208,12 @@ class Day:
         return "no_time" if works else "no_shift"
 
 
-def cost_s(stop: Stop) -> float:
+def cost_s(stop: PlannedStop) -> float:
     """What a stop costs, in seconds of travel."""
     return stop.travel_s + LATE_FACTOR * (stop.late_s + stop.overtime_s)
 
 
-def _stop(job: DayJob, now_ms: int, travel_ms: int, spans: Sequence[Span]) -> Stop:
+def _stop(job: DayJob, now_ms: int, travel_ms: int, spans: Sequence[Span]) -> PlannedStop:
     work_ms = math.ceil(job.duration_s * 1000.0)
     leave_ms = end_ms = now_ms
     for span in spans:
@@ -226,7 +226,7 @@ def _stop(job: DayJob, now_ms: int, travel_ms: int, spans: Sequence[Span]) -> St
     depart_ms = start_ms + work_ms
     late_ms = 0 if job.to_ms is None else max(0, start_ms - job.to_ms)
     overtime_ms = max(0, depart_ms - end_ms)
-    return Stop(
+    return PlannedStop(
         job.job_id, leave_ms, arrive_ms, start_ms, depart_ms, travel_ms / 1000, late_ms / 1000, overtime_ms / 1000
     )
 

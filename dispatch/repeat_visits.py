@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
-from dispatch.delay import ARRIVED, CALLED_OFF
+from dispatch.delay import CALLED_OFF, has_arrived
+from dispatch.lifecycle import BUILT_IN, Lifecycle
 from schemas.job import Job
 
 _DAY_MS: Final = 86_400_000
@@ -34,7 +35,9 @@ class FirstTimeFix(NamedTuple):
         return self.fixed / self.complaints if self.complaints else None
 
 
-def repeat_visits(jobs: Iterable[Job], *, within_days: float, warranty_days: float = 0.0) -> list[RepeatVisit]:
+def repeat_visits(
+    jobs: Iterable[Job], *, within_days: float, warranty_days: float = 0.0, lifecycle: Lifecycle = BUILT_IN
+) -> list[RepeatVisit]:
     """Which jobs are repeats, in the order of the jobs; each of the last one completed before somebody came.
 
     The same is what has the same ``site_id`` and the same ``fault``, or where neither states a fault, the same
@@ -47,16 +50,16 @@ def repeat_visits(jobs: Iterable[Job], *, within_days: float, warranty_days: flo
     listed = [(job, complaint) for job in jobs if (complaint := _complaint(job)) is not None]
     completed: defaultdict[_Complaint, list[tuple[int, str]]] = defaultdict(list)
     for job, complaint in listed:
-        done_ms = _completed_ms(job)
+        done_ms = _first_ms(job, lifecycle, "completed")
         if done_ms is not None:
             completed[complaint].append((done_ms, job.job_id))
     for each in completed.values():
         each.sort()
     found = []
     for job, complaint in listed:
-        came_ms = _came_ms(job)  # not after its own completion
+        came_ms = _came_ms(job, lifecycle)  # not after its own completion
         before = bisect_left(completed[complaint], (came_ms, ""))
-        if before == 0 or job.state in CALLED_OFF:
+        if before == 0 or lifecycle.like(job.state) in CALLED_OFF:
             continue
         done_ms, of_job_id = completed[complaint][before - 1]
         after_days = (came_ms - done_ms) / _DAY_MS
@@ -65,7 +68,9 @@ def repeat_visits(jobs: Iterable[Job], *, within_days: float, warranty_days: flo
     return found
 
 
-def first_time_fix(jobs: Collection[Job], history: Collection[Job], *, within_days: float) -> FirstTimeFix:
+def first_time_fix(
+    jobs: Collection[Job], history: Collection[Job], *, within_days: float, lifecycle: Lifecycle = BUILT_IN
+) -> FirstTimeFix:
     """How many of the completed ``jobs`` mended it at the first visit.
 
     ``history`` are all jobs that may be repeats or repeated, ``jobs`` among them. A job counts that was completed, says
@@ -73,14 +78,16 @@ def first_time_fix(jobs: Collection[Job], history: Collection[Job], *, within_da
     the same within ``within_days`` after; while these last, that may change. Raises ValueError as ``repeat_visits``
     does.
     """
-    repeats = repeat_visits(history, within_days=within_days)
+    repeats = repeat_visits(history, within_days=within_days, lifecycle=lifecycle)
     again, not_mended = {repeat.job_id for repeat in repeats}, {repeat.of_job_id for repeat in repeats}
     counted = [
         job
         for job in jobs
-        if _completed_ms(job) is not None and _complaint(job) is not None and job.job_id not in again
+        if _first_ms(job, lifecycle, "completed") is not None
+        and _complaint(job) is not None
+        and job.job_id not in again
     ]
-    fixed = [job for job in counted if job.job_id not in not_mended and not _was_left(job)]
+    fixed = [job for job in counted if job.job_id not in not_mended and not _was_left(job, lifecycle)]
     return FirstTimeFix(len(counted), len(fixed))
 
 
@@ -92,17 +99,18 @@ def _complaint(job: Job) -> _Complaint | None:
     return None
 
 
-def _completed_ms(job: Job) -> int | None:
-    return next((int(entry.at) for entry in job.log if entry.state == "completed"), None)
+def _first_ms(job: Job, lifecycle: Lifecycle, state: str) -> int | None:
+    return next((int(entry.at) for entry in job.log if lifecycle.like(entry.state) == state), None)
 
 
-def _came_ms(job: Job) -> int:
-    arrived_ms = next((int(entry.at) for entry in job.log if entry.state in ARRIVED), None)
+def _came_ms(job: Job, lifecycle: Lifecycle) -> int:
+    arrived_ms = next((int(entry.at) for entry in job.log if has_arrived(entry.state, lifecycle)), None)
     if arrived_ms is not None:
         return arrived_ms
     return job.created_at if job.window_from_ms is None else job.window_from_ms
 
 
-def _was_left(job: Job) -> bool:
-    done_ms = _completed_ms(job)
-    return any(entry.state == "left_incomplete" and (done_ms is None or entry.at <= done_ms) for entry in job.log)
+def _was_left(job: Job, lifecycle: Lifecycle) -> bool:
+    """Whether somebody left it incomplete before it was first completed, as it has been."""
+    left_ms, done_ms = (_first_ms(job, lifecycle, state) for state in ("left_incomplete", "completed"))
+    return left_ms is not None and done_ms is not None and left_ms <= done_ms

@@ -1,6 +1,6 @@
-"""What to change in today's plan when the day goes otherwise: small moves, found by trying every place in every round.
+"""What to change in today's plan when the day goes otherwise: small moves, found by trying every place in every tour.
 
-The cheapest insertion of a job into rounds that stay as they are (Solomon 1987); a plan of the whole day is
+The cheapest insertion of a job into tours that stay as they are (Solomon 1987); a plan of the whole day is
 ``dispatch.assignment``'s. *Now* is each technician's ``free_ms``.
 """
 
@@ -8,21 +8,21 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from dispatch.day_plan import LEFT_OVER_S, Day, DayTechnician, Rounds, Stop, cost_s
+from dispatch.day_plan import LEFT_OVER_S, Day, DayTechnician, PlannedStop, Tours, cost_s
 
 
 class Move(msgspec.Struct, frozen=True):
     """A job given to a technician, as the ``position``-th of the jobs not fixed, from whoever had it (None: nobody).
 
     ``stop`` is when it would be done. ``saves_s`` is what the plan costs less, in seconds of travel; ``saves_travel_s``
-    and ``saves_late_s`` are what of it is travel and lateness, both over all the rounds that change.
+    and ``saves_late_s`` are what of it is travel and lateness, both over all the tours that change.
     """
 
     job_id: str
     from_technician_id: str | None
     technician_id: str
     position: int
-    stop: Stop
+    stop: PlannedStop
     saves_s: float
     saves_travel_s: float
     saves_late_s: float
@@ -43,22 +43,22 @@ class Offer(msgspec.Struct, frozen=True):
     """
 
     technician_id: str
-    stop: Stop
+    stop: PlannedStop
     delays: list[Delayed]
     overtime_s: float
 
 
-def suggest_for(day: Day, rounds: Rounds, technician_id: str, *, limit: int = 5) -> list[Move]:
+def suggest_for(day: Day, tours: Tours, technician_id: str, *, limit: int = 5) -> list[Move]:
     """Moves that make the plan better by giving the technician a job, or by taking one away; the best first.
 
     For one who has finished early these are jobs that nobody does, or that others do later or from farther away; for
     one who is late, jobs that others can do in time. None adds overtime. Each job comes once at most. Raises
     ValueError where the technician or the plan is not of this day.
     """
-    day.plan(rounds)  # raises for what is no plan
+    day.plan(tours)  # raises for what is no plan
     if technician_id not in day.technicians:
         raise ValueError(f"technician {technician_id!r} is not in this day")
-    stops = {name: day.stops(one, rounds.get(name, ())) for name, one in day.technicians.items()}
+    stops = {name: day.stops(one, tours.get(name, ())) for name, one in day.technicians.items()}
     owner = {stop.job_id: name for name, each in stops.items() for stop in each}
     best: dict[str, Move] = {}
     for job_id in day.jobs:
@@ -73,13 +73,13 @@ def suggest_for(day: Day, rounds: Rounds, technician_id: str, *, limit: int = 5)
     return sorted(best.values(), key=lambda move: -move.saves_s)[:limit]
 
 
-def best_for(day: Day, rounds: Rounds, job_id: str) -> list[Offer]:
+def best_for(day: Day, tours: Tours, job_id: str) -> list[Offer]:
     """Who can do a job next, straight after the jobs under way, the soonest first: for an emergency.
 
     Those whom it would keep after their shift come last. Where it is planned already counts for nothing. Raises
     ValueError where the job or the plan is not of this day.
     """
-    day.plan(rounds)  # raises for what is no plan
+    day.plan(tours)  # raises for what is no plan
     job = day.jobs.get(job_id)
     if job is None:
         raise ValueError(f"job {job_id!r} is not in this day")
@@ -87,7 +87,7 @@ def best_for(day: Day, rounds: Rounds, job_id: str) -> list[Offer]:
     for name, technician in day.technicians.items():
         if not day.may_do(technician, job):
             continue
-        others = [each for each in rounds.get(name, ()) if each != job_id]
+        others = [each for each in tours.get(name, ()) if each != job_id]
         before = day.stops(technician, others)
         first, *after = day.stops(technician, [job_id, *others])
         delays = [
@@ -100,15 +100,17 @@ def best_for(day: Day, rounds: Rounds, job_id: str) -> list[Offer]:
     return sorted(offers, key=lambda offer: (offer.overtime_s > 0.0, offer.stop.start_ms))
 
 
-def _moves(day: Day, stops: dict[str, list[Stop]], job_id: str, own: str | None, technician_id: str) -> Iterator[Move]:
+def _moves(
+    day: Day, stops: dict[str, list[PlannedStop]], job_id: str, own: str | None, technician_id: str
+) -> Iterator[Move]:
     """All ways to give a job to a technician that make the plan better without more overtime for that one."""
     technician = day.technicians[technician_id]
     was = [*stops[technician_id], *(stops[own] if own is not None else ())]
     rest = _without(day, day.technicians[own], stops[own], job_id) if own is not None else []
     was_s = sum(map(cost_s, was)) + (0.0 if own is not None else LEFT_OVER_S[day.jobs[job_id].priority])
-    round_ = [stop.job_id for stop in stops[technician_id]]
-    for position in range(len(round_) + 1):
-        new = day.stops(technician, [*round_[:position], job_id, *round_[position:]])
+    tour = [stop.job_id for stop in stops[technician_id]]
+    for position in range(len(tour) + 1):
+        new = day.stops(technician, [*tour[:position], job_id, *tour[position:]])
         becomes = [*new, *rest]
         saves_s = was_s - sum(map(cost_s, becomes))
         if saves_s > 0.0 and _overtime_s(new) <= _overtime_s(stops[technician_id]):
@@ -124,9 +126,9 @@ def _moves(day: Day, stops: dict[str, list[Stop]], job_id: str, own: str | None,
             )
 
 
-def _without(day: Day, technician: DayTechnician, stops: Sequence[Stop], job_id: str) -> list[Stop]:
+def _without(day: Day, technician: DayTechnician, stops: Sequence[PlannedStop], job_id: str) -> list[PlannedStop]:
     return day.stops(technician, [stop.job_id for stop in stops if stop.job_id != job_id])
 
 
-def _overtime_s(stops: Sequence[Stop]) -> float:
+def _overtime_s(stops: Sequence[PlannedStop]) -> float:
     return sum(stop.overtime_s for stop in stops)

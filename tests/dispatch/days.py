@@ -71,14 +71,14 @@ def days(draw, most_technicians=3, most_jobs=5, most_spans=2):
 
 
 @st.composite
-def rounds_of(draw, day):
+def tours_of(draw, day):
     """Any plan of a day, however bad."""
-    rounds = {name: [] for name in day.technicians}
+    tours = {name: [] for name in day.technicians}
     for job_id in draw(st.permutations(sorted(day.jobs))):
         name = draw(st.sampled_from([None, *day.technicians]))
         if name is not None:
-            rounds[name].append(job_id)
-    return rounds
+            tours[name].append(job_id)
+    return tours
 
 
 def least_cost_s(day):

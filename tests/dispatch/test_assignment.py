@@ -11,7 +11,7 @@ from dispatch.assignment import suggest_day
 from dispatch.day_plan import Day, DayJob, DayTechnician
 from dispatch.spans import Span
 from routing.matrix import straight_line_matrix
-from tests.dispatch.days import HOUR_MS, days, grid_travel, least_cost_s, rounds_of
+from tests.dispatch.days import HOUR_MS, days, grid_travel, least_cost_s, tours_of
 
 
 @settings(max_examples=60)
@@ -26,7 +26,7 @@ def test_on_tiny_days_no_plan_within_windows_is_better(day):
 @given(st.data())
 def test_skills_and_shifts_are_kept_and_lateness_is_the_exception(data):
     day = data.draw(days(most_jobs=8))
-    current = data.draw(rounds_of(day))
+    current = data.draw(tours_of(day))
     suggestion = suggest_day(day, current, iterations=60)
     figures = suggestion.plan.figures
     assert suggestion.current == day.plan(current)

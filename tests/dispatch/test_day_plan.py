@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatch.day_plan import LATE_FACTOR, LEFT_OVER_S, Day, DayJob, DayTechnician, Stop
+from dispatch.day_plan import LATE_FACTOR, LEFT_OVER_S, Day, DayJob, DayTechnician, PlannedStop
 from dispatch.spans import Span
-from tests.dispatch.days import HOUR_MS, days, grid_travel, rounds_of
+from tests.dispatch.days import HOUR_MS, days, grid_travel, tours_of
 
 
 @given(st.data())
 def test_stops_follow_from_the_order_of_jobs(data):
     day = data.draw(days())
-    rounds = data.draw(rounds_of(day))
-    plan = day.plan(rounds)
-    for name, job_ids in rounds.items():
+    tours = data.draw(tours_of(day))
+    plan = day.plan(tours)
+    for name, job_ids in tours.items():
         technician = day.technicians[name]
         stops = plan.stops[name]
         assert [stop.job_id for stop in stops] == job_ids
@@ -41,8 +41,8 @@ def test_stops_follow_from_the_order_of_jobs(data):
 @given(st.data())
 def test_figures_add_up(data):
     day = data.draw(days())
-    rounds = data.draw(rounds_of(day))
-    plan = day.plan(rounds)
+    tours = data.draw(tours_of(day))
+    plan = day.plan(tours)
     stops = [stop for each in plan.stops.values() for stop in each]
     figures = plan.figures
     assert {stop.job_id for stop in stops} | {left.job_id for left in plan.left_over} == set(day.jobs)
@@ -54,7 +54,7 @@ def test_figures_add_up(data):
         figures.travel_s + LATE_FACTOR * (figures.late_s + figures.overtime_s) + left_s
     )
     assert figures.unable == sum(
-        not day.may_do(day.technicians[name], day.jobs[job_id]) for name, ids in rounds.items() for job_id in ids
+        not day.may_do(day.technicians[name], day.jobs[job_id]) for name, ids in tours.items() for job_id in ids
     )
 
 
@@ -84,7 +84,7 @@ def test_why_a_job_is_left_over():
 
 
 def test_jobs_under_way_come_first_and_count_for_nothing():
-    under_way = Stop("now", 0, 1, 2, 3, 1.0, late_s=5.0)
+    under_way = PlannedStop("now", 0, 1, 2, 3, 1.0, late_s=5.0)
     day = Day([technician(fixed=[under_way])], [job()], grid_travel)
     plan = day.plan({"ann": ["j"]})
     assert [stop.job_id for stop in plan.stops["ann"]] == ["now", "j"]

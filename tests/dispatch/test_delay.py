@@ -5,9 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatch.delay import EtaWindow, risk_of
+from dispatch.lifecycle import Lifecycle, OwnState
 from schemas.times import Instant
 from tests.dispatch.logs import MINUTE_MS, job_of, logs
 
+WITH_PARTS = Lifecycle.extended_by({"waiting_for_parts": OwnState(("on_site",), ("in_progress",), like="in_progress")})
 NINE, ELEVEN = Instant(540 * MINUTE_MS), Instant(660 * MINUTE_MS)
 
 
@@ -22,13 +24,20 @@ risks = st.sampled_from(["none", "at_risk", "late"])
 
 @given(logs(900), etas, minutes, risks, st.sampled_from([0.0, 120.0, 3600.0]))
 def test_risk_is_what_it_says(log, eta, at_ms, previous, clear_s):
-    risk = risk_of(promised(*log), eta, at_ms, previous, clear_s=clear_s)
+    risk = risk_of(promised(*log), eta, at_ms, previous, clear_s=clear_s, lifecycle=WITH_PARTS)
     past = [(state, when) for state, when in log if when <= at_ms]
-    waits_since = max((k for k, (state, _) in enumerate(past) if state in ("created", "scheduled")), default=-1)
+    waits_since = max(
+        (
+            k
+            for k, (state, when) in enumerate(past)
+            if state in ("created", "scheduled") or (state == "left_incomplete" and when < NINE)
+        ),
+        default=-1,
+    )
     there = [
         when
         for state, when in past[waits_since + 1 :]
-        if state in ("on_site", "in_progress", "completed", "left_incomplete", "invoiced")
+        if state in ("on_site", "waiting_for_parts", "in_progress", "completed", "left_incomplete", "invoiced")
     ]
     if past and past[-1][0] in ("cancelled", "rejected"):
         assert risk == "none"
@@ -68,6 +77,10 @@ def test_a_working_day():
     assert risk_of(known_later, None, ELEVEN + 1, "late") == "none"
     again = promised(("on_site", NINE - 1), ("left_incomplete", NINE), ("scheduled", NINE + 1))
     assert risk_of(again, None, ELEVEN + 1) == "late"
+    yesterday = promised(("on_site", NINE - 2), ("left_incomplete", NINE - 1), ("dispatched", NINE + 1))
+    assert risk_of(yesterday, None, ELEVEN + 1) == "late"
+    for_parts = promised(("on_site", NINE - 1), ("left_incomplete", NINE))
+    assert risk_of(for_parts, None, ELEVEN + 1) == "none"
 
 
 def test_without_a_window_there_is_no_risk():

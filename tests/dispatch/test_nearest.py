@@ -125,7 +125,7 @@ class AgainstBruteForce(RuleBasedStateMachine):
         assert len(self.found) == len(self.people)
 
 
-AgainstBruteForce.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
+AgainstBruteForce.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
 TestAgainstBruteForce = AgainstBruteForce.TestCase
 
 
