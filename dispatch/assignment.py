@@ -72,20 +72,16 @@ def suggest_day(
 
 
 def _within_windows(day: Day, seed: int, iterations: int, time_limit_s: float | None) -> dict[str, list[str]]:
-    """Tours in which nothing is late. A vehicle has one span of time: those with several spans go once for each."""
+    """Tours in which nothing is late. A vehicle has one span of time: who has several ahead goes once for each."""
     tours: dict[str, list[str]] = {technician_id: [] for technician_id in day.technicians}
-    turns = max((len(one.spans) for one in day.technicians.values()), default=0)
+    turns = max((len(_spans_ahead(one)) for one in day.technicians.values()), default=0)
     for turn in range(turns):
         vehicles = list(_vehicles(day, tours, turn))
-        planned = {job_id for each in tours.values() for job_id in each}
         if not vehicles:
             continue
         origin_ms = min(span.from_ms for _, _, span in vehicles)
-        jobs = [
-            job
-            for job_id, job in day.jobs.items()
-            if job_id not in planned and _window_s(job, origin_ms)[0] <= _window_s(job, origin_ms)[1]
-        ]
+        planned = {job_id for each in tours.values() for job_id in each}
+        jobs = [job for job in day.jobs.values() if job.job_id not in planned and not _is_past(job, origin_ms)]
         able = _able(day, [technician for technician, _, _ in vehicles], jobs)
         jobs, able = [job for job, some in zip(jobs, able.any(axis=0), strict=True) if some], able[:, able.any(axis=0)]
         if not jobs:
@@ -109,10 +105,13 @@ def _vehicles(day: Day, tours: Mapping[str, Sequence[str]], turn: int) -> Iterat
         stops = day.stops(technician, tours[technician_id])
         place = day.site[stops[-1].job_id] if stops else day.home[technician_id]
         free_ms = stops[-1].depart_ms if stops else technician.free_ms
-        if turn < len(technician.spans):
-            span = Span(max(technician.spans[turn].from_ms, free_ms), technician.spans[turn].to_ms)
-            if span.from_ms < span.to_ms:
-                yield technician, place, span
+        ahead = _spans_ahead(technician)
+        if turn < len(ahead):
+            yield technician, place, Span(max(ahead[turn].from_ms, free_ms), ahead[turn].to_ms)
+
+
+def _spans_ahead(technician: DayTechnician) -> list[Span]:
+    return [span for span in technician.spans if span.to_ms > technician.free_ms]
 
 
 def _able(day: Day, technicians: Sequence[DayTechnician], jobs: Sequence[DayJob]) -> npt.NDArray[np.bool_]:
@@ -176,10 +175,15 @@ def _client(job: DayJob, location: int, origin_ms: int) -> pyvrp.Client:
 
 
 def _window_s(job: DayJob, origin_ms: int) -> tuple[int, int]:
-    """The whole seconds within a window; it ends before it begins where there are none to come."""
+    """The first and the last whole second of a window since ``origin_ms``; crossed where there is none."""
     early_s = 0 if job.from_ms is None else max(0, -((origin_ms - job.from_ms) // 1000))
     late_s = _NO_END_S if job.to_ms is None else (job.to_ms - origin_ms) // 1000
     return early_s, late_s
+
+
+def _is_past(job: DayJob, origin_ms: int) -> bool:
+    early_s, late_s = _window_s(job, origin_ms)
+    return late_s < early_s
 
 
 def _put_in_late(day: Day, tours: dict[str, list[str]]) -> None:

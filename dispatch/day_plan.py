@@ -121,7 +121,7 @@ class Day:
     """What is to be planned: technicians, jobs and the travel times between them, which are asked for once.
 
     Raises ValueError for an id that comes twice, a window or a duration that cannot be, and travel times of the wrong
-    shape or without end.
+    shape or without end: a place that no road leads to cannot be planned.
     """
 
     def __init__(self, technicians: Sequence[DayTechnician], jobs: Sequence[DayJob], travel: TravelTimes) -> None:
@@ -240,6 +240,12 @@ def _travel_times(places: Sequence[DayTechnician | DayJob], travel: TravelTimes)
         return np.zeros((0, 0))
     lat, lon = np.array([(place.lat, place.lon) for place in places], np.float64).T
     found = np.asarray(travel(lat, lon), np.float64)
-    if found.shape != (len(places), len(places)) or not (np.isfinite(found) & (found >= 0.0)).all():
-        raise ValueError(f"travel times between {len(places)} places: {found.shape}, or not all are positive numbers")
+    if found.shape != (len(places), len(places)):
+        raise ValueError(f"travel times between {len(places)} places: {found.shape}")
+    there, back = np.nonzero(~(np.isfinite(found) & (found >= 0.0)))
+    if len(there):
+        start, end = places[there[0]], places[back[0]]
+        raise ValueError(
+            f"from ({start.lat}, {start.lon}) to ({end.lat}, {end.lon}) it takes {found[there[0], back[0]]} s"
+        )
     return found

@@ -63,6 +63,17 @@ def test_a_split_shift_is_kept_with_the_way_between():
     assert [left.reason for left in plan.left_over] == ["no_time"]
 
 
+def test_who_has_one_span_left_is_planned_along_with_the_others():
+    spans = [Span(8 * HOUR_MS, 10 * HOUR_MS), Span(12 * HOUR_MS, 14 * HOUR_MS)]
+    far, near = (
+        DayTechnician(technician_id=name, lat=0.0, lon=lon, free_ms=11 * HOUR_MS, spans=spans[first:])
+        for name, lon, first in (("far", 2.0, 1), ("near", 0.0, 0))
+    )
+    work = [DayJob(job_id="j", lat=0.0, lon=0.1, duration_s=60.0)]
+    plan = suggest_day(Day([far, near], work, grid_travel), {}, iterations=50).plan
+    assert [stop.job_id for stop in plan.stops["near"]] == ["j"]
+
+
 def test_a_window_that_cannot_be_kept_is_late_rather_than_left_over():
     ann = DayTechnician(technician_id="ann", lat=0.0, lon=0.0, free_ms=9 * HOUR_MS, spans=[Span(0, 20 * HOUR_MS)])
     over = DayJob(job_id="over", lat=0.0, lon=0.1, duration_s=60.0, from_ms=6 * HOUR_MS, to_ms=8 * HOUR_MS)

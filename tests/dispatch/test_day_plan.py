@@ -99,7 +99,7 @@ def test_jobs_under_way_come_first_and_count_for_nothing():
         (lambda: Day([], [job(duration_s=-1.0)], grid_travel), "'j' takes -1.0 s"),
         (lambda: Day([], [job(from_ms=2, to_ms=1)], grid_travel), "'j': its window"),
         (lambda: Day([], [job()], lambda lat, lon: np.zeros((2, 2))), "between 1 places"),
-        (lambda: Day([], [job()], lambda lat, lon: np.full((1, 1), np.nan)), "between 1 places"),
+        (lambda: Day([], [job()], lambda lat, lon: np.full((1, 1), np.inf)), "it takes inf s"),
         (lambda: Day([], [job()], grid_travel).plan({"eve": ["j"]}), "'eve' is not in this day"),
         (lambda: Day([technician()], [job()], grid_travel).plan({"ann": ["j", "j"]}), "'j' is not in this day, or"),
         (lambda: Day([technician()], [job()], grid_travel).plan({"ann": ["k"]}), "'k' is not in this day, or"),
