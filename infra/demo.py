@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import httpx
 
@@ -121,8 +121,15 @@ def _read_facts(ready_path: Path) -> tuple[dict[str, Any], str]:
     return facts, Path(facts["admin_key_file"]).read_text(encoding="utf-8").strip()
 
 
+class Delivering(Protocol):
+    """A day, or several: what phones deliver when."""
+
+    def deliveries(self) -> Iterator[tuple[int, list[Ping]]]:
+        """(delivered_ms, pings of one device), in order of time."""
+
+
 async def deliver(
-    day: Day, clock: Clock, delivery: Delivery, on_posted: Callable[[int], object] = lambda _: None
+    day: Delivering, clock: Clock, delivery: Delivery, on_posted: Callable[[int], object] = lambda _: None
 ) -> None:
     """Post the day's deliveries, each not before its moment of ``clock``: what is due of a device is one request.
 
@@ -137,7 +144,7 @@ async def deliver(
                 await delivery.post(batch)
                 on_posted(len(batch))
 
-    deliveries: Iterator[tuple[int, list[Ping]]] = day.deliveries()
+    deliveries = day.deliveries()
     following = next(deliveries, None)
     while following is not None:
         now_ms, due = clock.now_ms(), dict[str, list[Ping]]()
