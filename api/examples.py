@@ -340,7 +340,7 @@ DEPOT: Final[dict[str, Any]] = {
 }
 
 _FILTERS: Final = {
-    "branch": "of this branch",
+    "branch": "of this branch, or of one within it",
     "region": "directly within this region",
     "skill": "who have this skill",
     "device": "who hold this device",

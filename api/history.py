@@ -48,6 +48,20 @@ _REVISIONS: Final = f"""
 SELECT {SELECTED} FROM visit_revisions FINAL WHERE visit_id = {{visit_id:String}} ORDER BY revision
 """
 
+_DEVICES_OF_BRANCHES: Final = """
+device_id IN (
+    SELECT arrayJoin(device_ids) FROM technicians FINAL
+    WHERE removed_at IS NULL AND has({branches:Array(String)}, ifNull(branch, ''))
+)"""
+"""The devices that technicians of some branches hold."""
+
+_FENCES_OF_BRANCHES: Final = """
+fence_id IN (
+    SELECT fence_id FROM fences FINAL
+    GROUP BY fence_id HAVING has({branches:Array(String)}, ifNull(argMax(tuple(branch), version).1, ''))
+)"""
+"""The fences whose newest version is of one of the branches; a tuple, as argMax passes over NULL."""
+
 _CONDITIONS: Final = {
     "device_id": "device_id = {device_id:String}",
     "fence_id": "fence_id = {fence_id:String}",
@@ -55,6 +69,7 @@ _CONDITIONS: Final = {
     "state": "state = {state:String}",
     "from_ms": "(departed_at IS NULL OR departed_at > fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC'))",
     "to_ms": "arrived_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
+    "branches": f"({_DEVICES_OF_BRANCHES} OR {_FENCES_OF_BRANCHES})",
 }
 """What each filter of a VisitQuery asks for."""
 
@@ -63,6 +78,7 @@ _REJECTED_CONDITIONS: Final = {
     "code": "code = {code:String}",
     "from_ms": "received_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
     "to_ms": "received_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
+    "branches": _DEVICES_OF_BRANCHES,
 }
 """What each filter of a RejectedQuery asks for."""
 
@@ -159,4 +175,6 @@ class ClickHouseHistory:
 def _asked(query: VisitQuery | RejectedQuery, table: Mapping[str, str]) -> tuple[list[str], dict[str, Any]]:
     """The conditions of a table that a query states, and the parameters in them."""
     stated = {name: value for name in table if (value := getattr(query, name)) is not None}
+    if "branches" in stated:
+        stated["branches"] = list(stated["branches"])
     return [table[name] for name in stated], stated | {"limit": query.limit}

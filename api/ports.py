@@ -49,7 +49,7 @@ class ReadModel(Protocol[T_co]):
 class VisitQuery(msgspec.Struct, frozen=True):
     """Which visits. ``from_ms``-``to_ms``: those that were there at some moment of it. None = any.
 
-    ``after`` is the (arrived_ms, visit_id) that the page follows.
+    ``after`` is the (arrived_ms, visit_id) that the page follows. ``branches``: of devices or at fences of these alone.
     """
 
     limit: int
@@ -60,12 +60,13 @@ class VisitQuery(msgspec.Struct, frozen=True):
     from_ms: int | None = None
     to_ms: int | None = None
     after: tuple[int, str] | None = None
+    branches: tuple[str, ...] | None = None
 
 
 class RejectedQuery(msgspec.Struct, frozen=True):
     """Which refused pings: received in [from_ms, to_ms). None = any.
 
-    ``after`` is the (received_ms, content_id) that the page follows.
+    ``after`` is the (received_ms, content_id) that the page follows. ``branches``: of devices of these alone.
     """
 
     limit: int
@@ -74,6 +75,7 @@ class RejectedQuery(msgspec.Struct, frozen=True):
     from_ms: int | None = None
     to_ms: int | None = None
     after: tuple[int, str] | None = None
+    branches: tuple[str, ...] | None = None
 
 
 class History(Protocol):

@@ -9,9 +9,9 @@ import pyotp
 from api.auth.passwords import LONGEST, SHORTEST, Passwords
 from infra.compacted import open_topic
 from infra.errors import CommandError
+from infra.grants import Grant
 from schemas import wire
 from schemas.account import Account, read_account_name
-from schemas.key import Role
 from schemas.settings import Settings
 from schemas.topics import ACCOUNTS
 from stream.kafka import Follower, KafkaLog
@@ -32,7 +32,7 @@ class AccountBook:
         """All of them, by name."""
         return sorted(self._follower.records.values(), key=lambda account: account.name)
 
-    async def create(self, name: str, role: Role, password: str, *, with_totp: bool) -> Account:
+    async def create(self, name: str, granted: Grant, password: str, *, with_totp: bool) -> Account:
         """Make an account. Raises CommandError where there is one of the name, or something is not as it should be."""
         try:
             name = read_account_name(name)
@@ -41,7 +41,15 @@ class AccountBook:
         if name in self._follower.records:
             raise CommandError(f"there is an account {name!r} already; `onsite accounts reset` gives it a new password")
         password_hash = self._hash_of(password)
-        account = Account(name, role, password_hash, self._clock.now_ms(), totp_secret=_totp_secret(with_totp))
+        account = Account(
+            name,
+            granted.role,
+            password_hash,
+            self._clock.now_ms(),
+            totp_secret=_totp_secret(with_totp),
+            branches=granted.branches,
+            technician_id=granted.technician_id,
+        )
         await self._write(account)
         return account
 

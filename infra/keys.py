@@ -7,8 +7,9 @@ import msgspec
 
 from infra.compacted import open_topic
 from infra.errors import CommandError
+from infra.grants import Grant
 from schemas import wire
-from schemas.key import ApiKey, KeyUse, NewKey, Role, new_key
+from schemas.key import ApiKey, KeyUse, NewKey, new_key
 from schemas.settings import Settings
 from schemas.times import Instant
 from schemas.topics import KEYS, KEYS_USED
@@ -27,9 +28,10 @@ class KeyRing:
         """All of them, the oldest first."""
         return sorted(self._follower.records.values(), key=lambda key: (key.created_at, key.key_id))
 
-    async def create(self, name: str, role: Role, device_id: str | None = None) -> NewKey:
+    async def create(self, name: str, granted: Grant, device_id: str | None = None) -> NewKey:
         """Make a key, and store all of it but its secret."""
-        made = new_key(name, role, self._clock.now_ms(), device_id)
+        now_ms = self._clock.now_ms()
+        made = new_key(name, granted.role, now_ms, device_id, granted.branches, granted.technician_id)
         await self._log.append(KEYS, [(made.key.key_id, wire.encode(made.key))])
         return made
 

@@ -17,7 +17,8 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 class Account(msgspec.Struct):
     """``password_hash`` is argon2id's, with its parameters. ``totp_secret`` is that of the second factor, in base32.
 
-    ``epoch`` grows with every reset: sessions of an earlier one are over.
+    ``epoch`` grows with every reset: sessions of an earlier one are over. ``branches`` are those that the person sees,
+    None: all; ``technician_id`` is whose jobs a technician sees.
     """
 
     name: str
@@ -27,6 +28,8 @@ class Account(msgspec.Struct):
     epoch: int = 1
     totp_secret: str | None = None
     disabled_at: Instant | None = None
+    branches: list[str] | None = None
+    technician_id: str | None = None
 
 
 class SessionsEnded(msgspec.Struct):

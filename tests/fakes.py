@@ -9,6 +9,7 @@ import msgspec
 from api.ports import RejectedQuery, StoreUnavailable, VisitQuery
 from geofence.fixes import Fixes
 from schemas import wire
+from schemas.fence import FenceRecord
 from schemas.key import ApiKey, Role
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
@@ -33,8 +34,14 @@ class MemoryModel(Generic[T]):
     """A read model whose records are put by hand."""
 
     def __init__(self, records: dict[str, T] | None = None) -> None:
-        self.records = records or {}
+        self.records = {} if records is None else records
         self.is_caught_up = True
+        self.on_change: Callable[[str, T | None], None] | None = None
+
+    def put(self, key: str, record: T) -> None:
+        self.records[key] = record
+        if self.on_change is not None:
+            self.on_change(key, record)
 
     async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         return condition()
@@ -68,7 +75,7 @@ class MemoryLog:
             model, kind = self._models[topic]
             for key, value in records:
                 assert value is not None
-                model.records[key] = wire.decode(kind, value)
+                model.put(key, wire.decode(kind, value))
 
     async def ready(self) -> None:
         if self.down:
@@ -80,9 +87,16 @@ class MemoryLog:
 
 
 class MemoryHistory:
-    """Pings, visit revisions and what was refused in lists. ``down`` makes it refuse."""
+    """Pings, visit revisions and what was refused in lists. ``down`` makes it refuse.
 
-    def __init__(self) -> None:
+    ``technicians`` and ``fences`` are what the store's tables of them would have.
+    """
+
+    def __init__(
+        self, technicians: Mapping[str, Any] | None = None, fences: Mapping[str, FenceRecord] | None = None
+    ) -> None:
+        self.technicians = {} if technicians is None else technicians
+        self.fences = {} if fences is None else fences
         self.pings: list[Ping] = []
         self.log: list[Visit] = []
         self.refused: list[RejectedPing] = []
@@ -104,7 +118,7 @@ class MemoryHistory:
     async def visits(self, query: VisitQuery) -> list[Visit]:
         await self.ready()
         newest = {visit.visit_id: visit for visit in sorted(self.log, key=lambda visit: visit.revision)}
-        found = [visit for visit in newest.values() if _asked_for(visit, query)]
+        found = [visit for visit in newest.values() if _asked_for(visit, query) and self._is_of(visit, query.branches)]
         return sorted(found, key=lambda visit: (visit.arrived_ms, visit.visit_id))[: query.limit]
 
     async def revisions(self, visit_id: str) -> list[Visit]:
@@ -113,12 +127,26 @@ class MemoryHistory:
 
     async def rejected(self, query: RejectedQuery) -> list[RejectedPing]:
         await self.ready()
-        found = {_place(record): record for record in self.refused if _refused_so(record, query)}
+        of = self._devices_of(query.branches)
+        refused = [record for record in self.refused if of is None or record.device_id in of]
+        found = {_place(record): record for record in refused if _refused_so(record, query)}
         return [found[place] for place in sorted(found, reverse=True)][: query.limit]
 
     async def ready(self) -> None:
         if self.down:
             raise StoreUnavailable("the store does not answer")
+
+    def _is_of(self, visit: Visit, branches: tuple[str, ...] | None) -> bool:
+        devices = self._devices_of(branches)
+        fence = self.fences.get(visit.fence_id)
+        at = None if fence is None else fence.current.branch
+        return devices is None or visit.device_id in devices or at in (branches or ())
+
+    def _devices_of(self, branches: tuple[str, ...] | None) -> set[str] | None:
+        if branches is None:
+            return None
+        holders = [each for each in self.technicians.values() if each.removed_at is None and each.branch in branches]
+        return {device_id for each in holders for device_id in each.device_ids}
 
 
 def _asked_for(visit: Visit, query: VisitQuery) -> bool:
@@ -147,12 +175,22 @@ def _refused_so(record: RejectedPing, query: RejectedQuery) -> bool:
     )
 
 
-def make_key(role: Role, revoked_at: Instant | None = None, device_id: str | None = None) -> ApiKey:
+def make_key(
+    role: Role,
+    revoked_at: Instant | None = None,
+    device_id: str | None = None,
+    branches: list[str] | None = None,
+) -> ApiKey:
     """The key whose token is ``token_of(role)``."""
     secret_hash = hashlib.sha256(f"secret_of_{role}".encode()).hexdigest()
-    return ApiKey(f"key{role}", f"the {role}", role, secret_hash, Instant(0), revoked_at, device_id)
+    return ApiKey(key_id_of(role), f"the {role}", role, secret_hash, Instant(0), revoked_at, device_id, branches)
 
 
 def token_of(role: Role) -> str:
     """What a client sends."""
-    return f"onsite_key{role}_secret_of_{role}"
+    return f"onsite_{key_id_of(role)}_secret_of_{role}"
+
+
+def key_id_of(role: Role) -> str:
+    """The id of the key of a role: no id has an underscore."""
+    return f"key{role.replace('_', '-')}"

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from infra.accounts import AccountBook, open_account_book, totp_uri
 from infra.errors import CommandError
+from infra.grants import grant
 from infra.logs import configure_logging
 from schemas import wire
 from schemas.account import Account
@@ -39,15 +40,21 @@ def register(app: typer.Typer) -> None:
 @accounts.command(epilog="Example: onsite accounts create amina --role viewer --totp")
 def create(
     name: Name,
-    role: Annotated[Role, typer.Option(help="admin: everything; viewer: read")],
+    role: Annotated[Role, typer.Option(help="admin: everything; viewer: read; the rest: docs/access.md")],
+    branch: Annotated[
+        list[str] | None,
+        typer.Option(help="what the person sees: this branch and those within; again for more; default: all"),
+    ] = None,
+    technician: Annotated[str, typer.Option(help="whose jobs somebody of the role technician sees")] = "",
     totp: Annotated[bool, typer.Option("--totp", help="with a second factor, which is shown once")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Create an account. The password is asked for, or read from the standard input where that is no terminal."""
     if role == "device":
         raise CommandError("devices do not sign in: `onsite keys create --device` makes a token")
+    granted = grant(role, branch or [], technician)
     password = _ask_for_password()
-    account = _run(lambda book: book.create(name, role, password, with_totp=totp))
+    account = _run(lambda book: book.create(name, granted, password, with_totp=totp))
     _tell(account, f"account [bold]{account.name}[/bold] ({role})", with_secret=totp, as_json=as_json)
 
 
@@ -63,11 +70,12 @@ def show(as_json: AsJson = False) -> None:
         for account in listed:
             typer.echo(msgspec.json.encode(_listed(account)))
         return
-    table = Table("account", "role", "second factor", "created", "disabled")
+    table = Table("account", "role", "sees", "second factor", "created", "disabled")
     for account in listed:
         disabled = "" if account.disabled_at is None else format_instant(account.disabled_at)
         second = "yes" if account.totp_secret else ""
-        table.add_row(account.name, account.role, second, format_instant(account.created_at), disabled)
+        sees = account.technician_id or ", ".join(account.branches or [])
+        table.add_row(account.name, account.role, sees, second, format_instant(account.created_at), disabled)
     Console().print(table)
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.errors import CommandError
+from infra.grants import Grant, grant
 from infra.keys import last_uses, open_key_ring
 from infra.logs import configure_logging
 from schemas import wire
@@ -35,9 +36,14 @@ def register(app: typer.Typer) -> None:
 def create(
     name: Annotated[str, typer.Option(help="for people: whose key it is; default: the device's id")] = "",
     role: Annotated[
-        Role | None, typer.Option(help="admin: everything; device: post pings of any device; viewer: read")
+        Role | None,
+        typer.Option(help="admin: everything; device: post pings of any device; viewer: read; more: docs/access.md"),
     ] = None,
     device: Annotated[str, typer.Option(help="a token that posts pings of this one device and does nothing else")] = "",
+    branch: Annotated[
+        list[str] | None, typer.Option(help="what it sees: this branch and those within; again for more; default: all")
+    ] = None,
+    technician: Annotated[str, typer.Option(help="whose jobs a key of the role technician sees")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Create a key, or the token of a device, and print it. It is shown this once and stored nowhere."""
@@ -48,7 +54,8 @@ def create(
     if len(device) > MAX_DEVICE_ID_CHARS:
         raise CommandError(f"a device's id has {MAX_DEVICE_ID_CHARS} characters at most")
     role = role or "device"
-    made = asyncio.run(_create(name or device, role, device or None))
+    granted = grant(role, branch or [], technician)
+    made = asyncio.run(_create(name or device, granted, device or None))
     if as_json:
         typer.echo(msgspec.json.encode(_listed(made.key) | {"token": made.token}))
         return
@@ -65,10 +72,11 @@ def show(as_json: AsJson = False) -> None:
             used = _moment(used_at.get(key.key_id)) or None
             typer.echo(msgspec.json.encode(_listed(key) | {"last_used_at": used}))
         return
-    table = Table("key", "name", "role", "device", "created", "last used", "revoked")
+    table = Table("key", "name", "role", "sees", "device", "created", "last used", "revoked")
     for key in found:
         moments = [_moment(each) for each in (key.created_at, used_at.get(key.key_id), key.revoked_at)]
-        table.add_row(key.key_id, key.name, key.role, key.device_id or "", *moments)
+        sees = key.technician_id or ", ".join(key.branches or [])
+        table.add_row(key.key_id, key.name, key.role, sees, key.device_id or "", *moments)
     Console().print(table)
 
 
@@ -94,10 +102,10 @@ def _listed(key: ApiKey) -> dict[str, object]:
     return fields
 
 
-async def _create(name: str, role: Role, device_id: str | None) -> NewKey:
+async def _create(name: str, granted: Grant, device_id: str | None) -> NewKey:
     configure_logging(load_settings(), quiet=True)
     async with open_key_ring(load_settings()) as ring:
-        return await ring.create(name, role, device_id)
+        return await ring.create(name, granted, device_id)
 
 
 async def _list() -> tuple[list[ApiKey], dict[str, Instant]]:

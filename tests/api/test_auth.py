@@ -57,6 +57,8 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
             ("DELETE", f"/v1/{register.name}/{{{register.key}}}"): (401, 403, 404, 403, 403, 403, 403, 404),
         }.items()
     },
+    ("GET", "/v1/branches"): (401, 200, 200, 403, 403, 403, 200, 200),
+    ("GET", "/v1/branches/{branch}"): (401, 404, 404, 403, 403, 403, 404, 404),
     ("POST", "/v1/sessions"): (201, 201, 201, 201, 201, 201, 201, 201),
     ("GET", "/v1/sessions/current"): (401, 403, 403, 403, 403, 403, 200, 200),
     ("DELETE", "/v1/sessions/current"): (401, 403, 403, 403, 403, 403, 204, 204),
