@@ -9,11 +9,12 @@ import structlog
 from aiohttp import ClientError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from api.ports import RejectedQuery, StoreUnavailable, VisitQuery
+from api.ports import AuditQuery, RejectedQuery, StoreUnavailable, VisitQuery
 from geofence.fixes import Fixes
+from schemas.audit import AuditRecord
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
-from schemas.tables import rejected
+from schemas.tables import audit, rejected
 from schemas.tables.visits import SELECTED, of_rows
 from schemas.visit import Visit
 
@@ -82,6 +83,16 @@ _REJECTED_CONDITIONS: Final = {
 }
 """What each filter of a RejectedQuery asks for."""
 
+_AUDIT_CONDITIONS: Final = {
+    "kind": "kind = {kind:String}",
+    "thing_id": "id = {thing_id:String}",
+    "actor": "actor_id = {actor:String}",
+    "from_ms": "at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
+    "to_ms": "at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
+    "branches": "has({branches:Array(String)}, ifNull(branch, ''))",
+}
+"""What each filter of an AuditQuery asks for."""
+
 
 class ClickHouseHistory:
     """The History port. ``connect`` opens a clickhouse-connect AsyncClient; it is called when first needed."""
@@ -147,6 +158,18 @@ class ClickHouseHistory:
         )
         return rejected.of_rows(await self._rows(sql, parameters))
 
+    async def audit(self, query: AuditQuery) -> list[AuditRecord]:
+        """As in the port."""
+        conditions, parameters = _asked(query, _AUDIT_CONDITIONS)
+        if query.after is not None:
+            parameters["after_ms"], parameters["after_id"] = query.after
+            conditions.append("(at, audit_id) < (fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC'), {after_id:String})")
+        sql = (
+            f"SELECT {audit.SELECTED} FROM audit FINAL WHERE {' AND '.join(conditions) or 'true'} "
+            "ORDER BY at DESC, audit_id DESC LIMIT {limit:UInt32}"
+        )
+        return audit.of_rows(await self._rows(sql, parameters))
+
     async def ready(self) -> None:
         """As in the port."""
         await self._ask(lambda client: client.query("SELECT 1"), READY_WITHIN_S)
@@ -172,7 +195,9 @@ class ClickHouseHistory:
             raise StoreUnavailable("the store does not answer") from error
 
 
-def _asked(query: VisitQuery | RejectedQuery, table: Mapping[str, str]) -> tuple[list[str], dict[str, Any]]:
+def _asked(
+    query: VisitQuery | RejectedQuery | AuditQuery, table: Mapping[str, str]
+) -> tuple[list[str], dict[str, Any]]:
     """The conditions of a table that a query states, and the parameters in them."""
     stated = {name: value for name in table if (value := getattr(query, name)) is not None}
     if "branches" in stated:

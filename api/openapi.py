@@ -10,6 +10,7 @@ from api import answers, examples
 from api.entries import OWN
 from api.registers import REGISTERS, Register
 from schemas import wire
+from schemas.audit import AuditRecord
 from schemas.explanation import RecomputedVisit
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
@@ -28,6 +29,7 @@ TAGS: Final = [
     {"name": "sites", "description": "Where customers are visited."},
     {"name": "branches", "description": "Parts of the company; a region is one too (docs/access.md)."},
     {"name": "depots", "description": "Where technicians start from and stock is kept."},
+    {"name": "audit", "description": "What was written, by whom (docs/access.md)."},
     {"name": "enrolments", "description": "Links that set up the apps on phones (docs/devices.md)."},
     {"name": "sessions", "description": "Signing in and out, for people with an account (docs/access.md)."},
     {"name": "health", "description": "For orchestrators and Prometheus; no key needed."},
@@ -126,6 +128,7 @@ def _schemas() -> dict[str, Any]:
         answers.Page[answers.Device],
         answers.Page[Visit],
         answers.Page[RejectedPing],
+        answers.Page[AuditRecord],
         answers.VisitAnswer,
         RecomputedVisit,
         answers.ImportAnswer,
@@ -139,6 +142,7 @@ def _schemas() -> dict[str, Any]:
     )
     components["DevicePage"] = components.pop("Page_Device_")
     components["VisitPage"] = components.pop("Page_Visit_")
+    components["AuditPage"] = components.pop("Page_AuditRecord_")
     components["RejectedPage"] = components.pop("Page_RejectedPing_")
     for register in REGISTERS.values():
         components |= _register_schemas(register, components[register.record.__name__])

@@ -6,6 +6,7 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from geofence.fixes import Fixes
+from schemas.audit import AuditRecord
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.topics import Topic
@@ -78,6 +79,22 @@ class RejectedQuery(msgspec.Struct, frozen=True):
     branches: tuple[str, ...] | None = None
 
 
+class AuditQuery(msgspec.Struct, frozen=True):
+    """Which writes: in [from_ms, to_ms), of things of these branches. None = any.
+
+    ``after`` is the (at_ms, audit_id) that the page follows.
+    """
+
+    limit: int
+    kind: str | None = None
+    thing_id: str | None = None
+    actor: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    after: tuple[int, str] | None = None
+    branches: tuple[str, ...] | None = None
+
+
 class History(Protocol):
     """What the store remembers; every method raises StoreUnavailable."""
 
@@ -98,6 +115,9 @@ class History(Protocol):
 
     async def rejected(self, query: RejectedQuery) -> list[RejectedPing]:
         """Refused pings, the one received last first."""
+
+    async def audit(self, query: AuditQuery) -> list[AuditRecord]:
+        """What was written, the newest first."""
 
     async def ready(self) -> None:
         """Return when the store answers."""

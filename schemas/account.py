@@ -4,10 +4,11 @@ The command line alone writes accounts, the API alone what was ended: neither ov
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from schemas import wire
 from schemas.key import Role
 from schemas.times import Instant
 
@@ -30,6 +31,14 @@ class Account(msgspec.Struct):
     disabled_at: Instant | None = None
     branches: list[str] | None = None
     technician_id: str | None = None
+
+
+def public_of(account: Account) -> dict[str, Any]:
+    """What may be shown of an account."""
+    shown = wire.to_builtins(account)
+    del shown["password_hash"]
+    del shown["totp_secret"]
+    return shown | {"second_factor": account.totp_secret is not None}
 
 
 class SessionsEnded(msgspec.Struct):

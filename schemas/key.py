@@ -6,10 +6,11 @@ The secret itself is never stored.
 import hashlib
 import secrets
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from schemas import wire
 from schemas.times import Instant
 
 Role = Literal[
@@ -42,6 +43,13 @@ class ApiKey(msgspec.Struct):
     device_id: str | None = None
     branches: list[str] | None = None
     technician_id: str | None = None
+
+
+def public_of(key: ApiKey) -> dict[str, Any]:
+    """What may be shown of a key."""
+    shown = wire.to_builtins(key)
+    del shown["secret_hash"]
+    return shown
 
 
 class KeyUse(msgspec.Struct):

@@ -6,15 +6,16 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from api.ports import RejectedQuery, StoreUnavailable, VisitQuery
+from api.ports import AuditQuery, RejectedQuery, StoreUnavailable, VisitQuery
 from geofence.fixes import Fixes
 from schemas import wire
+from schemas.audit import AuditRecord
 from schemas.fence import FenceRecord
 from schemas.key import ApiKey, Role
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.times import Instant
-from schemas.topics import MAX_RECORD_BYTES, LogUnavailable, RecordTooLarge, Topic
+from schemas.topics import AUDIT, MAX_RECORD_BYTES, LogUnavailable, RecordTooLarge, Topic
 from schemas.visit import Visit
 
 T = TypeVar("T")
@@ -89,12 +90,16 @@ class MemoryLog:
 class MemoryHistory:
     """Pings, visit revisions and what was refused in lists. ``down`` makes it refuse.
 
-    ``technicians`` and ``fences`` are what the store's tables of them would have.
+    ``technicians`` and ``fences`` are what the store's tables of them would have, ``log`` is where the audit is read.
     """
 
     def __init__(
-        self, technicians: Mapping[str, Any] | None = None, fences: Mapping[str, FenceRecord] | None = None
+        self,
+        technicians: Mapping[str, Any] | None = None,
+        fences: Mapping[str, FenceRecord] | None = None,
+        log: MemoryLog | None = None,
     ) -> None:
+        self._log = log or MemoryLog()
         self.technicians = {} if technicians is None else technicians
         self.fences = {} if fences is None else fences
         self.pings: list[Ping] = []
@@ -130,6 +135,12 @@ class MemoryHistory:
         of = self._devices_of(query.branches)
         refused = [record for record in self.refused if of is None or record.device_id in of]
         found = {_place(record): record for record in refused if _refused_so(record, query)}
+        return [found[place] for place in sorted(found, reverse=True)][: query.limit]
+
+    async def audit(self, query: AuditQuery) -> list[AuditRecord]:
+        await self.ready()
+        written = [wire.decode(AuditRecord, value or b"") for _, value in self._log.records.get(AUDIT.name, [])]
+        found = {(int(record.at), record.audit_id): record for record in written if _written_so(record, query)}
         return [found[place] for place in sorted(found, reverse=True)][: query.limit]
 
     async def ready(self) -> None:
@@ -172,6 +183,18 @@ def _refused_so(record: RejectedPing, query: RejectedQuery) -> bool:
         and (query.from_ms is None or record.received_at >= query.from_ms)
         and (query.to_ms is None or record.received_at < query.to_ms)
         and (query.after is None or _place(record) < query.after)
+    )
+
+
+def _written_so(record: AuditRecord, query: AuditQuery) -> bool:
+    return (
+        query.kind in (None, record.kind)
+        and query.thing_id in (None, record.id)
+        and query.actor in (None, record.actor.identity)
+        and (query.from_ms is None or record.at >= query.from_ms)
+        and (query.to_ms is None or record.at < query.to_ms)
+        and (query.after is None or (record.at, record.audit_id) < query.after)
+        and (query.branches is None or record.branch in query.branches)
     )
 
 

@@ -2,7 +2,20 @@
 
 from typing import Final
 
-from api.routes import devices, enrolments, fences, health, ingest, live, pings, registers, rejected, sessions, visits
+from api.routes import (
+    audit,
+    devices,
+    enrolments,
+    fences,
+    health,
+    ingest,
+    live,
+    pings,
+    registers,
+    rejected,
+    sessions,
+    visits,
+)
 
 ROUTERS: Final = (
     pings.router,
@@ -13,6 +26,7 @@ ROUTERS: Final = (
     fences.router,
     visits.router,
     *registers.ROUTERS,
+    audit.router,
     live.router,
     sessions.router,
     health.router,

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from api import examples
 from api.answers import EnrolmentAnswer, JSONAnswer
+from api.audit import put_on_record
 from api.body import read_body
 from api.enrolment import Enrolment, setups
 from api.pages import page
@@ -18,6 +19,7 @@ from api.scope import Scope
 from api.scoped import scoped
 from api.services import Reach
 from schemas import wire
+from schemas.audit import Change
 from schemas.key import new_key
 from schemas.ping import MAX_DEVICE_ID_CHARS, is_unicode
 from schemas.times import Instant, format_instant
@@ -66,8 +68,13 @@ async def enrol(
     if not scope.sees_device(device_id):
         raise Problem(404, "unknown_device", f"no technician of these branches holds a device {device_id!r}")
     wanted = _wanted(await read_body(request, _MAX_BODY_BYTES))
-    made = new_key(device_id, "device", services.clock.now_ms(), device_id)
+    now_ms = services.clock.now_ms()
+    made = new_key(device_id, "device", now_ms, device_id)
     key_id = made.key.key_id
+    holder = services.holders.holder_of(device_id)
+    branch = None if holder is None else holder.branch
+    enrolled = Change("enrolled", "device", device_id, branch, after={"key_id": key_id, "minutes": wanted.minutes})
+    await put_on_record(services.log, scope.principal, now_ms, [enrolled])
     await services.log.append(KEYS, [(key_id, wire.encode(made.key))])
     await services.keys.until(lambda: key_id in services.keys.records, _KNOWN_S)
     until_s = int(time.time()) + wanted.minutes * 60

@@ -13,13 +13,14 @@ from api.body import read_body, read_json
 from api.parameters import Cursor, Limit, cursor_key
 from api.preconditions import IfChanged, IfMatch, IfNoneMatch, is_known, require_match
 from api.problems import Problem, unavailable
-from api.read_back import append_and_read_back
+from api.read_back import Audit, append_and_read_back
 from api.read_model import etag_of, feature_of, is_gone, page_of
 from api.scope import Scope
 from api.scoped import scoped
 from api.services import Reach, Services
 from geofence.fences import read_feature
 from schemas import wire
+from schemas.audit import Change
 from schemas.fence import FenceError, FenceRecord, FenceVersion, end_fence, revise_fence
 from schemas.topics import FENCES, MAX_RECORD_BYTES
 
@@ -72,7 +73,7 @@ async def import_fences(request: Request, services: Reach, scope: Writable) -> J
         now_ms = services.clock.now_ms()
         # Ten thousand shapes take a second to validate: elsewhere, so that pings are still answered.
         revised, unchanged, rejected = await asyncio.to_thread(_revise_all, services, scope, features, now_ms)
-        await _append(services, revised)
+        await _write(services, scope, revised)
     return JSONAnswer(ImportAnswer(len(revised), unchanged, rejected))
 
 
@@ -136,7 +137,7 @@ async def put_fence(
         require_match("the fence", None if standing is None else etag_of(standing), if_match, if_none_match)
         after = revise_fence(before, fence_id, version, now_ms)
         if after is not before:
-            await _append(services, [after])
+            await _write(services, scope, [after])
     return _feature_answer(after, 201 if standing is None else 200)
 
 
@@ -154,7 +155,7 @@ async def delete_fence(services: Reach, scope: Writable, fence_id: FenceId, if_m
         record = _standing(services, scope, fence_id)
         scope.require_own("a fence", record.current.branch)
         require_match("the fence", etag_of(record), if_match)
-        await _append(services, [end_fence(record, now_ms)])
+        await _write(services, scope, [end_fence(record, now_ms)])
     return Response(status_code=204)
 
 
@@ -218,10 +219,19 @@ def _read_version(fence_id: str, feature: Any) -> FenceVersion:
     return read_feature(feature)[1]
 
 
-async def _append(services: Services, records: Sequence[FenceRecord]) -> None:
-    """Write records, and wait until this API's own read model has them."""
+async def _write(services: Services, scope: Scope, records: Sequence[FenceRecord]) -> None:
+    """Write records, who did, and wait until this API's own read model has them."""
+    now_ms = services.clock.now_ms()
+    changes = [_change(services.fences.records.get(record.fence_id), record, now_ms) for record in records]
     by_id = {record.fence_id: record for record in records}
-    await append_and_read_back(services.log, FENCES, services.fences, by_id)
+    await append_and_read_back(services.log, FENCES, services.fences, by_id, Audit(scope.principal, now_ms, changes))
+
+
+def _change(before: FenceRecord | None, after: FenceRecord, now_ms: int) -> Change:
+    was = None if before is None or is_gone(before, now_ms) else wire.to_builtins(before.current)
+    now = None if is_gone(after, now_ms) else wire.to_builtins(after.current)
+    action = "created" if was is None else "edited" if now is not None else "removed"
+    return Change(action, "fence", after.fence_id, after.current.branch, was, now)
 
 
 def _require_writable(scope: Scope, fence_id: str, before: FenceRecord | None, version: FenceVersion) -> None:

@@ -9,17 +9,18 @@ from starlette.responses import Response
 from api import examples
 from api.answers import JSONAnswer, Page, write_cursor
 from api.body import read_body, read_json
-from api.entries import created, etag_of, is_same, key_of, patched, removed
+from api.entries import content_of, created, etag_of, is_same, key_of, patched, removed
 from api.parameters import Cursor, Limit, cursor_key
 from api.preconditions import IfChanged, IfMatch, is_known, require_match
 from api.problems import Problem, unavailable
-from api.read_back import append_and_read_back
+from api.read_back import Audit, append_and_read_back
 from api.read_model import page_of
 from api.references import Surroundings, require_references, require_unused
 from api.registers import REGISTERS, Entry, Register
 from api.scope import Scope
 from api.scoped import scoped
 from api.services import Reach, Services
+from schemas.audit import Change
 
 _WRITE_ERRORS: Final = (400, 409, 413, 415, 503)
 
@@ -78,7 +79,7 @@ def router_of(register: Register) -> APIRouter:
                 return _answer(before)
             scope.require_own(f"a {kind}", entry.branch)
             require_references(register, None, entry, _surroundings(services, scope))
-            await _write(services, register, entry)
+            await _write(services, register, scope, "created", None, entry)
         return _answer(entry, 201)
 
     @router.get(
@@ -113,7 +114,7 @@ def router_of(register: Register) -> APIRouter:
             if after is not before:
                 scope.require_own(f"a {kind}", after.branch)
                 require_references(register, before, after, _surroundings(services, scope))
-                await _write(services, register, after)
+                await _write(services, register, scope, "edited", before, after)
         return _answer(after)
 
     @router.delete(
@@ -128,7 +129,8 @@ def router_of(register: Register) -> APIRouter:
             before = _standing(register, _entries(services, register), scope, key)
             require_match(f"the {kind}", etag_of(before), if_match)
             require_unused(register, before, _surroundings(services, scope))
-            await _write(services, register, removed(before, services.clock.now_ms()))
+            after = removed(before, services.clock.now_ms())
+            await _write(services, register, scope, "removed", before, after)
         return Response(status_code=204)
 
     return router
@@ -180,9 +182,15 @@ def _require_same(register: Register, before: Entry, entry: Entry, scope: Scope)
         raise Problem(409, "exists", f"there is a {register.kind} {key!r} already, and it is another", headers)
 
 
-async def _write(services: Services, register: Register, entry: Entry) -> None:
-    model = services.registers[register.name]
-    await append_and_read_back(services.log, register.topic, model, {key_of(register, entry): entry})
+async def _write(
+    services: Services, register: Register, scope: Scope, action: str, before: Entry | None, after: Entry
+) -> None:
+    key = key_of(register, after)
+    was = None if before is None else content_of(before)
+    now = None if after.removed_at is not None else content_of(after)
+    change = Change(action, register.kind, key, after.branch, was, now)
+    audit = Audit(scope.principal, services.clock.now_ms(), [change])
+    await append_and_read_back(services.log, register.topic, services.registers[register.name], {key: after}, audit)
 
 
 def _answer(entry: Entry, status: int = 200) -> JSONAnswer:

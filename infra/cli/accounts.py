@@ -14,8 +14,7 @@ from infra.accounts import AccountBook, open_account_book, totp_uri
 from infra.errors import CommandError
 from infra.grants import grant
 from infra.logs import configure_logging
-from schemas import wire
-from schemas.account import Account
+from schemas.account import Account, public_of
 from schemas.key import Role
 from schemas.settings import load_settings
 from schemas.times import format_instant
@@ -68,7 +67,7 @@ def show(as_json: AsJson = False) -> None:
     listed = _run(found)
     if as_json:
         for account in listed:
-            typer.echo(msgspec.json.encode(_listed(account)))
+            typer.echo(msgspec.json.encode(public_of(account)))
         return
     table = Table("account", "role", "sees", "second factor", "created", "disabled")
     for account in listed:
@@ -103,19 +102,12 @@ def reset(
 def _tell(account: Account, what: str, *, with_secret: bool, as_json: bool) -> None:
     uri = totp_uri(account) if with_secret else ""
     if as_json:
-        typer.echo(msgspec.json.encode(_listed(account) | ({"totp_uri": uri} if uri else {})))
+        typer.echo(msgspec.json.encode(public_of(account) | ({"totp_uri": uri} if uri else {})))
         return
     Console(stderr=True).print(what)
     if uri:
         Console(stderr=True).print("the second factor, for an authenticator app, is shown this once:")
         typer.echo(uri)
-
-
-def _listed(account: Account) -> dict[str, object]:
-    fields = wire.to_builtins(account)
-    del fields["password_hash"]
-    del fields["totp_secret"]
-    return fields | {"second_factor": account.totp_secret is not None}
 
 
 def _ask_for_password() -> str:

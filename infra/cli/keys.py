@@ -12,8 +12,7 @@ from infra.errors import CommandError
 from infra.grants import Grant, grant
 from infra.keys import last_uses, open_key_ring
 from infra.logs import configure_logging
-from schemas import wire
-from schemas.key import ApiKey, NewKey, Role
+from schemas.key import ApiKey, NewKey, Role, public_of
 from schemas.ping import MAX_DEVICE_ID_CHARS
 from schemas.settings import load_settings
 from schemas.times import Instant, format_instant
@@ -57,7 +56,7 @@ def create(
     granted = grant(role, branch or [], technician)
     made = asyncio.run(_create(name or device, granted, device or None))
     if as_json:
-        typer.echo(msgspec.json.encode(_listed(made.key) | {"token": made.token}))
+        typer.echo(msgspec.json.encode(public_of(made.key) | {"token": made.token}))
         return
     Console(stderr=True).print(f"key [bold]{made.key.key_id}[/bold] ({role}); its token is shown this once:")
     typer.echo(made.token)
@@ -70,7 +69,7 @@ def show(as_json: AsJson = False) -> None:
     if as_json:
         for key in found:
             used = _moment(used_at.get(key.key_id)) or None
-            typer.echo(msgspec.json.encode(_listed(key) | {"last_used_at": used}))
+            typer.echo(msgspec.json.encode(public_of(key) | {"last_used_at": used}))
         return
     table = Table("key", "name", "role", "sees", "device", "created", "last used", "revoked")
     for key in found:
@@ -87,19 +86,13 @@ def revoke(
     """Revoke a key; the API refuses it within a second."""
     key = asyncio.run(_revoke(key_id))
     if as_json:
-        typer.echo(msgspec.json.encode(_listed(key)))
+        typer.echo(msgspec.json.encode(public_of(key)))
     else:
         Console(stderr=True).print(f"key [bold]{key.key_id}[/bold] ({key.name}) is revoked")
 
 
 def _moment(moment: Instant | None) -> str:
     return "" if moment is None else format_instant(moment)
-
-
-def _listed(key: ApiKey) -> dict[str, object]:
-    fields = wire.to_builtins(key)
-    del fields["secret_hash"]
-    return fields
 
 
 async def _create(name: str, granted: Grant, device_id: str | None) -> NewKey:

@@ -67,7 +67,7 @@ class Door:
             }
             | {each.topic: (self.registers[name], each.record) for name, each in REGISTERS.items()}
         )
-        self.history = MemoryHistory(self.registers["technicians"].records, self.fences.records)
+        self.history = MemoryHistory(self.registers["technicians"].records, self.fences.records, self.log)
         self.visits = OpenVisits(self.history)
         self.visits.is_caught_up = True
         self.feed = LiveFeed(self.live, self.visits, self.clock, self.settings.unknown_after_s)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,12 @@ import pytest
 
 from infra.grants import Grant, grant
 from infra.keys import open_key_ring
+from schemas import wire
+from schemas.audit import AuditRecord
 from schemas.ping import Ping
-from tests.integration.parts import Parts, post, until
+from schemas.topics import AUDIT
+from stream.kafka import Follower, KafkaLog
+from tests.integration.parts import DEADLINE_S, Parts, post, until
 from tests.integration.test_rejected import sql
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
@@ -115,6 +120,7 @@ async def scenario(folder: Path) -> None:
                 await until(lambda s=statement: sql(parts, s), f"the {name} are stored", [[count]])  # type: ignore[misc]
             assert await sql(parts, "SELECT removed_at IS NOT NULL FROM depots FINAL WHERE depot_id = 'old'") == [["1"]]
             await see_branches(parts, admin)
+            await see_audit(parts, admin)
     finally:
         await asyncio.to_thread(parts.close)
 
@@ -157,6 +163,65 @@ async def see_branches(parts: Parts, admin: httpx.AsyncClient) -> None:
     async with client_for(parts, grant("viewer", ["elsewhere"])) as stranger:
         assert await listed(stranger, "/v1/visits", "fence_id") == []
         assert await listed(stranger, "/v1/devices", "device_id") == []
+
+
+async def see_audit(parts: Parts, admin: httpx.AsyncClient) -> None:
+    """What was written is listed, page after page, and stored once though it is told again."""
+    key_id = parts.token.split("_")[1]
+
+    async def actions(query: str) -> list[str]:
+        return [each["action"] for each in (await admin.get(f"/v1/audit?{query}")).raise_for_status().json()["items"]]
+
+    await until(lambda: actions("kind=depot&id=old"), "the depot's end is on record", ["removed", "created"])
+    wanted = ["edited", "edited", "created"]
+    await until(lambda: actions("kind=technician&id=liverpool"), "the changes are on record", wanted)
+    assert await actions(f"kind=key&id={key_id}") == ["created"]
+    (edited,) = (await admin.get("/v1/audit?kind=fence&id=f-liverpool&limit=1")).json()["items"]
+    assert (edited["actor"]["identity"], edited["role"], edited["branch"]) == (key_id, "admin", None)
+    assert (edited["before"]["branch"], edited["after"]["version"]) == ("liverpool", 2)
+
+    found: list[str] = []
+    query = {"limit": "4"}
+    while True:
+        page = (await admin.get("/v1/audit", params=query)).raise_for_status().json()
+        found += [each["audit_id"] for each in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert len(found) == len(set(found))
+    count = "SELECT count(), uniqExact(audit_id), countIf(position(after, 'secret_hash') > 0) FROM audit FINAL"
+    assert await sql(parts, count) == [[str(len(found)), str(len(found)), "0"]]
+
+    async with client_for(parts, grant("branch_manager", ["hull"])) as manager:
+        items = (await manager.get("/v1/audit?limit=1000")).raise_for_status().json()["items"]
+        assert {each["branch"] for each in items} == {"hull"}
+
+    told = await newest_on_topic(parts)
+    rows = await parts.counted("recorder", "onsite_recorder_rows_total", table="audit")
+    log = KafkaLog(parts.settings.kafka)
+    await log.start()
+    try:
+        await log.append(AUDIT, [(key, wire.encode(record)) for key, record in told.items()])
+    finally:
+        await log.stop()
+
+    async def inserted() -> bool:
+        return await parts.counted("recorder", "onsite_recorder_rows_total", table="audit") >= rows + len(told)
+
+    await until(inserted, "what is told again is inserted again")
+    (again,) = await sql(parts, count)
+    assert again[0] == again[1]
+
+
+async def newest_on_topic(parts: Parts) -> dict[str, AuditRecord]:
+    """The newest record of each thing that was written."""
+    follower = Follower(parts.settings.kafka, AUDIT, partial(wire.decode, AuditRecord))
+    await follower.start()
+    try:
+        assert await follower.until(lambda: follower.is_caught_up, DEADLINE_S)
+        return dict(follower.records)
+    finally:
+        await follower.stop()
 
 
 def test_people_and_places_are_stored_and_shown_to_those_whose_branch_it_is(tmp_path: Path) -> None:
