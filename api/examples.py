@@ -413,6 +413,65 @@ SIGN_IN_BODY: Final[dict[str, Any]] = {
     }
 }
 
+NEW_JOB: Final = {
+    "job_id": "job-4711",
+    "title": "Boiler service",
+    "customer_id": "hill",
+    "lat": 53.4084,
+    "lon": -2.9916,
+    "address": "1 Water Street",
+    "branch": "north",
+    "window_from": "2026-03-02T09:00:00Z",
+    "window_to": "2026-03-02T11:00:00Z",
+    "duration_s": 2700.0,
+    "priority": "normal",
+    "skills": ["gas"],
+    "technician_ids": ["amina"],
+    "parts": [{"sku": "filter-12", "quantity": 1.0, "unit_cost": 14.5}],
+    "checklist": [{"text": "Photo of the meter"}],
+}
+
+JOB: Final = {
+    **NEW_JOB,
+    "fence_id": "point-5f1c2a9be07d",
+    "checklist": [{"text": "Photo of the meter", "done": True}],
+    "notes": "",
+    "attachments": [{"kind": "photo", "url": "https://files.example.com/meter.jpg"}],
+    "revision": 6,
+    "created_at": "2026-03-01T15:02:11.020Z",
+    "updated_at": "2026-03-02T10:03:40.512Z",
+    "state": "completed",
+    "risk": "none",
+    "travel_s": 840.0,
+    "on_site_s": 2460.0,
+    "waiting_s": 0.0,
+    "visit_ids": ["4f1c2a9be07d"],
+    "log": [
+        {
+            "state": "completed",
+            "at": "2026-03-02T09:58:12.000Z",
+            "recorded_at": "2026-03-02T10:03:40.512Z",
+            "source": "automatic",
+            "actor": "van-12",
+            "reason": "departed",
+            "visit_id": "4f1c2a9be07d",
+        }
+    ],
+}
+
+JOBS: Final = {"items": [JOB], "next_cursor": "WzE3NzI0NDIwMDAwMDAsImpvYi00NzExIl0"}
+
+JOBS_CSV: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "CSV, a job a line, by id",
+        "content": {
+            "text/csv": {"schema": {"type": "string"}, "example": '"job_id","state"\n"job-4711","completed"\n'}
+        },
+    }
+}
+
+MOVE: Final = {"to": "in_progress", "at": "2026-03-02T09:20:00Z", "reason": "begun"}
+
 SESSION: Final = {"account": "amina", "role": "viewer", "expires_at": "2026-03-02T20:15:00.000Z"}
 
 ENROLMENT_BODY: Final[dict[str, Any]] = {
@@ -462,6 +521,7 @@ _PROBLEMS: Final = {
     410: ("fence_gone", "the fence 'site-7' has ended; see /v1/fences/site-7/versions"),
     412: ("changed", "the fence is not in the state that If-Match asks for"),
     413: ("body_too_large", "the body exceeds 2097152 bytes"),
+    422: ("key_reused", "the Idempotency-Key was used for something else before"),
     415: ("unsupported_media_type", "content type 'text/html'; understood are application/json, text/csv"),
     429: ("not_its_turn", "others' backlogs come first; send it again in 7 s"),
     503: ("unavailable", "the broker has not confirmed within 10 s"),

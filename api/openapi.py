@@ -8,10 +8,12 @@ from fastapi.openapi.utils import get_openapi
 
 from api import answers, examples
 from api.entries import OWN
+from api.job_requests import MAX_ID_CHARS, Move
 from api.registers import REGISTERS, Register
 from schemas import wire
 from schemas.audit import AuditRecord
 from schemas.explanation import RecomputedVisit
+from schemas.job import Job, JobPlan
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.visit import Visit
@@ -30,6 +32,7 @@ TAGS: Final = [
     {"name": "branches", "description": "Parts of the company; a region is one too (docs/access.md)."},
     {"name": "depots", "description": "Where technicians start from and stock is kept."},
     {"name": "audit", "description": "What was written, by whom (docs/access.md)."},
+    {"name": "jobs", "description": "Work at places, and how it goes (docs/jobs.md)."},
     {"name": "enrolments", "description": "Links that set up the apps on phones (docs/devices.md)."},
     {"name": "sessions", "description": "Signing in and out, for people with an account (docs/access.md)."},
     {"name": "health", "description": "For orchestrators and Prometheus; no key needed."},
@@ -106,7 +109,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 def _complete(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
-    responses.pop("422", None)  # answered as 400
+    if "application/json" in responses.get("422", {}).get("content", {}):
+        del responses["422"]  # what FastAPI would say of a bad request is answered as 400
     if "security" in operation:
         if operation["security"] != examples.BY_SESSION and "apps" not in operation["tags"]:
             operation["security"] = [*operation["security"], *examples.BY_SESSION]
@@ -136,6 +140,10 @@ def _schemas() -> dict[str, Any]:
         answers.SessionAnswer,
         answers.EnrolmentAnswer,
         *(register.record for register in REGISTERS.values()),
+        Job,
+        answers.Page[Job],
+        JobPlan,
+        Move,
     )
     _, components = msgspec.json.schema_components(
         kinds, schema_hook=wire.schema_of_type, ref_template="#/components/schemas/{name}"
@@ -144,6 +152,9 @@ def _schemas() -> dict[str, Any]:
     components["VisitPage"] = components.pop("Page_Visit_")
     components["AuditPage"] = components.pop("Page_AuditRecord_")
     components["RejectedPage"] = components.pop("Page_RejectedPing_")
+    components["JobPage"] = components.pop("Page_Job_")
+    components |= _job_schemas(components.pop("JobPlan"))
+    components["Move"]["additionalProperties"] = False
     for register in REGISTERS.values():
         components |= _register_schemas(register, components[register.record.__name__])
     fields = components["Ping"]["properties"]
@@ -151,6 +162,18 @@ def _schemas() -> dict[str, Any]:
     fields["ts"] = {**_MOMENT, "description": "when the fix was taken"}
     fields["sent_at"] = {**_MOMENT, "description": "when the device sent it, by its own clock"}
     return components | {"Feature": _FEATURE, "FeatureCollection": _FEATURE_COLLECTION, "Problem": _PROBLEM}
+
+
+def _job_schemas(plan: dict[str, Any]) -> dict[str, Any]:
+    """Of a new job, and of a merge patch."""
+    stated = {
+        name: {key: each for key, each in field.items() if key != "default"}
+        for name, field in plan["properties"].items()
+    }
+    closed = {"type": "object", "additionalProperties": False}
+    identity = {"job_id": {"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS}}
+    nullable = {field: {"anyOf": [each, {"type": "null"}]} for field, each in stated.items()}
+    return {"NewJob": {**closed, "properties": identity | stated}, "JobPatch": {**closed, "properties": nullable}}
 
 
 def _register_schemas(register: Register, schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What the API needs from outside, by shape: the log, compacted topics in memory, the history in the store."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -118,6 +118,12 @@ class History(Protocol):
 
     async def audit(self, query: AuditQuery) -> list[AuditRecord]:
         """What was written, the newest first."""
+
+    def jobs_csv(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """Jobs as CSV, by id, in pieces, names first.
+
+        ``wanted`` may say a ``state``, a ``branch``, and that they were made in [``from_ms``, ``to_ms``).
+        """
 
     async def ready(self) -> None:
         """Return when the store answers."""

@@ -14,6 +14,8 @@ from api.auth.people import People
 from api.enrolment import EnrolmentLinks
 from api.explanation import Explainer
 from api.holders import Holders
+from api.job_desk import JobDesk
+from api.job_index import JobIndex
 from api.key_uses import KeyUses
 from api.live_feed import LiveFeed
 from api.metrics import Metrics
@@ -21,9 +23,11 @@ from api.open_visits import OpenVisits
 from api.ports import EventLog, History, ReadModel
 from api.rates import Rates
 from api.registers import Entry, Name
+from dispatch.rules import DispatchRules
 from geofence.rule_book import RuleBook
 from schemas.clock import Clock
 from schemas.fence import FenceRecord
+from schemas.job import JobRecord
 from schemas.key import ApiKey
 from schemas.live import LiveState
 from schemas.settings import Settings
@@ -39,6 +43,9 @@ class Services:
     keys: ReadModel[ApiKey]
     fences: ReadModel[FenceRecord]
     registers: Mapping[Name, ReadModel[Entry]]
+    jobs: ReadModel[JobRecord]
+    job_index: JobIndex
+    desk: JobDesk
     live: ReadModel[LiveState]
     visits: OpenVisits
     feed: LiveFeed
@@ -56,6 +63,7 @@ class Services:
     key_uses: KeyUses = field(default_factory=KeyUses)
     rates: Rates = field(default_factory=Rates)
     issuer: Issuer | None = None
+    dispatch_rules: DispatchRules = field(default_factory=DispatchRules)
 
 
 def services_of(connection: HTTPConnection) -> Services:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from dispatch.rules import DispatchRules, read_rules_of_dispatch
 from geofence.fences import read_collection
 from geofence.rule_book import RuleBook, RulesError, read_rules
 from infra.errors import CommandError
@@ -26,6 +27,16 @@ def read_rule_book(path: Path | None) -> RuleBook:
     try:
         return read_rules(read_bytes(path))
     except RulesError as error:
+        raise CommandError(f"{path}: {error}") from error
+
+
+def read_dispatch_rules(path: Path | None) -> DispatchRules:
+    """The rules about jobs in a TOML file; the defaults where there is none. Raises CommandError."""
+    if path is None:
+        return DispatchRules()
+    try:
+        return read_rules_of_dispatch(read_bytes(path))
+    except ValueError as error:
         raise CommandError(f"{path}: {error}") from error
 
 

@@ -10,7 +10,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from infra.errors import CommandError
 from schemas.settings import Settings
-from schemas.tables import audit, fences, pings, registers, rejected, visits
+from schemas.tables import audit, fences, jobs, pings, registers, rejected, visits
 from schemas.tables.pings import PINGS
 from schemas.tables.rejected import REJECTED
 from schemas.topics import MAX_RECORD_BYTES, TOPICS, Topic
@@ -23,8 +23,9 @@ MIGRATIONS: Final = (
     (2, "visits", visits.statements),
     (3, "fences", fences.statements),
     (4, "rejected", rejected.statements),
-    (5, "registers", registers.statements),
-    (6, "audit", audit.statements),
+    (5, "jobs", jobs.statements),
+    (6, "registers", registers.statements),
+    (7, "audit", audit.statements),
 )
 """Version, name, statements(database, retention_days); in order, never edited once released.
 

@@ -36,7 +36,7 @@ log = structlog.get_logger()
 BROKER_PORT: Final = 9092
 STORE_PORT: Final = 8123
 API_PORT: Final = 8080
-ROLES: Final = ("tracker", "recorder", "api")
+ROLES: Final = ("tracker", "foreman", "recorder", "api")
 """Onsite's own processes in the order they are started; each is a command of that name."""
 
 _READY_DEADLINE_S: Final = 120.0
@@ -130,6 +130,10 @@ class System:
             from infra.inputs import read_rule_book  # slow to import
 
             read_rule_book(self.settings.rules)
+        if self.settings.dispatch is not None:
+            from infra.inputs import read_dispatch_rules
+
+            read_dispatch_rules(self.settings.dispatch)
         self.settings.data_dir.mkdir(exist_ok=True)
         ensure_secret(self.settings)
         self._say("starting the store and the broker")

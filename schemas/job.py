@@ -99,6 +99,16 @@ class LogEntry(msgspec.Struct, omit_defaults=True):
     visit_id: str | None = None
 
 
+class Word(LogEntry, omit_defaults=True, kw_only=True):
+    """What a person or the system said: a log entry, and the state it was said of."""
+
+    from_state: str
+
+    def entry(self) -> LogEntry:
+        """As it stands in the log."""
+        return LogEntry(self.state, self.at, self.recorded_at, self.source, self.actor, self.reason, self.lat, self.lon)
+
+
 class Job(JobPlan, omit_defaults=False, kw_only=True):
     """A job as everybody sees it. ``log`` is in the order of what happened; ``state`` is that of its last entry."""
 
@@ -135,12 +145,28 @@ class Approach(
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """All that a device's rounds say about a job now, in the order of time; it replaces what they said before."""
+    """All that a device's rounds say about a job now, in the order of time; it replaces what they said before.
+
+    ``moves``: whether it moves the job on; where automatic logging is off, it only counts time.
+    """
 
     device_id: str
     technician_id: str
     approaches: list[Approach]
     recorded_at: Instant
+    moves: bool = True
+
+    def says_the_same_as(self, other: "Evidence | None") -> bool:
+        """Whether they differ at most in when they were recorded."""
+        return other is not None and msgspec.structs.replace(other, recorded_at=self.recorded_at) == self
+
+
+class Assignment(msgspec.Struct, frozen=True, omit_defaults=True, rename={"from_ms": "from", "to_ms": "to"}):
+    """Whose job it was from when to when, of event time; None: from the beginning, until now."""
+
+    technician_id: str
+    from_ms: Instant | None = None
+    to_ms: Instant | None = None
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -160,6 +186,7 @@ class JobRecord(Job, omit_defaults=True, kw_only=True):
     ``words`` are what people and the system said, in the order in which it was recorded; no position ever changes them.
     """
 
-    words: list[LogEntry] = []
+    words: list[Word] = []
+    assignments: list[Assignment] = []
     evidence: list[Evidence] = []
     answered: list[Answered] = []

@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     partitions: int = Field(8, ge=1, description="partitions of every topic; equal everywhere")
     replication: int = Field(1, ge=1, description="replicas of every topic; 3 in production")
     rules: Path | None = Field(None, description="TOML file of visit rules, read at start; none: the defaults")
+    dispatch: Path | None = Field(None, description="TOML file of rules about jobs, read at start; none: the defaults")
     data_dir: Path = Field(Path(".onsite"), description="where a tracker or recorder keeps local files")
 
     host: str = Field("127.0.0.1", description="address the API binds to")

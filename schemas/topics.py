@@ -22,6 +22,9 @@ PINGS_REJECTED: Final = Topic("onsite.pings.rejected", key="device_id")
 FENCES: Final = Topic("onsite.fences", key="fence_id", compacted=True)
 VISITS: Final = Topic("onsite.visits", key="device_id", retention_days=30)
 LIVE: Final = Topic("onsite.live", key="device_id", compacted=True)
+JOBS: Final = Topic("onsite.jobs", key="job_id", compacted=True)
+JOB_COMMANDS: Final = Topic("onsite.jobs.commands", key="job_id")
+JOB_ANSWERS: Final = Topic("onsite.jobs.answers", key="request_id", retention_days=1)
 KEYS: Final = Topic("onsite.keys", key="key_id", compacted=True)
 KEYS_USED: Final = Topic("onsite.keys.used", key="key_id", compacted=True)
 ACCOUNTS: Final = Topic("onsite.accounts", key="name", compacted=True)
@@ -40,6 +43,9 @@ TOPICS: Final = (
     FENCES,
     VISITS,
     LIVE,
+    JOBS,
+    JOB_COMMANDS,
+    JOB_ANSWERS,
     KEYS,
     KEYS_USED,
     ACCOUNTS,
@@ -54,6 +60,7 @@ TOPICS: Final = (
 
 TRACKER_GROUP: Final = "onsite-tracker"
 RECORDER_GROUP: Final = "onsite-recorder"
+FOREMAN_GROUP: Final = "onsite-foreman"
 """Consumer groups. The tracker reads the recorder's offsets to know what the store has."""
 
 

@@ -50,9 +50,9 @@ def to_builtins(record: msgspec.Struct) -> dict[str, Any]:
     return msgspec.to_builtins(record, enc_hook=_encode_instant)  # type: ignore[no-any-return]
 
 
-def from_builtins(kind: type[Record], value: object) -> Record:
-    """The record of plain Python values; numbers written as text are read (CSV, query strings)."""
-    return msgspec.convert(value, kind, strict=False, dec_hook=_decode_instant)
+def from_builtins(kind: type[Record], value: object, *, strict: bool = False) -> Record:
+    """The record of plain Python values; numbers written as text are read (CSV, query strings) unless ``strict``."""
+    return msgspec.convert(value, kind, strict=strict, dec_hook=_decode_instant)
 
 
 def json_schema(kind: type[msgspec.Struct]) -> dict[str, Any]:

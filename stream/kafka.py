@@ -258,6 +258,11 @@ def _new_confirmation() -> "asyncio.Future[None]":
     return future
 
 
+def partition_of(key: str, partitions: int) -> int:
+    """The partition, of so many, that holds the records of a key."""
+    return _key_hash(key.encode()) % partitions
+
+
 @lru_cache(maxsize=200_000)
 def _key_hash(key: bytes) -> int:
     """Java's default partitioner, so that every producer puts a key into the same partition."""

@@ -26,19 +26,21 @@ Permission = Literal[
 ]
 
 _ALL: Final[frozenset[Permission]] = frozenset(get_args(Permission))
-_MAP: Final[frozenset[Permission]] = frozenset({"devices:read", "fences:read", "visits:read", "branches:read"})
+_MAP: Final[frozenset[Permission]] = frozenset(
+    {"devices:read", "fences:read", "visits:read", "branches:read", "jobs:read"}
+)
 
 PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     "admin": _ALL,
     "operations_manager": _ALL - {"pings:write"},
     "branch_manager": _ALL - {"pings:write", "branches:write"},
     "dispatcher": _MAP
-    | {"fences:write", "people:read", "customers:read", "customers:write", "jobs:read", "jobs:write", "jobs:move"},
+    | {"fences:write", "people:read", "customers:read", "customers:write", "jobs:write", "jobs:move"},
     "technician": frozenset({"jobs:read", "jobs:move"}),
     "accountant": frozenset(
         {"visits:read", "people:read", "customers:read", "branches:read", "jobs:read", "jobs:invoice"}
     ),
-    "support": _MAP | {"rejected:read", "devices:enrol", "people:read", "customers:read", "jobs:read"},
+    "support": _MAP | {"rejected:read", "devices:enrol", "people:read", "customers:read"},
     "viewer": _MAP,
     "device": frozenset({"pings:write"}),
 }

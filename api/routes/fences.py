@@ -10,6 +10,7 @@ from starlette.responses import Response
 from api import examples
 from api.answers import ImportAnswer, JSONAnswer, RejectedFence, write_cursor
 from api.body import read_body, read_json
+from api.fence_changes import fence_change
 from api.parameters import Cursor, Limit, cursor_key
 from api.preconditions import IfChanged, IfMatch, IfNoneMatch, is_known, require_match
 from api.problems import Problem, unavailable
@@ -20,7 +21,6 @@ from api.scoped import scoped
 from api.services import Reach, Services
 from geofence.fences import read_feature
 from schemas import wire
-from schemas.audit import Change
 from schemas.fence import FenceError, FenceRecord, FenceVersion, end_fence, revise_fence
 from schemas.topics import FENCES, MAX_RECORD_BYTES
 
@@ -222,16 +222,9 @@ def _read_version(fence_id: str, feature: Any) -> FenceVersion:
 async def _write(services: Services, scope: Scope, records: Sequence[FenceRecord]) -> None:
     """Write records, who did, and wait until this API's own read model has them."""
     now_ms = services.clock.now_ms()
-    changes = [_change(services.fences.records.get(record.fence_id), record, now_ms) for record in records]
+    changes = [fence_change(services.fences.records.get(record.fence_id), record, now_ms) for record in records]
     by_id = {record.fence_id: record for record in records}
     await append_and_read_back(services.log, FENCES, services.fences, by_id, Audit(scope.principal, now_ms, changes))
-
-
-def _change(before: FenceRecord | None, after: FenceRecord, now_ms: int) -> Change:
-    was = None if before is None or is_gone(before, now_ms) else wire.to_builtins(before.current)
-    now = None if is_gone(after, now_ms) else wire.to_builtins(after.current)
-    action = "created" if was is None else "edited" if now is not None else "removed"
-    return Change(action, "fence", after.fence_id, after.current.branch, was, now)
 
 
 def _require_writable(scope: Scope, fence_id: str, before: FenceRecord | None, version: FenceVersion) -> None:

@@ -17,6 +17,7 @@ COMMANDS: Final = (
     "up",
     "api",
     "tracker",
+    "foreman",
     "recorder",
     "visits",
     "backtest",

@@ -23,6 +23,8 @@ from api.enrolment import EnrolmentLinks
 from api.explanation import Explainer
 from api.history import ClickHouseHistory
 from api.holders import Holders
+from api.job_desk import JobDesk
+from api.job_index import JobIndex
 from api.key_uses import KeyUses, KeyUseTeller
 from api.live_feed import LiveFeed
 from api.open_visits import OpenVisits
@@ -31,18 +33,20 @@ from api.registers import REGISTERS, Name
 from api.services import Services
 from infra.errors import CommandError
 from infra.http import BoundedHttp
-from infra.inputs import read_rule_book
+from infra.inputs import read_dispatch_rules, read_rule_book
 from infra.logs import configure_logging
 from infra.secret import read_secret
 from infra.websocket import BoundedWebSocket
 from schemas import wire
 from schemas.account import Account, SessionsEnded
 from schemas.fence import FenceRecord
+from schemas.job import JobRecord
 from schemas.key import ApiKey
 from schemas.live import LiveState
 from schemas.settings import Settings, load_settings
-from schemas.topics import ACCOUNTS, FENCES, KEYS, LIVE, RECORDER_GROUP, SESSIONS_ENDED, VISITS
+from schemas.topics import ACCOUNTS, FENCES, JOBS, KEYS, LIVE, RECORDER_GROUP, SESSIONS_ENDED, VISITS
 from schemas.visit import Visit
+from stream.answers import AnswerReader
 from stream.collector import settle
 from stream.kafka import Follower, KafkaLog
 from stream.store import open_store
@@ -83,6 +87,9 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         name: Follower(settings.kafka, register.topic, partial(wire.decode, register.record))
         for name, register in REGISTERS.items()
     }
+    job_index = JobIndex()
+    jobs = Follower(settings.kafka, JOBS, partial(wire.decode, JobRecord), job_index.changed)
+    desk = JobDesk(event_log, jobs)
     live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState))
     accounts = Follower(settings.kafka, ACCOUNTS, partial(wire.decode, Account))
     sessions_ended = Follower(settings.kafka, SESSIONS_ENDED, partial(wire.decode, SessionsEnded))
@@ -104,6 +111,9 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         keys,
         fences,
         registers,
+        jobs,
+        job_index,
+        desk,
         live,
         visits,
         feed,
@@ -116,6 +126,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         key_uses=key_uses,
         rates=Rates.stated_by(settings),
         issuer=Issuer(settings) if settings.oidc_issuer else None,
+        dispatch_rules=read_dispatch_rules(settings.dispatch),
     )
     app = create_app(services)
     server = _Server(
@@ -140,8 +151,9 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_exit)
-    followers: list[Follower[Any]] = [keys, accounts, sessions_ended, fences, *registers.values(), live]
-    parts: list[Any] = [event_log, *followers, visits_told, KeyUseTeller(key_uses, event_log)]
+    followers: list[Follower[Any]] = [keys, accounts, sessions_ended, fences, *registers.values(), jobs, live]
+    answers = AnswerReader(settings.kafka, desk.take)
+    parts: list[Any] = [event_log, *followers, visits_told, answers, KeyUseTeller(key_uses, event_log)]
     for part in parts:
         await part.start()
     host, port = listener.getsockname()[:2]

@@ -10,7 +10,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def recorder() -> None:
-        """Write pings, visits, fences, people, places and audit into ClickHouse: one worker of the recorder's group.
+        """Write pings, visits, fences, jobs, people and places into ClickHouse: one worker of the recorder's group.
 
         Settings come from the environment (ONSITE_KAFKA, ONSITE_CLICKHOUSE, …). Start as many as there are partitions
         at most. While the store is down it waits; what it has not stored stays in Kafka.

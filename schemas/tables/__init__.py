@@ -5,6 +5,7 @@ from typing import Final
 from schemas import topics
 from schemas.tables.audit import AUDIT
 from schemas.tables.fences import FENCES
+from schemas.tables.jobs import JOBS
 from schemas.tables.pings import PINGS
 from schemas.tables.registers import BRANCHES, CUSTOMERS, DEPOTS, SITES, TECHNICIANS
 from schemas.tables.rejected import REJECTED
@@ -16,6 +17,7 @@ TABLES: Final[dict[str, Table]] = {
     topics.PINGS_REJECTED.name: REJECTED,
     topics.VISITS.name: VISITS,
     topics.FENCES.name: FENCES,
+    topics.JOBS.name: JOBS,
     topics.TECHNICIANS.name: TECHNICIANS,
     topics.CUSTOMERS.name: CUSTOMERS,
     topics.SITES.name: SITES,

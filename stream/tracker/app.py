@@ -33,8 +33,9 @@ from stream.decode import decode_pings
 from stream.framed import FramedApp, framed_app
 from stream.frames import Frame
 from stream.kafka import Follower, KafkaLog, acknowledged
+from stream.restored import STORE_URL, RestoredOnce
 from stream.store import STORE_ERRORS
-from stream.tracker.checkpoints import STORE_URL, TOLD, RestoredOnce, key_of, restored
+from stream.tracker.checkpoints import TOLD, by_name, key_of, restored
 from stream.tracker.late import FIRST_REACH_MS, REACH_FACTOR, RecordedPings
 from stream.tracker.live import LiveBoard
 from stream.tracker.partition import PartitionTracks, warm_up
@@ -293,7 +294,8 @@ class Tracker:
     async def _take_over(self) -> None:
         self._forget_partitions()
         assigned = {each.partition for each in self.app.consumer.assignment() if each.topic == PINGS.name}
-        records, ends = cast(RestoredOnce, self._segments.data).take()
+        read, ends = cast(RestoredOnce, self._segments.data).take()
+        records = {number: by_name(each) for number, each in read.items()}
         log.info("checkpoints read", records=sum(map(len, records.values())))
         self._written_until = await self._told.ends(self._changelog, assigned) | ends
         self._told_until = {number: int(each[TOLD]) for number, each in records.items() if TOLD in each}

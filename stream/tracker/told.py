@@ -1,44 +1,19 @@
 """What trackers have told so far: ``onsite.visits`` itself, read back after a crash so that revisions count on."""
 
-from collections.abc import Iterable
-
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from schemas.topics import VISITS
 from schemas.visit import Visit
 from schemas.wire import decode
+from stream.log_ends import LogEnds
 
 log = structlog.get_logger()
 
 
-class ToldVisits:
+class ToldVisits(LogEnds):
     """Reads partitions of ``onsite.visits``; they hold the same devices as those of ``onsite.pings``."""
-
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
-        self._consumer: AIOKafkaConsumer | None = None
-
-    async def start(self) -> None:
-        """Connect."""
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
-        await self._consumer.start()
-
-    async def stop(self) -> None:
-        """Disconnect."""
-        if self._consumer is not None:
-            await self._consumer.stop()
-
-    async def ends(self, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-        """By partition of a topic, the offset that its next record will have."""
-        asked = [TopicPartition(topic, number) for number in partitions]
-        if not asked:
-            return {}
-        return {each.partition: end for each, end in (await self._connected().end_offsets(asked)).items()}
 
     async def since(self, offsets: dict[int, int]) -> list[tuple[int, Visit]]:
         """(partition, visit) of everything told from these offsets on, in order within a partition."""
@@ -58,11 +33,6 @@ class ToldVisits:
                     del ends[number]
         consumer.unsubscribe()
         return told
-
-    def _connected(self) -> AIOKafkaConsumer:
-        if self._consumer is None:
-            raise RuntimeError("not started")
-        return self._consumer
 
 
 def _read(value: bytes | None) -> Visit | None:

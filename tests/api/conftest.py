@@ -16,18 +16,30 @@ from api.auth.sessions import Sessions
 from api.auth.sign_in import SignIn
 from api.enrolment import EnrolmentLinks
 from api.holders import Holders
+from api.job_desk import JobDesk
+from api.job_index import JobIndex
 from api.live_feed import LiveFeed
 from api.open_visits import OpenVisits
 from api.registers import REGISTERS, Entry, Name
 from api.services import Services
 from schemas.account import Account, SessionsEnded
 from schemas.fence import FenceRecord
+from schemas.job import JobRecord
 from schemas.key import ApiKey, Role
 from schemas.live import LiveState
 from schemas.settings import Settings
 from schemas.times import parse_instant
-from schemas.topics import FENCES, KEYS, SESSIONS_ENDED
-from tests.fakes import FixedClock, MemoryHistory, MemoryLog, MemoryModel, key_id_of, make_key, token_of
+from schemas.topics import FENCES, JOB_COMMANDS, KEYS, SESSIONS_ENDED
+from tests.fakes import (
+    FixedClock,
+    MemoryForeman,
+    MemoryHistory,
+    MemoryLog,
+    MemoryModel,
+    key_id_of,
+    make_key,
+    token_of,
+)
 
 NOW_MS = int(parse_instant("2026-03-02T08:15:10Z"))
 
@@ -48,6 +60,8 @@ class Door:
     registers: dict[Name, MemoryModel[Entry]] = field(
         default_factory=lambda: {name: MemoryModel() for name in REGISTERS}
     )
+    jobs: MemoryModel[JobRecord] = field(default_factory=MemoryModel)
+    job_index: JobIndex = field(default_factory=JobIndex)
     live: MemoryModel[LiveState] = field(default_factory=MemoryModel)
     accounts: MemoryModel[Account] = field(default_factory=MemoryModel)
     sessions_ended: MemoryModel[SessionsEnded] = field(default_factory=MemoryModel)
@@ -55,6 +69,8 @@ class Door:
     history: MemoryHistory = field(init=False)
     log: MemoryLog = field(init=False)
     visits: OpenVisits = field(init=False)
+    desk: JobDesk = field(init=False)
+    foreman: MemoryForeman = field(init=False)
     feed: LiveFeed = field(init=False)
     app: FastAPI = field(init=False)
 
@@ -68,6 +84,10 @@ class Door:
             | {each.topic: (self.registers[name], each.record) for name, each in REGISTERS.items()}
         )
         self.history = MemoryHistory(self.registers["technicians"].records, self.fences.records, self.log)
+        self.desk = JobDesk(self.log, self.jobs)
+        self.foreman = MemoryForeman(self.jobs, self.job_index, self.clock.now_ms)
+        self.foreman.answer = self.desk.take
+        self.log.readers[JOB_COMMANDS.name] = self.foreman.read
         self.visits = OpenVisits(self.history)
         self.visits.is_caught_up = True
         self.feed = LiveFeed(self.live, self.visits, self.clock, self.settings.unknown_after_s)  # type: ignore[arg-type]
@@ -83,6 +103,9 @@ class Door:
             keys=self.keys,
             fences=self.fences,
             registers=self.registers,
+            jobs=self.jobs,
+            job_index=self.job_index,
+            desk=self.desk,
             live=self.live,
             visits=self.visits,
             feed=self.feed,

@@ -60,6 +60,12 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/v1/branches"): (401, 200, 200, 403, 403, 403, 200, 200),
     ("GET", "/v1/branches/{branch}"): (401, 404, 404, 403, 403, 403, 404, 404),
     ("GET", "/v1/audit"): (401, 403, 200, 403, 403, 403, 403, 200),
+    ("GET", "/v1/jobs"): (401, 200, 200, 403, 403, 403, 200, 200),
+    ("POST", "/v1/jobs"): (401, 403, 201, 403, 403, 403, 403, 201),
+    ("GET", "/v1/jobs.csv"): (401, 200, 200, 403, 403, 403, 200, 200),
+    ("GET", "/v1/jobs/{job_id}"): (401, 404, 404, 403, 403, 403, 404, 404),
+    ("PATCH", "/v1/jobs/{job_id}"): (401, 403, 404, 403, 403, 403, 403, 404),
+    ("POST", "/v1/jobs/{job_id}/transitions"): (401, 403, 404, 403, 403, 403, 403, 404),
     ("POST", "/v1/sessions"): (201, 201, 201, 201, 201, 201, 201, 201),
     ("GET", "/v1/sessions/current"): (401, 403, 403, 403, 403, 403, 200, 200),
     ("DELETE", "/v1/sessions/current"): (401, 403, 403, 403, 403, 403, 204, 204),
@@ -85,6 +91,9 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
         ("PATCH", f"/v1/{register.name}/{{{register.key}}}"): {"json": {"name": "other"}}
         for register in REGISTERS.values()
     },
+    ("POST", "/v1/jobs"): {"json": {"title": "new"}},
+    ("PATCH", "/v1/jobs/{job_id}"): {"json": {"title": "other"}},
+    ("POST", "/v1/jobs/{job_id}/transitions"): {"json": {"to": "on_site"}},
     ("POST", "/v1/sessions"): {"json": {"name": "viewer", "password": PASSWORD}},
 }
 """What is sent, where a route needs more than its path."""
@@ -129,7 +138,7 @@ def test_every_route_for_everybody(furnished: Door, method: str, path: str, who:
     headers = credentials_of(furnished, who)
     kept = {topic: list(records) for topic, records in furnished.log.records.items()}
     where = path.format(
-        device_id="van-12", fence_id="f", visit_id="v", sealed="x", **dict.fromkeys(KEYS_OF_REGISTERS, "x")
+        device_id="van-12", fence_id="f", visit_id="v", job_id="x", sealed="x", **dict.fromkeys(KEYS_OF_REGISTERS, "x")
     )
     answer = furnished.request(method, where, None, headers=headers, **REQUESTS.get((method, path), {}))
     assert answer.status_code == ANSWERS[method, path][WHO.index(who)], answer.text

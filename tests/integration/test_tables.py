@@ -12,13 +12,17 @@ import pyarrow as pa
 import pytest
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
+from dispatch.job_book import JobBook
+from dispatch.rules import DispatchRules
 from geofence.fixes import Fixes
 from infra.embedded.store import Store
 from infra.errors import CommandError
 from infra.migrations import MIGRATIONS, create_topics, migrate, migrate_store
+from schemas.job import UsedPart
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.settings import Settings
+from schemas.tables.jobs import JOBS
 from schemas.tables.pings import PINGS
 from schemas.tables.rejected import REJECTED, SELECTED, of_rows
 from schemas.tables.visits import VISITS
@@ -26,6 +30,7 @@ from schemas.times import Instant
 from schemas.visit import Visit
 from stream.decode import decode_pings
 from stream.store import database_of, open_store
+from tests.dispatch.examples import after, approach, create, tell
 
 pytestmark = pytest.mark.integration
 
@@ -249,6 +254,26 @@ def test_the_newest_revision_of_a_visit_counts_in_whatever_order_they_came(fresh
     ]
 
 
+def test_the_newest_revision_of_a_job_and_its_log(fresh: Settings) -> None:
+    book = JobBook(DispatchRules())
+    created = after(book, create(branch="north", parts=[UsedPart("filter", 2.0, 4.5)]))
+    done = after(
+        book, create(branch="north", parts=[UsedPart("filter", 2.0, 4.5)]), tell(approach(50, 70, 100), recorded=101)
+    )
+    insert(fresh, "jobs", JOBS.batch([done, created]), JOBS.batch([created]))
+    assert ask(
+        fresh, "SELECT state, branch, on_site_s, visit_ids, JSONExtractFloat(parts, 1, 'unit_cost') FROM jobs FINAL"
+    ) == [("completed", "north", 1_800.0, ["visit-70"], 4.5)]
+    log = "SELECT state, toUnixTimestamp(at) / 60, source, visit_id FROM job_log WHERE job_id = 'job-1'"
+    assert ask(fresh, log) == [
+        ("created", 0, "dispatcher", None),
+        ("scheduled", 0, "dispatcher", None),
+        ("en_route", 50, "automatic", "visit-70"),
+        ("on_site", 70, "automatic", "visit-70"),
+        ("completed", 100, "automatic", "visit-70"),
+    ]
+
+
 def test_the_page_for_analysts_agrees_with_the_tables(fresh: Settings) -> None:
     page = (ROOT / "docs/data-model.md").read_text()
     sections = dict(re.findall(r"^## `(\w+)`\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL))
@@ -258,6 +283,6 @@ def test_the_page_for_analysts_agrees_with_the_tables(fresh: Settings) -> None:
     }
     tables = "SELECT name FROM system.tables WHERE database = {database:String} AND engine != 'MaterializedView'"
     there = {name for (name,) in ask(fresh, tables, database=database_of(fresh))}
-    assert set(documented) == there - {"visits_now", "fixes"}
+    assert set(documented) == there - {"visits_now", "fixes", "job_log"}
     for name, columns in documented.items():
         assert columns == [(row[0], row[1], row[4]) for row in ask(fresh, f"DESCRIBE TABLE {name}")], name

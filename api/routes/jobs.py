@@ -1,0 +1,291 @@
+"""Jobs: what is to be done where, by whom and when, and how it went."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Any, Final, cast
+
+import msgspec
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from api import examples
+from api.answers import JSONAnswer
+from api.auth import Principal, allow
+from api.body import read_body, read_json
+from api.fence_changes import fence_change
+from api.job_desk import new_request_id
+from api.job_lists import JobQuery, job_of, listed, place_of
+from api.job_places import placed
+from api.job_requests import job_id_of, read_changes, read_move, read_plan
+from api.paging import page_of, place_after
+from api.parameters import Cursor, From, Limit, To
+from api.preconditions import IfChanged, IfMatch, is_known, require_match
+from api.problems import Problem, unavailable
+from api.read_back import Audit, append_and_read_back
+from api.services import Reach, Services
+from schemas.fence import revise_fence
+from schemas.job import JobPlan, JobRecord, Risk, Source
+from schemas.job_command import CreateJob, EditJob, MoveJob, Sender
+from schemas.people import Technician
+from schemas.places import Site
+from schemas.topics import FENCES
+
+router = APIRouter(tags=["jobs"])
+
+_WRITE_ERRORS: Final = (400, 409, 413, 415, 422, 503)
+_PLACE: Final = frozenset({"site_id", "fence_id", "lat", "lon"})
+
+_read = Depends(allow("jobs:read"))
+Writer = Annotated[Principal, Depends(allow("jobs:write"))]
+Mover = Annotated[Principal, Depends(allow("jobs:move"))]
+
+JobId = Annotated[str, Path(description="the job's id")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1, max_length=255, description="sent again under the same key, it is done once and answered alike"
+    ),
+]
+
+
+@router.get(
+    "/v1/jobs",
+    summary="List jobs",
+    dependencies=[_read],
+    responses=examples.answers(200, "Some jobs, by when they are due", "JobPage", examples.JOBS, 400, 503),
+)
+async def list_jobs(
+    services: Reach,
+    state: Annotated[list[str] | None, Query(description="in this state; more than one may be named")] = None,
+    technician: Annotated[str | None, Query(description="of this technician")] = None,
+    customer: Annotated[str | None, Query(description="for this customer")] = None,
+    site: Annotated[str | None, Query(description="at this site")] = None,
+    branch: Annotated[str | None, Query(description="of this branch")] = None,
+    external_id: Annotated[str | None, Query(description="with this id in another system")] = None,
+    risk: Annotated[Risk | None, Query(description="at this risk")] = None,
+    from_ms: From = None,
+    to_ms: To = None,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> JSONAnswer:
+    """By when they are due: the beginning of the promised window, or where there is none when they were made."""
+    query = JobQuery(
+        tuple(state or ()),
+        technician,
+        customer,
+        site,
+        branch,
+        external_id,
+        risk,
+        from_ms,
+        to_ms,
+        place_after(cursor),
+    )
+    found = listed(_jobs(services).values(), query, limit + 1)
+    return JSONAnswer(page_of([job_of(record) for record in found], limit, place_of))
+
+
+@router.post(
+    "/v1/jobs",
+    status_code=201,
+    summary="Create a job",
+    openapi_extra=examples.body("NewJob", examples.NEW_JOB),
+    responses=examples.answers(201, "It is there now", "Job", examples.JOB, *_WRITE_ERRORS),
+)
+async def create_job(
+    request: Request, services: Reach, principal: Writer, idempotency_key: IdempotencyKey = None
+) -> JSONAnswer:
+    """Its id may be stated, or is made. The place is a site, a fence or a point; a point gets a circle around it.
+
+    With a window and a technician it is `scheduled` at once. The same again changes nothing.
+    """
+    job_id, plan = read_plan(read_json(await read_body(request, services.settings.max_body_bytes)))
+    key = idempotency_key or new_request_id()
+    job_id = job_id or job_id_of(key, principal.identity)
+    _require_technicians(plan, services)
+    plan = await _placed(plan, principal, services)
+    record = await services.desk.carry_out(
+        CreateJob(
+            job_id=job_id,
+            sender=_sender(principal),
+            key=key,
+            issued_at=services.clock.now_ms(),
+            request_id=new_request_id(),
+            plan=plan,
+        )
+    )
+    return _answer(record, 201)
+
+
+@router.get(
+    "/v1/jobs.csv",
+    summary="Export jobs",
+    dependencies=[_read],
+    responses=examples.JOBS_CSV | {400: examples.problem(400), 503: examples.problem(503)},
+)
+async def export_jobs(
+    services: Reach,
+    state: Annotated[str | None, Query(description="in this state")] = None,
+    branch: Annotated[str | None, Query(description="of this branch")] = None,
+    from_ms: From = None,
+    to_ms: To = None,
+) -> StreamingResponse:
+    """All of them, or those made in [from, to), from the store: as many as there are, in constant memory."""
+    wanted = {"state": state, "branch": branch, "from_ms": from_ms, "to_ms": to_ms}
+    lines = services.history.jobs_csv({name: value for name, value in wanted.items() if value is not None})
+    first = await anext(lines, b"")  # what the store refuses is answered as a problem, before the first line
+    headers = {"Content-Disposition": 'attachment; filename="jobs.csv"'}
+    return StreamingResponse(_following(first, lines), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@router.get(
+    "/v1/jobs/{job_id}",
+    summary="One job",
+    dependencies=[_read],
+    responses=examples.answers(200, "The job and its log", "Job", examples.JOB, 404, 503),
+)
+async def get_job(services: Reach, job_id: JobId, if_none_match: IfChanged = None) -> Response:
+    """As it is now, with an ETag."""
+    record = _standing(services, job_id)
+    if is_known(_etag(record), if_none_match):
+        return Response(status_code=304, headers={"ETag": _etag(record)})
+    return _answer(record)
+
+
+@router.patch(
+    "/v1/jobs/{job_id}",
+    summary="Change a job",
+    openapi_extra=examples.body(
+        "JobPatch", {"technician_ids": ["amina"]}, "application/merge-patch+json", "application/json"
+    ),
+    responses=examples.answers(200, "As it is now", "Job", examples.JOB, 404, 412, *_WRITE_ERRORS),
+)
+async def patch_job(
+    request: Request,
+    services: Reach,
+    principal: Writer,
+    job_id: JobId,
+    if_match: IfMatch = None,
+    idempotency_key: IdempotencyKey = None,
+) -> JSONAnswer:
+    """By a JSON merge patch (RFC 7396): what is not named stays, null takes away. Reassigning is a change too."""
+    changes = read_changes(read_json(await read_body(request, services.settings.max_body_bytes)))
+    record = _standing(services, job_id)
+    require_match("the job", _etag(record), if_match)
+    if "technician_ids" in changes and isinstance(changes["technician_ids"], list):
+        _require_known(changes["technician_ids"], services)
+    if _PLACE & changes.keys():
+        changes |= await _place_changes(record, changes, principal, services)
+    key = idempotency_key or new_request_id()
+    command = EditJob(
+        job_id=job_id,
+        sender=_sender(principal),
+        key=key,
+        issued_at=services.clock.now_ms(),
+        request_id=new_request_id(),
+        changes=changes,
+        if_revision=None if if_match in (None, "*") else record.revision,
+    )
+    return _answer(await services.desk.carry_out(command))
+
+
+@router.post(
+    "/v1/jobs/{job_id}/transitions",
+    summary="Take a job to another state",
+    openapi_extra=examples.body("Move", examples.MOVE),
+    responses=examples.answers(200, "The job in its new state", "Job", examples.JOB, 404, *_WRITE_ERRORS),
+)
+async def move_job(
+    request: Request, services: Reach, principal: Mover, job_id: JobId, idempotency_key: IdempotencyKey = None
+) -> JSONAnswer:
+    """What a person says stands, whatever positions tell. A `409` lists in `allowed` where the job may be taken.
+
+    `at` is when it happened, by default now; it may lie in the past, as where a phone was offline.
+    """
+    move = read_move(read_json(await read_body(request, services.settings.max_body_bytes)))
+    _standing(services, job_id)
+    command = MoveJob(
+        job_id=job_id,
+        sender=_sender(principal),
+        key=idempotency_key or new_request_id(),
+        issued_at=services.clock.now_ms(),
+        request_id=new_request_id(),
+        **msgspec.structs.asdict(move),
+    )
+    return _answer(await services.desk.carry_out(command))
+
+
+async def _following(first: bytes, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for some in lines:
+        yield some
+
+
+def _jobs(services: Services) -> Mapping[str, JobRecord]:
+    if not services.jobs.is_caught_up:
+        raise unavailable("the jobs are still being read")
+    return services.jobs.records
+
+
+def _standing(services: Services, job_id: str) -> JobRecord:
+    record = _jobs(services).get(job_id)
+    if record is None:
+        raise Problem(404, "unknown_job", f"there is no job {job_id!r}")
+    return record
+
+
+def _sender(principal: Principal) -> Sender:
+    """Who a principal is to a job's log."""
+    role: str = principal.role
+    source: Source = "technician" if role == "technician" else "dispatcher"
+    return Sender(source, f"{principal.way}:{principal.identity}", role)
+
+
+def _etag(record: JobRecord) -> str:
+    return f'"{record.revision}"'
+
+
+def _answer(record: JobRecord, status: int = 200) -> JSONAnswer:
+    return JSONAnswer(job_of(record), status, {"ETag": _etag(record)})
+
+
+def _require_technicians(plan: JobPlan, services: Services) -> None:
+    _require_known(plan.technician_ids, services)
+
+
+def _require_known(technician_ids: list[Any], services: Services) -> None:
+    """Each stands in the register, or is a device that stands for a technician of its own name."""
+    technicians = services.registers["technicians"].records
+    for technician_id in technician_ids:
+        entry = cast(Technician | None, technicians.get(technician_id))
+        stands = technician_id in services.live.records if entry is None else entry.removed_at is None
+        if not stands:
+            raise Problem(400, "unknown_reference", f"$.technician_ids: there is no technician {technician_id!r}")
+
+
+async def _placed(plan: JobPlan, principal: Principal, services: Services) -> JobPlan:
+    """The plan at its place; where it needs a circle, that is drawn."""
+    sites, fences = services.registers["sites"], services.fences
+    if not (sites.is_caught_up and fences.is_caught_up):
+        raise unavailable("the places are still being read")
+    async with services.fence_edits:
+        now_ms = services.clock.now_ms()
+        plan, circle = placed(
+            plan, cast(Mapping[str, Site], sites.records), fences.records, services.dispatch_rules, now_ms
+        )
+        if circle is not None and plan.fence_id is not None:
+            drawn = revise_fence(fences.records.get(plan.fence_id), plan.fence_id, circle, now_ms)
+            change = fence_change(fences.records.get(plan.fence_id), drawn, now_ms)
+            audit = Audit(principal, now_ms, [change])
+            await append_and_read_back(services.log, FENCES, fences, {plan.fence_id: drawn}, audit)
+    return plan
+
+
+async def _place_changes(
+    record: JobRecord, changes: Mapping[str, Any], principal: Principal, services: Services
+) -> dict[str, Any]:
+    """What of a job's place follows from a change of a part of it: what is not stated anew is found again."""
+    stated = {name: changes[name] for name in _PLACE & changes.keys()}
+    kept = {"branch": record.branch, "title": record.title, "site_id": record.site_id}
+    _, plan = read_plan({name: value for name, value in (kept | stated).items() if value is not None})
+    plan = await _placed(plan, principal, services)
+    return {name: getattr(plan, name) for name in sorted(_PLACE)}

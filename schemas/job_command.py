@@ -1,0 +1,89 @@
+"""What a job's one writer is told, on ``onsite.jobs.commands``, and what it answers, on ``onsite.jobs.answers``."""
+
+from typing import Any
+
+import msgspec
+
+from schemas import wire
+from schemas.job import Evidence, JobPlan, Source
+from schemas.times import Instant
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """Who sends a command: ``source`` is what the log calls them, ``actor`` is unique, ``role`` as in docs/access.md.
+
+    ``technician_id`` is that of a technician, who is allowed their own jobs only.
+    """
+
+    source: Source
+    actor: str
+    role: str = ""
+    technician_id: str | None = None
+
+
+class _Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", omit_defaults=True):
+    """``key`` makes it one: sent again, it is answered as the first time and does nothing.
+
+    ``request_id`` is by whom an answer is awaited.
+    """
+
+    job_id: str
+    sender: Sender
+    key: str
+    issued_at: Instant
+    request_id: str = ""
+
+
+class CreateJob(_Command, frozen=True, tag="create"):
+    """A new job."""
+
+    plan: JobPlan
+
+
+class EditJob(_Command, frozen=True, tag="edit"):
+    """``changes`` are a JSON merge patch (RFC 7396) of the plan; ``if_revision``: only of that state of the job."""
+
+    changes: dict[str, Any]
+    if_revision: int | None = None
+
+
+class MoveJob(_Command, frozen=True, tag="move"):
+    """Take the job to another state: ``at`` a moment of event time, None: as it is issued."""
+
+    to: str
+    at: Instant | None = None
+    reason: str = ""
+    lat: float | None = None
+    lon: float | None = None
+
+
+class TellEvidence(_Command, frozen=True, tag="evidence"):
+    """What the rounds of a device say of the job now."""
+
+    evidence: Evidence
+
+
+Command = CreateJob | EditJob | MoveJob | TellEvidence
+
+
+def read_command(data: bytes) -> Command:
+    """The command of a record; raises msgspec.ValidationError or msgspec.DecodeError."""
+    return wire.decode(Command, data)  # type: ignore[arg-type] # a union is no type to mypy
+
+
+class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why not: ``code`` is for programs, ``detail`` for people; ``allowed`` the states that a job may be taken to."""
+
+    status: int
+    code: str
+    detail: str
+    allowed: tuple[str, ...] | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The job has this revision now, or (``refusal``) nothing has changed."""
+
+    request_id: str
+    job_id: str
+    revision: int
+    refusal: Refusal | None = None

@@ -1,0 +1,276 @@
+"""The foreman's Faust app: commands in, jobs and answers out; visits and live states in, news for jobs out.
+
+A job has one writer: whoever has the partition of its key. What it writes to ``onsite.jobs`` is its only state; it is
+read back when partitions are assigned. The rounds of devices are kept in a table of the same app.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, cast
+
+import msgspec
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+from dispatch.job_book import JobBook
+from dispatch.rounds import DeviceRounds
+from dispatch.rules import DispatchRules
+from schemas.clock import Clock
+from schemas.job import Evidence
+from schemas.job_command import Answer, Sender, TellEvidence
+from schemas.settings import Settings
+from schemas.times import Instant
+from schemas.topics import FOREMAN_GROUP, JOB_ANSWERS, JOB_COMMANDS, JOBS, LIVE, VISITS, LogUnavailable, Topic
+from schemas.visit import Visit
+from schemas.wire import Record, decode, encode
+from stream.collector import settle
+from stream.foreman.crew import Crew
+from stream.foreman.patrol import Patrol, Sighting
+from stream.foreman.writer import JobPartition, read_commands
+from stream.framed import FramedApp, framed_app
+from stream.frames import Frame
+from stream.kafka import KafkaLog, partition_of
+from stream.log_ends import LogEnds
+from stream.restored import STORE_URL, RestoredOnce
+
+LOOK_AGAIN_S: Final = 0.2
+"""What the crew's changes mean for rounds is looked at so often."""
+RETRY_S: Final = 1.0
+FETCH_MAX_WAIT_MS: Final = 50
+
+POSITIONS: Final = Sender("automatic", "foreman")
+
+log = structlog.get_logger()
+
+commands_done = Counter("onsite_foreman_commands", "Commands carried out, refused ones too")
+jobs_written = Counter("onsite_foreman_job_revisions", "Revisions of jobs written")
+news_told = Counter("onsite_foreman_news", "News of rounds told to jobs")
+unreadable = Counter("onsite_foreman_unreadable_records", "Records nobody can read", ["topic"])
+jobs_kept = Gauge("onsite_foreman_jobs", "Jobs whose writer this process is")
+frame_seconds = Histogram("onsite_foreman_frame_seconds", "Time of a frame of commands")
+
+
+class PartitionsLostError(Exception):
+    """Another foreman has begun to write jobs of a partition while this one went on with it."""
+
+
+class Foreman:
+    """Wires the pure parts to Kafka. ``app`` is the Faust app to run; ``rules`` hold as long as it runs."""
+
+    def __init__(self, settings: Settings, clock: Clock, rules: DispatchRules) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._rules = rules
+        self._book = JobBook(rules)
+        self._jobs: dict[int, JobPartition] = {}
+        self._patrols: dict[int, Patrol] = {}
+        self._written_until: dict[int, int] = {}
+        self._unsettled: set[str] = set()
+        self._crew = Crew(settings, rules, self._unsettled.add)
+        self._log = KafkaLog(settings.kafka)
+        self._ends = LogEnds(settings.kafka)
+        self._looking: asyncio.Task[None] | None = None
+        # Held from a change of rounds until what follows from it is told and written.
+        self._changing = asyncio.Lock()
+        self._writing = asyncio.Lock()
+        self.app = self._build_app()
+
+    def _build_app(self) -> FramedApp:
+        topics = (JOB_COMMANDS, VISITS, LIVE)
+        app = framed_app(FOREMAN_GROUP, self._settings, [topic.name for topic in topics], table_standby_replicas=0)
+        app.fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        self._job_table = app.Table(
+            "jobs",
+            key_type=bytes,
+            value_type=bytes,
+            store=STORE_URL,
+            partitions=self._settings.partitions,
+            changelog_topic=app.topic(
+                JOBS.name, key_serializer="raw", value_serializer="raw", partitions=self._settings.partitions
+            ),
+        )
+        self._rounds_table = app.Table(
+            "rounds",
+            key_type=bytes,
+            value_type=bytes,
+            store=STORE_URL,
+            partitions=self._settings.partitions,
+            on_recover=self._restore,
+        )
+        agents: dict[Topic, Callable[[Frame], Awaitable[None]]] = {
+            JOB_COMMANDS: self._on_commands,
+            VISITS: self._on_visits,
+            LIVE: self._on_live,
+        }
+        for topic, on_frame in agents.items():
+            self._add_agent(app, topic, on_frame)
+
+        @app.on_partitions_revoked.connect
+        async def revoked(*_: Any, **__: Any) -> None:
+            async with self._writing, self._changing:
+                self._jobs, self._patrols = {}, {}
+
+        app.prepare = self._prepare
+        app.drain = self._drain
+        return app
+
+    def _add_agent(self, app: FramedApp, topic: Topic, on_frame: Callable[[Frame], Awaitable[None]]) -> None:
+        source = app.topic(topic.name, value_serializer="raw", key_serializer="raw")
+
+        @app.agent(source, name=f"foreman.{topic.name}")
+        async def take(stream: Any) -> None:
+            async for event in stream.noack().events():
+                with self._fatal(topic.name):
+                    await on_frame(cast(Frame, event.value))
+                    event.ack()
+
+    async def _prepare(self) -> None:
+        await self._log.start()
+        await self._ends.start()
+        await self._crew.start()
+        self._unsettled.clear()
+        self._looking = asyncio.create_task(self._look_again())
+
+    async def _drain(self) -> None:
+        async with self._writing, self._changing:
+            if self._looking is not None:
+                self._looking.cancel()
+        await self._crew.stop()
+        await self._ends.stop()
+        await self._log.stop()
+
+    async def _restore(self) -> None:
+        with self._fatal("restore"):
+            assigned = {each.partition for each in self.app.consumer.assignment() if each.topic == JOB_COMMANDS.name}
+            jobs, ends = cast(RestoredOnce, self._job_table.data).take()
+            rounds, _ = cast(RestoredOnce, self._rounds_table.data).take()
+            self._written_until = await self._ends.ends(JOBS.name, assigned) | ends
+            self._jobs = {
+                number: JobPartition({key.decode(): value for key, value in jobs.get(number, {}).items()})
+                for number in assigned
+            }
+            self._patrols = {
+                number: Patrol(self._crew, self._rules, _rounds_of(rounds.get(number, {}))) for number in assigned
+            }
+            kept = sum(len(partition.records) for partition in self._jobs.values())
+            jobs_kept.set(kept)
+            log.info("jobs read", partitions=sorted(assigned), jobs=kept)
+        settle()
+
+    # Commands
+
+    async def _on_commands(self, frame: Frame) -> None:
+        partition = self._jobs.get(frame.partition)
+        if partition is None:
+            raise PartitionsLostError(f"commands of partition {frame.partition} before its jobs were read")
+        with frame_seconds.time():
+            commands, bad = read_commands(frame.values)
+            ours = [each for each in commands if self._partition_of(each.job_id) == frame.partition]
+            unreadable.labels(JOB_COMMANDS.name).inc(bad + len(commands) - len(ours))
+            async with self._writing:
+                written, answers = partition.carry_out(ours, self._book, self._clock.now_ms())
+                await self._write(frame.partition, written)
+                partition.records |= dict(written)
+            await self._answer(answers)
+        commands_done.inc(len(ours))
+        jobs_written.inc(len(written))
+        jobs_kept.set(sum(len(each.records) for each in self._jobs.values()))
+
+    def _partition_of(self, job_id: str) -> int:
+        return partition_of(job_id, self._settings.partitions)
+
+    async def _write(self, number: int, records: Sequence[tuple[str, bytes]]) -> None:
+        """Append revisions of jobs; return when the broker has them. Raises PartitionsLostError."""
+        if not records:
+            return
+        end = (await self._ends.ends(JOBS.name, [number]))[number]
+        if end > self._written_until.get(number, end):
+            raise PartitionsLostError(f"another foreman writes the jobs of partition {number}")
+        for each in [self._job_table.send_changelog(number, key.encode(), value) for key, value in records]:
+            self._written_until[number] = (await each).offset + 1
+
+    async def _answer(self, answers: Iterable[Answer]) -> None:
+        await self._append(JOB_ANSWERS, [(answer.request_id, encode(answer)) for answer in answers])
+
+    # Rounds
+
+    async def _on_visits(self, frame: Frame) -> None:
+        visits = _read_all(Visit, frame)
+        await self._look(frame.partition, lambda patrol: patrol.hear(visits))
+
+    async def _on_live(self, frame: Frame) -> None:
+        sightings = _read_all(Sighting, frame)
+        await self._look(frame.partition, lambda patrol: patrol.see(sightings))
+
+    async def _look_again(self) -> None:
+        """Jobs or technicians have changed: what the rounds of those concerned say may be for other jobs now."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            with self._fatal("rounds"):
+                technicians = set(self._unsettled)
+                self._unsettled -= technicians
+                devices = {device_id for each in technicians for device_id in self._crew.devices_of(each)}
+                for number in list(self._patrols):
+                    await self._look(number, lambda patrol, devices=devices: devices & patrol.rounds.keys())  # type: ignore[misc]
+
+    async def _look(self, number: int, changed: Callable[[Patrol], set[str]]) -> None:
+        """Tell the jobs what is new of a partition's devices, then write down that they were told."""
+        async with self._changing:
+            patrol = self._patrols.get(number)
+            if patrol is None:
+                return
+            now_ms = self._clock.now_ms()
+            news = [each for device_id in sorted(changed(patrol)) for each in patrol.news_of(device_id, now_ms)]
+            await self._append(JOB_COMMANDS, [(job_id, encode(_telling(job_id, each))) for job_id, each in news])
+            news_told.inc(len(news))
+            written = [
+                self._rounds_table.send_changelog(number, rounds.device_id.encode(), encode(rounds))
+                for rounds in patrol.take_changed()
+            ]
+            for each in written:
+                await each
+
+    async def _append(self, topic: Topic, records: list[tuple[str, bytes | None]]) -> None:
+        """Append, waiting for the broker as long as it takes."""
+        while records:
+            try:
+                return await self._log.append(topic, records)
+            except LogUnavailable as error:
+                log.warning("broker not ready, waiting", topic=topic.name, error=str(error))
+                await asyncio.sleep(RETRY_S)
+        return None
+
+    @contextmanager
+    def _fatal(self, step: str) -> Iterator[None]:
+        """Whatever fails in here ends the process: it is started again from what it has written."""
+        try:
+            yield
+        except Exception as error:
+            log.exception("foreman failed", step=step)
+            asyncio.ensure_future(self.app.crash(error))  # noqa: RUF006 -- the app keeps it
+            raise
+
+
+def _telling(job_id: str, evidence: Evidence) -> TellEvidence:
+    key = f"{evidence.device_id}@{int(evidence.recorded_at)}"
+    return TellEvidence(
+        job_id=job_id, sender=POSITIONS, key=key, issued_at=Instant(evidence.recorded_at), evidence=evidence
+    )
+
+
+def _rounds_of(records: dict[bytes, bytes]) -> dict[str, DeviceRounds]:
+    return {key.decode(): decode(DeviceRounds, value) for key, value in records.items()}
+
+
+def _read_all(kind: type[Record], frame: Frame) -> list[Record]:
+    """The records of a frame; those nobody can read are counted and left out, deleted keys too."""
+    found: list[Record] = []
+    for value in frame.values:
+        if value is None:
+            continue
+        try:
+            found.append(decode(kind, value))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            unreadable.labels(frame.topic).inc()
+    return found

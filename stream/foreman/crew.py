@@ -1,0 +1,99 @@
+"""Who works where: technicians, branches and the jobs under way, as the compacted topics have them."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from dispatch.lifecycle import Lifecycle
+from dispatch.rounds import Candidate, candidate_of
+from dispatch.rules import DispatchRules
+from schemas.job import JobRecord
+from schemas.people import Technician
+from schemas.places import Branch
+from schemas.settings import Settings
+from schemas.topics import BRANCHES, JOBS, TECHNICIANS
+from schemas.wire import decode
+from stream.kafka import Follower
+
+
+class Crew:
+    """Follows the topics. ``on_change(technician_id)`` is called when a job or a technician has changed."""
+
+    def __init__(self, settings: Settings, rules: DispatchRules, on_change: Callable[[str], None]) -> None:
+        self._rules = rules
+        self._lifecycle: Final[Lifecycle] = rules.lifecycle()
+        self._on_change = on_change
+        self._holders: dict[str, str] = {}
+        self._devices: dict[str, list[str]] = {}
+        self._jobs: dict[str, Candidate] = {}
+        self._of_technician: dict[str, dict[str, Candidate]] = {}
+        self._technicians = Follower(
+            settings.kafka, TECHNICIANS, lambda value: decode(Technician, value), self._technician_changed
+        )
+        self._branches = Follower(settings.kafka, BRANCHES, lambda value: decode(Branch, value))
+        self._candidates = Follower(settings.kafka, JOBS, self._candidate, self._job_changed)
+        self._followers = (self._technicians, self._branches, self._candidates)
+
+    async def start(self) -> None:
+        """Read all of it."""
+        for follower in self._followers:
+            await follower.start()
+        for follower in self._followers:
+            await follower.caught_up()
+
+    async def stop(self) -> None:
+        """Follow no longer."""
+        for follower in self._followers:
+            await follower.stop()
+
+    def technician_of(self, device_id: str) -> str:
+        """Who holds the device; a device that nobody holds stands for a technician of its own name."""
+        return self._holders.get(device_id, device_id)
+
+    def devices_of(self, technician_id: str) -> list[str]:
+        """The devices of a technician."""
+        return self._devices.get(technician_id, [technician_id])
+
+    def jobs_of(self, technician_id: str) -> Iterable[Candidate]:
+        """The jobs that are, or were, the technician's."""
+        return self._of_technician.get(technician_id, {}).values()
+
+    def moves_jobs(self, technician_id: str) -> bool:
+        """Whether the technician's visits move jobs on: as the technician has it, else the branch, else the tenant."""
+        technician = self._technicians.records.get(technician_id)
+        branch = self._branches.records.get((technician.branch if technician else None) or "")
+        stated = (technician and technician.auto_logging, branch and branch.auto_logging)
+        return bool(next((each for each in stated if each is not None), self._rules.auto_logging))
+
+    def _candidate(self, value: bytes) -> Candidate:
+        return candidate_of(decode(JobRecord, value), self._lifecycle)
+
+    def _technician_changed(self, technician_id: str, technician: Technician | None) -> None:
+        is_gone = technician is None or technician.removed_at is not None
+        devices = [] if technician is None or is_gone else technician.device_ids
+        before = self._devices.pop(technician_id, [])
+        for device_id in before:
+            if self._holders.get(device_id) == technician_id:
+                del self._holders[device_id]
+        if devices:
+            self._devices[technician_id] = devices
+            self._holders |= dict.fromkeys(devices, technician_id)
+        for holder in (technician_id, *before):  # a device that nobody holds any more stands for itself
+            self._on_change(holder)
+
+    def _job_changed(self, job_id: str, job: Candidate | None) -> None:
+        before = self._jobs.pop(job_id, None)
+        if job is not None:
+            self._jobs[job_id] = job
+        if before == job:
+            return
+        for technician_id in _technicians_of(before):
+            self._of_technician[technician_id].pop(job_id, None)
+        for technician_id in _technicians_of(job):
+            assert job is not None
+            self._of_technician.setdefault(technician_id, {})[job_id] = job
+        for technician_id in _technicians_of(before) | _technicians_of(job):
+            self._on_change(technician_id)
+
+
+def _technicians_of(job: Candidate | None) -> set[str]:
+    return set() if job is None else {each.technician_id for each in job.assignments}
