@@ -77,10 +77,12 @@ _CONDITIONS: Final = {
 _JOB_CONDITIONS: Final = {
     "state": "state = {state:String}",
     "branch": "branch = {branch:String}",
+    "branches": "has({branches:Array(String)}, ifNull(branch, ''))",
+    "technician": "has(jobs.technician_ids, {technician:String})",
     "from_ms": "created_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
     "to_ms": "created_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
 }
-"""What each filter of the jobs that are exported asks for."""
+"""What each filter of exported jobs asks for; columns that are exported as text are named with the table."""
 
 _JOB_COLUMNS: Final = """
 job_id, external_id, title, customer_id, site_id, fence_id, lat, lon, address, branch, window_from, window_to,

@@ -122,7 +122,8 @@ class History(Protocol):
     def jobs_csv(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
         """Jobs as CSV, by id, in pieces, names first.
 
-        ``wanted`` may say a ``state``, a ``branch``, and that they were made in [``from_ms``, ``to_ms``).
+        ``wanted`` may say a ``state``, a ``branch``, a list of ``branches``, a ``technician``, and that they were made
+        in [``from_ms``, ``to_ms``).
         """
 
     async def ready(self) -> None:

@@ -8,6 +8,7 @@ from api.auth.sight import branches_seen, lies_within, sees, sees_all
 from api.holders import Holders
 from api.problems import Problem
 from schemas.fence import FenceRecord
+from schemas.job import Job
 from schemas.places import Branch
 from schemas.visit import Visit
 
@@ -51,6 +52,12 @@ class Scope:
             return True
         fence = self.fences.get(visit.fence_id)
         return fence is not None and fence.current.branch is not None and self.sees(fence.current.branch)
+
+    def sees_job(self, job: Job) -> bool:
+        """A technician sees their own jobs, wherever they are; others those of their branches."""
+        if self.principal.role == "technician":
+            return self.principal.technician_id in job.technician_ids
+        return self.sees(job.branch)
 
     def branches_seen(self) -> tuple[str, ...] | None:
         """The branches that are seen, for the store to look up; None where that is everything."""

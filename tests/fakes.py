@@ -238,10 +238,12 @@ def make_key(
     revoked_at: Instant | None = None,
     device_id: str | None = None,
     branches: list[str] | None = None,
+    technician_id: str | None = None,
 ) -> ApiKey:
     """The key whose token is ``token_of(role)``."""
     secret_hash = hashlib.sha256(f"secret_of_{role}".encode()).hexdigest()
-    return ApiKey(key_id_of(role), f"the {role}", role, secret_hash, Instant(0), revoked_at, device_id, branches)
+    key = ApiKey(key_id_of(role), f"the {role}", role, secret_hash, Instant(0), revoked_at, device_id)
+    return msgspec.structs.replace(key, branches=branches, technician_id=technician_id)
 
 
 def token_of(role: Role) -> str:

@@ -25,6 +25,8 @@ Whose = Literal["own", "other"]
 BRANCH: Final[dict[Whose, str]] = {"own": "liverpool", "other": "hull"}
 """Each key here sees the region north-west, and with it Liverpool."""
 
+WINDOW: Final = {"window_from": "2026-03-02T09:00:00Z", "window_to": "2026-03-02T11:00:00Z"}
+
 EVERYONES: Final = {
     ("POST", "/v1/pings"),
     ("GET", "/v1/ingest/osmand"),
@@ -34,12 +36,13 @@ EVERYONES: Final = {
     ("GET", "/v1/ingest/gpslogger"),
     ("POST", "/v1/ingest/gpslogger"),
     ("GET", "/enrol/{sealed}"),
+    ("GET", "/v1/jobs.csv"),
     ("POST", "/v1/sessions"),
     ("GET", "/v1/sessions/current"),
     ("DELETE", "/v1/sessions/current"),
     ("DELETE", "/v1/sessions"),
 } | {("GET", path) for path in OPEN}
-"""Routes that have to do with no branch."""
+"""Routes that have to do with no branch, and the export, which is tried on the real store."""
 
 
 class Row(NamedTuple):
@@ -56,6 +59,7 @@ LISTS: Final[dict[str, tuple[Permission, str]]] = {
     "/v1/rejected": ("rejected:read", "device_id"),
     "/v1/fences": ("fences:read", "id"),
     "/v1/audit": ("audit:read", "id"),
+    "/v1/jobs": ("jobs:read", "job_id"),
 } | {f"/v1/{each.name}": (each.read, each.key) for each in REGISTERS.values()}
 """What each needs, and what its items are called by."""
 
@@ -68,18 +72,13 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/v1/fences/{fence_id}/versions"): Row("fences:read", 200),
     ("PUT", "/v1/fences/{fence_id}"): Row("fences:write", 200),
     ("DELETE", "/v1/fences/{fence_id}"): Row("fences:write", 204),
+    ("POST", "/v1/jobs"): Row("jobs:write", 201, 400),
+    ("GET", "/v1/jobs/{job_id}"): Row("jobs:read", 200),
+    ("PATCH", "/v1/jobs/{job_id}"): Row("jobs:write", 200),
+    ("POST", "/v1/jobs/{job_id}/transitions"): Row("jobs:move", 200),
     ("GET", "/v1/visits/{visit_id}"): Row("visits:read", 200),
     ("GET", "/v1/visits/{visit_id}/explain"): Row("visits:read", 200),
 }
-JOBS: Final = {
-    ("GET", "/v1/jobs"),
-    ("POST", "/v1/jobs"),
-    ("GET", "/v1/jobs.csv"),
-    ("GET", "/v1/jobs/{job_id}"),
-    ("PATCH", "/v1/jobs/{job_id}"),
-    ("POST", "/v1/jobs/{job_id}/transitions"),
-}
-
 for each in REGISTERS.values():
     one = f"/v1/{each.name}/{{{each.key}}}"
     ROWS["POST", f"/v1/{each.name}"] = Row(each.write, 201, 400)
@@ -91,9 +90,13 @@ for each in REGISTERS.values():
 def request_of(method: str, path: str, whose: Whose) -> tuple[str, dict[str, Any]]:
     """The path and the body of a request about what belongs to a branch."""
     branch = BRANCH[whose]
-    named = dict.fromkeys(("device_id", "fence_id", "visit_id"), whose)
+    named = dict.fromkeys(("device_id", "fence_id", "visit_id", "job_id"), whose)
     named |= {register.key: branch if register.name == "branches" else whose for register in REGISTERS.values()}
     where = path.format(**named)
+    if path == "/v1/jobs/{job_id}/transitions":
+        return where, {"json": {"to": "en_route"}}
+    if path.startswith("/v1/jobs"):
+        return where, {"json": {"title": "changed"} if method == "PATCH" else {"title": "new", "branch": branch}}
     if path == "/v1/fences/import":
         return where, {"json": collection(circle(whose, branch=branch, radius_m=70))}
     if method == "PUT":
@@ -118,11 +121,13 @@ def company(door: Door) -> Door:
                 content["device_ids"] = [whose]
             assert door.post(f"/v1/{name}", json=content).status_code == 201
         door.put(f"/v1/fences/{whose}", json=circle(whose, branch=branch))
+        job = {"job_id": whose, "title": "x", "branch": branch, "technician_ids": [whose], **WINDOW}
+        assert door.post("/v1/jobs", json=job).status_code == 201
         door.put_live(live(whose))
         door.history.log.append(msgspec.structs.replace(visit(whose, 0, device_id=whose), fence_id=whose))
         door.history.refused.append(RejectedPing(whose, "null_island", "null_island", Instant(NOW_MS), "json", whose))
     for role in get_args(Role):
-        door.keys.records[key_id_of(role)] = make_key(role, branches=["north-west"])
+        door.keys.records[key_id_of(role)] = make_key(role, branches=["north-west"], technician_id="own")
     return door
 
 
@@ -133,7 +138,7 @@ def sees_all(role: Role) -> bool:
 def test_every_route_is_tried(door: Door) -> None:
     paths = door.app.openapi()["paths"]
     routes = {(method.upper(), path) for path, operations in paths.items() for method in operations}
-    assert routes == EVERYONES | JOBS | set(ROWS) | {("GET", path) for path in LISTS}
+    assert routes == EVERYONES | set(ROWS) | {("GET", path) for path in LISTS}
 
 
 @pytest.mark.parametrize("whose", BRANCH)
@@ -295,3 +300,46 @@ def test_the_page_about_access_shows_the_table(door: Door) -> None:
     shown = "\n".join("| " + " | ".join(row) + " |" for row in expected)
     assert rows_below(page, "### The table") == expected, f"docs/access.md should say:\n{shown}"
     assert "| | " + " | ".join(f"`{role}`" for role in roles) + " |" in page.read_text(encoding="utf-8")
+
+
+def test_a_technician_sees_their_own_jobs_wherever_they_are(company: Door) -> None:
+    company.post("/v1/jobs", json={"job_id": "far", "branch": "hull", "technician_ids": ["own"], **WINDOW})
+    company.post("/v1/jobs", json={"job_id": "near", "branch": "liverpool", **WINDOW})
+    assert ids(company, "/v1/jobs", "job_id", "technician") == ["far", "own"]
+    assert is_problem(company.get("/v1/jobs/near", role="technician"), 404, "unknown_job")
+    company.keys.records["keytechnician"] = make_key("technician")
+    assert ids(company, "/v1/jobs", "job_id", "technician") == []
+
+
+def test_a_job_stays_within_the_branches_of_who_plans_it(company: Door) -> None:
+    by = {"role": "dispatcher"}
+    assert is_problem(company.post("/v1/jobs", json={"title": "x"}, **by), 403, "forbidden")
+    point = {"title": "x", "lat": 53.4, "lon": -2.9}
+    assert is_problem(company.post("/v1/jobs", json=point, **by), 403, "forbidden")
+    assert not [key for key, _ in company.log.records["onsite.fences"] if key.startswith("point-")]
+    for field, value in (
+        ("branch", "hull"),
+        ("technician_ids", ["other"]),
+        ("site_id", "other"),
+        ("customer_id", "other"),
+        ("fence_id", "other"),
+    ):
+        new = {"title": "x", "branch": "liverpool", field: value}
+        assert is_problem(company.post("/v1/jobs", json=new, **by), 400, "unknown_reference"), field
+        assert is_problem(company.patch("/v1/jobs/own", json={field: value}, **by), 400, "unknown_reference"), field
+    assert is_problem(company.patch("/v1/jobs/own", json={"branch": None}, **by), 403, "forbidden")
+    assert company.post("/v1/jobs", json={"title": "x", "site_id": "own"}, **by).json()["branch"] == "liverpool"
+
+
+def test_what_becomes_of_a_job_is_on_record(company: Door) -> None:
+    company.patch("/v1/jobs/own", json={"title": "Boiler"}, role="dispatcher")
+    company.patch("/v1/jobs/own", json={"title": "Boiler"}, role="dispatcher")
+    company.post("/v1/jobs/own/transitions", json={"to": "en_route"}, role="technician")
+    records = company.get("/v1/audit?kind=job&id=own").json()["items"]
+    found = {each["action"]: (each["role"], each["branch"], each["before"], each["after"]) for each in records}
+    assert len(records) == 3
+    assert found["created"][:3] == ("admin", "liverpool", None)
+    role, branch, before, after = found["edited"]
+    assert (role, branch, before["title"], after["title"]) == ("dispatcher", "liverpool", "x", "Boiler")
+    role, _, before, after = found["moved"]
+    assert (role, before["state"], after["state"]) == ("technician", "scheduled", "en_route")

@@ -119,10 +119,31 @@ async def scenario(folder: Path) -> None:
                 statement = f"SELECT count() FROM {name} FINAL WHERE removed_at IS NULL"
                 await until(lambda s=statement: sql(parts, s), f"the {name} are stored", [[count]])  # type: ignore[misc]
             assert await sql(parts, "SELECT removed_at IS NOT NULL FROM depots FINAL WHERE depot_id = 'old'") == [["1"]]
+            await see_jobs(parts, admin)
             await see_branches(parts, admin)
             await see_audit(parts, admin)
     finally:
         await asyncio.to_thread(parts.close)
+
+
+async def see_jobs(parts: Parts, admin: httpx.AsyncClient) -> None:
+    """The export has the jobs that its reader sees."""
+    for branch in PLACE:
+        await made(admin, "/v1/jobs", {"job_id": branch, "branch": branch, "technician_ids": [branch]})
+    await made(admin, "/v1/jobs", {"job_id": "loose", "technician_ids": ["hull"]})
+
+    async def exported(client: httpx.AsyncClient) -> list[str]:
+        lines = (await client.get("/v1/jobs.csv")).raise_for_status().text.splitlines()[1:]
+        return sorted(line.partition(",")[0].strip('"') for line in lines)
+
+    await until(lambda: exported(admin), "the jobs are stored", ["hull", "liverpool", "loose"])
+    for granted, jobs in (
+        (grant("accountant", ["north-west"]), ["liverpool"]),
+        (grant("viewer", ["elsewhere"]), []),
+        (grant("technician", technician_id="hull"), ["hull", "loose"]),
+    ):
+        async with client_for(parts, granted) as client:
+            assert await exported(client) == jobs
 
 
 async def see_branches(parts: Parts, admin: httpx.AsyncClient) -> None:
