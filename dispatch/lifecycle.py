@@ -11,9 +11,9 @@ Step = Literal["leaving", "arriving", "departing"]
 
 PATHS: Final[dict[str, tuple[str, ...]]] = {
     "created": ("scheduled", "dispatched", "en_route", "on_site", "rejected", "cancelled"),
-    "scheduled": ("created", "dispatched", "en_route", "on_site", "rejected", "cancelled"),
-    "dispatched": ("scheduled", "en_route", "on_site", "rejected", "cancelled"),
-    "en_route": ("scheduled", "dispatched", "on_site", "left_incomplete", "rejected", "cancelled"),
+    "scheduled": ("created", "dispatched", "en_route", "on_site", "in_progress", "rejected", "cancelled"),
+    "dispatched": ("scheduled", "en_route", "on_site", "in_progress", "rejected", "cancelled"),
+    "en_route": ("scheduled", "dispatched", "on_site", "in_progress", "left_incomplete", "rejected", "cancelled"),
     "on_site": ("in_progress", "completed", "left_incomplete", "en_route", "dispatched", "cancelled"),
     "in_progress": ("on_site", "completed", "left_incomplete", "cancelled"),
     "left_incomplete": ("scheduled", "dispatched", "en_route", "on_site", "in_progress", "completed", "cancelled"),

@@ -8,7 +8,7 @@ meanwhile does not take it back from there, unless that is known as they say it.
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -25,14 +25,18 @@ _REASONS: Final[dict[Step, str]] = {"leaving": "on_the_way", "arriving": "arrive
 _ORDER: Final = {step: number for number, step in enumerate(_REASONS)}
 
 
+Sighted = tuple[Evidence, Approach]
+
+
 @dataclass(frozen=True)
 class Stay:
     """Somebody is at the job's place, one or several devices one after the other or together, with short absences.
 
-    The first approach is that of the arrival, the last one that of the departure; ``departed_ms`` None: still there.
+    ``first`` is who arrived, ``last`` who left; ``departed_ms`` None: still there.
     """
 
-    approaches: tuple[tuple[Evidence, Approach], ...]
+    first: Sighted
+    last: Sighted
     arrived_ms: Instant
     departed_ms: Instant | None
 
@@ -50,27 +54,21 @@ class _Told:
 def stays_of(evidence: Iterable[Evidence], return_within_s: float) -> list[Stay]:
     """The times in which somebody was there, in order; absences of up to ``return_within_s`` count as there."""
     there = [(each, approach) for each in evidence for approach in each.approaches if approach.arrived_ms is not None]
-    there.sort(key=lambda pair: (pair[1].arrived_ms, pair[0].device_id))
-    stays: list[list[tuple[Evidence, Approach]]] = []
-    until_ms: float = -math.inf
-    for pair in there:
-        arrived_ms, departed_ms = pair[1].arrived_ms, pair[1].departed_ms
+    there.sort(key=lambda sighted: (sighted[1].arrived_ms, sighted[0].device_id))
+    stays: list[Stay] = []
+    for sighted in there:
+        arrived_ms, departed_ms = sighted[1].arrived_ms, sighted[1].departed_ms
         assert arrived_ms is not None
-        if not stays or arrived_ms > until_ms + 1000 * return_within_s:
-            stays.append([])
-            until_ms = -math.inf
-        stays[-1].append(pair)
-        until_ms = max(until_ms, math.inf if departed_ms is None else departed_ms)
-    return [_stay_of(pairs) for pairs in stays]
+        before = stays[-1] if stays else None
+        if before is None or _until(before.departed_ms) + 1000 * return_within_s < arrived_ms:
+            stays.append(Stay(sighted, sighted, arrived_ms, departed_ms))
+        elif _until(departed_ms) > _until(before.departed_ms):
+            stays[-1] = replace(before, last=sighted, departed_ms=departed_ms)
+    return stays
 
 
-def _stay_of(pairs: Sequence[tuple[Evidence, Approach]]) -> Stay:
-    first, ends = pairs[0][1].arrived_ms, [approach.departed_ms for _, approach in pairs]
-    assert first is not None
-    left = [end for end in ends if end is not None]
-    last = max(pairs, key=lambda pair: math.inf if pair[1].departed_ms is None else pair[1].departed_ms)
-    ordered = (*(pair for pair in pairs if pair is not last), last)
-    return Stay(ordered, first, None if len(left) < len(ends) else max(left))
+def _until(departed_ms: int | None) -> float:
+    return math.inf if departed_ms is None else departed_ms
 
 
 def job_log(record: JobRecord, lifecycle: Lifecycle, rules: DispatchRules) -> list[LogEntry]:
@@ -96,12 +94,12 @@ def job_log(record: JobRecord, lifecycle: Lifecycle, rules: DispatchRules) -> li
 def _told(evidence: Sequence[Evidence], rules: DispatchRules) -> list[_Told]:
     told: list[_Told] = []
     for stay in stays_of(evidence, rules.return_within_s):
-        first, last = stay.approaches[0], stay.approaches[-1]
-        if first[1].left_ms is not None:
-            told.append(_Told(first[1].left_ms, "leaving", *first))
-        told.append(_Told(stay.arrived_ms, "arriving", *first))
+        left_ms = stay.first[1].left_ms
+        if left_ms is not None:
+            told.append(_Told(left_ms, "leaving", *stay.first))
+        told.append(_Told(stay.arrived_ms, "arriving", *stay.first))
         if stay.departed_ms is not None:
-            told.append(_Told(stay.departed_ms, "departing", *last))
+            told.append(_Told(stay.departed_ms, "departing", *stay.last))
     told += [
         _Told(approach.left_ms, "leaving", each, approach)
         for each in evidence
@@ -123,8 +121,14 @@ def _in_time(words: Sequence[Word]) -> list[tuple[float, Word]]:
 
 
 def _say(log: list[LogEntry], word: Word, lifecycle: Lifecycle) -> None:
-    """Put a word into the log: at its end, or before an arrival that it lags behind."""
+    """Put a word into the log: at its end, before an arrival that it lags behind, or in the place of an automatic end.
+
+    Who says that a job is done, not knowing that positions have just told so, tells better when it was.
+    """
     entry = word.entry()
+    is_told = bool(log) and log[-1].source == "automatic" and log[-1].state == word.state
+    if is_told and word.from_state != word.state and lifecycle.is_over(word.state):
+        log.pop()
     if _is_forward(word, lifecycle):
         behind = len(log)
         while behind and log[behind - 1].source == "automatic" and _is_ahead(log[behind - 1], word, lifecycle):

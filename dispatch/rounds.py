@@ -1,11 +1,13 @@
 """Which of a device's visits is for which job, and where it is heading: the evidence that moves jobs on. Pure.
 
-Visits are taken in the order of arrival; each goes to the job that is most likely meant, of those that are its
-technician's at that time and at that fence. What later visits or a person's word change is found by doing it all again.
+Of the visits and the jobs at a fence those belong together that fit best: a visit within the promised window, of a
+technician who has the job at that time. What later visits or a person's word change is found by doing it all again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import bisect
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -15,6 +17,9 @@ from dispatch.rules import DispatchRules
 from schemas.job import Approach, Assignment, Evidence, JobRecord
 from schemas.times import Instant
 from schemas.visit import Visit, VisitState
+
+OVERLAP_MS: Final = 120_000
+"""A place is left before the next is reached; by the estimates so much later, at most."""
 
 _RANKS: Final = {"emergency": 0, "high": 1, "normal": 2, "low": 3}
 
@@ -106,110 +111,169 @@ class Part:
 def parts_of(
     stops: Sequence[Stop], technician_id: str, candidates: Iterable[Candidate], rules: DispatchRules
 ) -> list[Part]:
-    """All stops of one device, in the order of arrival, each with the job that it, or a part of it, is for."""
+    """All stops of one device, in the order of arrival, each with the job that it, or a part of it, is for.
+
+    At each fence the stops and jobs that fit best are put together first.
+    """
     at_fence: dict[str, list[Candidate]] = {}
     for each in candidates:
         if each.fence_id is not None:
             at_fence.setdefault(each.fence_id, []).append(each)
-    known = frozenset(stop.visit_id for stop in stops)
-    left: dict[str, int] = {}
+    in_order = sorted(stops, key=lambda stop: (stop.arrived_ms, stop.visit_id))
     parts: list[Part] = []
-    for stop in sorted(stops, key=lambda stop: (stop.arrived_ms, stop.visit_id)):
-        from_ms = stop.arrived_ms
-        there = [each for each in at_fence.get(stop.fence_id, ()) if not _is_past(each, stop, known, rules)]
+    for fence_id in {stop.fence_id for stop in in_order}:
+        parts += _Matching(fence_id, in_order, at_fence.get(fence_id, []), technician_id, rules).parts()
+    return sorted(parts, key=lambda part: (part.from_ms, part.stop.visit_id))
+
+
+class _Matching:
+    """Of the stops at one fence with the jobs there. ``stops`` are all of the device, in order."""
+
+    def __init__(
+        self,
+        fence_id: str,
+        stops: Sequence[Stop],
+        jobs: Sequence[Candidate],
+        technician_id: str,
+        rules: DispatchRules,
+    ) -> None:
+        self._jobs = jobs
+        self._technician_id = technician_id
+        self._known = frozenset(stop.visit_id for stop in stops)
+        self._rules = rules
+        self._elsewhere_ms = [stop.arrived_ms for stop in stops if stop.fence_id != fence_id]
+        self._parts = [
+            Part(stop, stop.arrived_ms, stop.departed_ms, None) for stop in stops if stop.fence_id == fence_id
+        ]
+
+    def parts(self) -> list[Part]:
+        """The stops, each with its job; where a person ended that and another follows, in two."""
         while True:
-            job = _meant(there, technician_id, stop, from_ms, left, rules)
-            to_ms = stop.departed_ms
-            if job is not None and job.over_ms is not None and (to_ms is None or job.over_ms < to_ms):
-                following = {**left, job.job_id: job.over_ms}
-                if _meant(there, technician_id, stop, job.over_ms, following, rules) is not None:
-                    to_ms = job.over_ms
-            parts.append(Part(stop, from_ms, to_ms, None if job is None else job.job_id))
-            if job is not None and to_ms is not None:
-                left[job.job_id] = to_ms
-            if to_ms is None or to_ms == stop.departed_ms:
-                break
-            from_ms = to_ms
-    return parts
+            matched = self._matched()
+            cut = next((number for number, part in enumerate(matched) if self._goes_on(matched, part)), None)
+            if cut is None:
+                return matched
+            part, over_ms = self._parts[cut], self._job(matched[cut]).over_ms
+            assert over_ms is not None
+            self._parts[cut : cut + 1] = [replace(part, to_ms=over_ms), replace(part, from_ms=over_ms)]
 
+    def _job(self, part: Part) -> Candidate:
+        return next(job for job in self._jobs if job.job_id == part.job_id)
 
-def _is_past(job: Candidate, stop: Stop, known: frozenset[str], rules: DispatchRules) -> bool:
-    """Whether a job had ended, by visits that are not remembered any more, when this stop began."""
-    ended_ms = job.ended_ms
-    return (
-        ended_ms is not None
-        and stop.arrived_ms > ended_ms + 1000 * rules.return_within_s
-        and not (job.visit_ids & known)
-    )
-
-
-def _meant(
-    there: Sequence[Candidate],
-    technician_id: str,
-    stop: Stop,
-    from_ms: int,
-    left: Mapping[str, int],
-    rules: DispatchRules,
-) -> Candidate | None:
-    """The job that a stop is for from a moment on; None where it is for none.
-
-    ``left`` says when the jobs of earlier stops were left.
-    """
-    to_ms = stop.departed_ms or max(from_ms, stop.arrived_ms + round(1000 * stop.on_site_s))
-
-    def is_back(job: Candidate) -> bool:
-        return job.job_id in left and from_ms - left[job.job_id] <= 1000 * rules.return_within_s
-
-    def is_likely(job: Candidate) -> bool:
-        if not job.is_of(technician_id, from_ms) or (job.over_ms is not None and from_ms >= job.over_ms):
+    def _goes_on(self, matched: Sequence[Part], part: Part) -> bool:
+        """Whether the job of a part was ended during it, and there is another that the rest may be for."""
+        if part.job_id is None:
             return False
-        if job.job_id in left and rules.on_leaving == "completed" and not is_back(job):
+        over_ms = self._job(part).over_ms
+        if over_ms is None or (part.to_ms is not None and over_ms >= part.to_ms):
             return False
-        is_late = job.window_to_ms is not None and from_ms > job.window_to_ms
-        return _away_s(job, from_ms, to_ms) <= (rules.late_s if is_late else rules.early_s)
+        taken = {each.job_id for each in matched}
+        rest = replace(part, from_ms=over_ms)
+        return any(job.job_id not in taken and self._away_s(job, rest) is not None for job in self._jobs)
 
-    def preference(job: Candidate) -> tuple[object, ...]:
-        due_ms = job.created_ms if job.window_from_ms is None else job.window_from_ms
-        away_s = _away_s(job, from_ms, to_ms)
-        was_there = job.job_id in left
-        return (not is_back(job), was_there, away_s, _RANKS[job.priority], due_ms, job.created_ms, job.job_id)
+    def _matched(self) -> list[Part]:
+        """Those that fit best first; then who comes back, and at last who comes again."""
+        pairs = [
+            (away_s, part.from_ms, _RANKS[job.priority], _due_ms(job), job.created_ms, job.job_id, number)
+            for number, part in enumerate(self._parts)
+            for job in self._jobs
+            if (away_s := self._away_s(job, part)) is not None
+        ]
+        back = self._back()
+        job_of: dict[int, str] = {}
+        for *_, job_id, number in sorted(pairs):
+            first = back.get(number, number)
+            if first not in job_of and job_id not in job_of.values():
+                job_of[first] = job_id
+        job_of |= {number: job_of[first] for number, first in back.items() if first in job_of}
+        if self._rules.on_leaving != "completed":
+            for *_, job_id, number in sorted(pairs):
+                job_of.setdefault(number, job_id)
+        return [replace(part, job_id=job_of.get(number)) for number, part in enumerate(self._parts)]
 
-    return min(filter(is_likely, there), key=preference, default=None)
+    def _back(self) -> dict[int, int]:
+        """Of each stop that came soon after another, with nothing between, the first of these that are one."""
+        back: dict[int, int] = {}
+        for number, (before, part) in enumerate(itertools.pairwise(self._parts), 1):
+            if before.to_ms is None or before.stop.visit_id == part.stop.visit_id:
+                continue
+            is_soon = part.from_ms - before.to_ms <= 1000 * self._rules.return_within_s
+            if is_soon and not self._was_elsewhere(before.to_ms, part.from_ms):
+                back[number] = back.get(number - 1, number - 1)
+        return back
+
+    def _was_elsewhere(self, from_ms: int, to_ms: int) -> bool:
+        return bisect.bisect_right(self._elsewhere_ms, from_ms) < bisect.bisect_left(self._elsewhere_ms, to_ms)
+
+    def _away_s(self, job: Candidate, part: Part) -> float | None:
+        """How far a part lies from the window of a job that it may be for, seconds; None where it cannot be."""
+        from_ms, stop = part.from_ms, part.stop
+        if not job.is_of(self._technician_id, from_ms) or (job.over_ms is not None and from_ms >= job.over_ms):
+            return None
+        ended_ms = job.ended_ms
+        is_past = ended_ms is not None and from_ms > ended_ms + 1000 * self._rules.return_within_s
+        if is_past and not job.visit_ids & self._known:
+            return None  # ended by visits that are not remembered any more
+        to_ms = part.to_ms or max(from_ms, stop.arrived_ms + round(1000 * stop.on_site_s))
+        late_s = 0.0 if job.window_to_ms is None else (from_ms - job.window_to_ms) / 1000
+        early_s = 0.0 if job.window_from_ms is None else (job.window_from_ms - to_ms) / 1000
+        if late_s > self._rules.late_s or early_s > self._rules.early_s:
+            return None
+        return max(0.0, late_s, early_s)
 
 
-def _away_s(job: Candidate, from_ms: int, to_ms: int) -> float:
-    """How far a span lies from the job's window, seconds; 0 where they meet, or there is none."""
-    before = 0.0 if job.window_to_ms is None else (from_ms - job.window_to_ms) / 1000
-    after = 0.0 if job.window_from_ms is None else (job.window_from_ms - to_ms) / 1000
-    return max(0.0, before, after)
+def _due_ms(job: Candidate) -> int:
+    return job.created_ms if job.window_from_ms is None else job.window_from_ms
 
 
 def evidence_of(parts: Sequence[Part], heading: "Heading | None", rules: DispatchRules) -> dict[str, list[Approach]]:
     """What a device's rounds say of each job that they concern.
 
-    ``parts`` are in order; the place that was left before one is that of the part before it. Of a heading counts what
-    follows the last stop, once that is left.
+    ``parts`` are in order. The place that was left before one is the last that was by its arrival; of a heading counts
+    what follows the last stop, once that is left. A stop that encloses another, as at a zone and at a site in it, is no
+    place that one leaves for the next.
     """
     found: dict[str, list[Approach]] = {}
-    left_ms: int | None = None
+    left = sorted(each.to_ms for each in parts if each.to_ms is not None and not _encloses(each, parts))
     for part in parts:
-        is_first = part.from_ms == part.stop.arrived_ms
         if part.job_id is not None:
-            is_leg = is_first and left_ms is not None and 0 <= part.from_ms - left_ms <= 1000 * rules.longest_leg_s
+            left_ms = _left_before(part, left, rules)
             approach = Approach(
-                Instant(left_ms) if is_leg and left_ms is not None else None,
+                None if left_ms is None else Instant(left_ms),
                 part.stop.visit_id,
                 Instant(part.from_ms),
                 None if part.to_ms is None else Instant(part.to_ms),
                 _stayed_s(part),
             )
             found.setdefault(part.job_id, []).append(approach)
-        if part.to_ms is not None and (left_ms is None or part.to_ms > left_ms):
-            left_ms = part.to_ms
     last = parts[-1] if parts else None
     if heading is not None and last is not None and last.stop.visit_id == heading.after and last.to_ms is not None:
         found.setdefault(heading.job_id, []).append(Approach(Instant(last.to_ms)))
     return found
+
+
+def _encloses(part: Part, others: Sequence[Part]) -> bool:
+    ends_ms = part.to_ms
+    return any(
+        other.stop.visit_id != part.stop.visit_id
+        and part.from_ms <= other.from_ms
+        and other.to_ms is not None
+        and (ends_ms is None or other.to_ms <= ends_ms)
+        for other in others
+    )
+
+
+def _left_before(part: Part, left: Sequence[int], rules: DispatchRules) -> int | None:
+    """When the place before was left, of the departures in order; estimates may overlap by a little."""
+    if part.from_ms != part.stop.arrived_ms:
+        return None
+    by = bisect.bisect_right(left, part.from_ms + OVERLAP_MS)
+    while by and part.to_ms is not None and left[by - 1] >= part.to_ms:
+        by -= 1
+    if not by:
+        return None
+    left_ms = min(left[by - 1], part.from_ms)
+    return left_ms if part.from_ms - left_ms <= 1000 * rules.longest_leg_s else None
 
 
 def _stayed_s(part: Part) -> float:

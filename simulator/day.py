@@ -58,11 +58,12 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Rounds:
-    """One technician's day as it truly was."""
+    """One technician's day as it truly was. ``set_off_ms`` tells when the way to each of the jobs began."""
 
     device_id: str
     track: Track
     jobs: list[Job]
+    set_off_ms: list[int]
     spans: list[Span]
 
 
@@ -213,6 +214,7 @@ def build_rounds(spec: DaySpec, town: Town, fences: Fences, number: int) -> Roun
     end_s = length_s - late_s
     haste = float(rng.uniform(0.85, 1.1))
     jobs: list[Job] = []
+    set_off_ms: list[int] = []
     here = depot
     while motion.now_s < end_s:
         going_home = end_s - motion.now_s < 1_500.0 and here is not depot
@@ -234,6 +236,7 @@ def build_rounds(spec: DaySpec, town: Town, fences: Fences, number: int) -> Roun
             else float(np.clip(rng.lognormal(math.log(1_300.0), 0.8), 200.0, 10_800.0))
         )
         if not errand:
+            set_off_ms.append(planned_ms)
             jobs.append(
                 _job(f"job-{number + 1:04d}-{len(jobs) + 1:02d}", device_id, target, town, planned_ms, stay_s, rng)
             )
@@ -241,7 +244,7 @@ def build_rounds(spec: DaySpec, town: Town, fences: Fences, number: int) -> Roun
         here = target
         chance = np.where([site is target for site in sites], chance * 0.05, chance)
     track = motion.track(start_ms, end_s)
-    return Rounds(device_id, track, jobs, spans_of(device_id, track, fences))
+    return Rounds(device_id, track, jobs, set_off_ms, spans_of(device_id, track, fences))
 
 
 def _nearness(depot: Site, sites: tuple[Site, ...]) -> np.ndarray:

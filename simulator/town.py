@@ -142,12 +142,12 @@ def draw_streets(blocks: int, rng: np.random.Generator) -> RoadNetwork:
 def build_town(
     spec: TownSpec, rng: np.random.Generator, plane: Plane | None = None, roads: RoadNetwork | None = None
 ) -> Town:
-    """Place the sites of ``spec`` along ``roads``, or along a town drawn large enough for them.
+    """Place the sites of ``spec`` along ``roads``, or along a town drawn large enough for them, at ``plane``.
 
     Raises ValueError when the streets have no room for that many.
     """
-    if plane is None or roads is None:
-        plane = Plane(47.02, 8.30)
+    plane = plane or Plane(47.02, 8.30)
+    if roads is None:
         roads = draw_streets(max(12, math.ceil(math.sqrt(spec.sites * 0.9))), rng)
     builder = _Builder(roads, rng)
     for _ in range(spec.depots):

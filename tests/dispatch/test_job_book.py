@@ -115,6 +115,14 @@ def test_a_word_after_an_automatic_departure_stands() -> None:
     assert told(record)[-2:] == [("completed", 90, "automatic"), ("in_progress", 95, "technician")]
 
 
+def test_who_says_done_tells_better_when_than_positions() -> None:
+    done = move("completed", 101)
+    record = after(
+        BOOK, create(), tell(approach(50, 70, None), recorded=72), done, tell(approach(50, 70, 100), recorded=103)
+    )
+    assert told(record)[-2:] == [("on_site", 70, "automatic"), ("completed", 101, "technician")]
+
+
 def test_who_says_en_route_when_already_there_does_not_leave_again() -> None:
     late = move("en_route", 71)
     record = after(BOOK, create(), late, tell(approach(50, 70, None), recorded=72))
@@ -161,12 +169,13 @@ def test_what_was_automatic_can_be_confirmed() -> None:
 def test_a_refusal_says_what_is_allowed() -> None:
     refused = refusal(after(BOOK, create()), move("completed", 10))
     assert (refused.status, refused.code) == (409, "not_allowed")
-    assert refused.allowed == ("en_route", "on_site", "rejected")
+    assert refused.allowed == ("en_route", "on_site", "in_progress", "rejected")
     assert refusal(after(BOOK, create()), move("completed", 10, DISPATCHER)).allowed == (
         "created",
         "dispatched",
         "en_route",
         "on_site",
+        "in_progress",
         "rejected",
         "cancelled",
     )

@@ -53,6 +53,19 @@ def test_two_jobs_of_one_window_are_done_one_after_the_other() -> None:
     ]  # he is back
 
 
+def test_who_was_elsewhere_meanwhile_has_left() -> None:
+    stops = [stop("a", "site", 10, 60), stop("b", "shop", 62, 64), stop("c", "site", 66, 80)]
+    assert meant(stops, [job("1")]) == [("a", "1"), ("b", None), ("c", None)]
+
+
+def test_a_visit_in_the_window_is_preferred_to_one_before() -> None:
+    assert meant([stop("a", "site", 30, 50)], [job("1", window=(60, 180))]) == [("a", "1")]
+    assert meant([stop("a", "site", 30, 50), stop("b", "site", 90, 100)], [job("1", window=(60, 180))]) == [
+        ("a", None),
+        ("b", "1"),
+    ]
+
+
 def test_an_emergency_comes_first() -> None:
     assert meant([stop("a", "site", 10, 60)], [job("1"), job("2", priority="emergency")]) == [("a", "2")]
 

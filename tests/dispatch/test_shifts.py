@@ -1,0 +1,85 @@
+"""Shifts against a clock that is read minute by minute."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispatch.local_time import local_time, reached_ms
+from dispatch.shifts import is_on_shift, shift_spans
+from dispatch.spans import Span, merged
+from schemas.people import Shift, Technician
+from schemas.times import format_instant, parse_epoch_ms
+from tests.dispatch.wall_clock import DAY_MS, MINUTE_MS, clock_of, open_at, weekly_hours, zones_and_moments
+
+
+@given(zones_and_moments(), st.lists(weekly_hours, min_size=1, max_size=3), st.data())
+def test_weekly_and_single_shifts_are_those_of_the_clock(zone_and_from, weekly, data):
+    zone, from_ms = zone_and_from
+    to_ms = from_ms + data.draw(st.integers(1, 3 * 1440)) * MINUTE_MS
+    once_ms = from_ms + data.draw(st.integers(-1440, 1440)) * MINUTE_MS
+    shifts = [Shift(opens, closes, days, zone) for days, opens, closes in weekly]
+    shifts.append(Shift(format_instant(once_ms), format_instant(once_ms + 90 * MINUTE_MS)))
+    technician = Technician(technician_id="t", name="T", shifts=shifts)
+    spans = shift_spans(technician, from_ms, to_ms)
+
+    assert all(span.from_ms < span.to_ms for span in spans)
+    assert all(a.to_ms < b.from_ms for a, b in pairwise(spans))
+    clock = clock_of(zone, from_ms, to_ms)
+    for at_ms in range(from_ms, to_ms, MINUTE_MS):
+        works = any(open_at(clock[at_ms], *hours) for hours in weekly) or 0 <= at_ms - once_ms < 90 * MINUTE_MS
+        assert works == any(span.from_ms <= at_ms < span.to_ms for span in spans), format_instant(at_ms)
+    some_ms = data.draw(st.integers(from_ms, to_ms - 1))
+    assert is_on_shift(technician, some_ms) == any(span.from_ms <= some_ms < span.to_ms for span in spans)
+
+
+def test_without_shifts_a_technician_always_works():
+    technician = Technician(technician_id="t", name="T")
+    assert shift_spans(technician, 5, 9) == [Span(5, 9)]
+    assert shift_spans(technician, 9, 5) == []
+    assert is_on_shift(technician, 0)
+
+
+def test_a_night_shift_is_as_long_as_the_night():
+    nights = Shift("22:00", "06:00", ["sat"], "Europe/London")
+    technician = Technician(technician_id="t", name="T", shifts=[nights])
+    for month, day, hours in ((3, 28, 7), (6, 6, 8), (10, 24, 9)):
+        noon_ms = parse_epoch_ms(f"2026-{month:02}-{day:02}T12:00Z")
+        (span,) = shift_spans(technician, noon_ms, noon_ms + DAY_MS)
+        assert span.to_ms - span.from_ms == hours * 3_600_000
+
+
+@given(zones_and_moments())
+def test_a_time_of_the_clock_is_reached_when_it_or_a_later_one_is_first_shown(zone_and_moment):
+    zone, around_ms = zone_and_moment
+    local = local_time(around_ms, ZoneInfo(zone))
+    found_ms = reached_ms(local, ZoneInfo(zone))
+    assert found_ms <= around_ms
+    assert local_time(found_ms, ZoneInfo(zone)) == local
+    for skipped in (-45, -15, 15, 45):  # some of these lie in a gap
+        wanted = local + timedelta(minutes=skipped)
+        found_ms = reached_ms(wanted, ZoneInfo(zone))
+        assert local_time(found_ms, ZoneInfo(zone)) >= wanted
+        assert local_time(found_ms - 1, ZoneInfo(zone)) < wanted
+
+
+def test_a_day_that_a_place_has_skipped_has_no_shift():
+    technician = Technician(
+        technician_id="t", name="T", shifts=[Shift("08:00", "16:00", ["fri"], "Pacific/Apia")]
+    )  # Samoa went from Thursday the 29th to Saturday the 31st
+    from_ms = parse_epoch_ms("2011-12-28T00:00Z")
+    assert shift_spans(technician, from_ms, from_ms + 5 * DAY_MS) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)).map(lambda ends: Span(*ends))))
+def test_merged_spans_are_the_same_moments_in_the_fewest_spans(spans):
+    found = merged(spans)
+    for at_ms in range(61):
+        assert any(a <= at_ms < b for a, b in spans) == any(a <= at_ms < b for a, b in found)
+    assert all(a.to_ms < b.from_ms for a, b in pairwise(found))
+
+
+def test_the_epoch_is_the_epoch():
+    assert local_time(0, ZoneInfo("UTC")).replace(tzinfo=UTC) == datetime(1970, 1, 1, tzinfo=UTC)
