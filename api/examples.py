@@ -339,8 +339,26 @@ DEPOT: Final[dict[str, Any]] = {
     "updated_at": "2026-03-01T10:00:00.000Z",
 }
 
+AUDIT_PAGE: Final = {
+    "items": [
+        {
+            "audit_id": "5f1c2a9be07d44105f1c2a9be07d4410",
+            "at": "2026-03-02T08:15:02.310Z",
+            "actor": {"way": "session", "identity": "amina", "name": "amina"},
+            "role": "dispatcher",
+            "action": "edited",
+            "kind": "customer",
+            "id": "c-204",
+            "branch": "liverpool",
+            "before": {"customer_id": "c-204", "name": "Mersey Dental", "branch": "liverpool"},
+            "after": {"customer_id": "c-204", "name": "Mersey Dental Ltd", "branch": "liverpool"},
+        }
+    ],
+    "next_cursor": "WzE3NzI0MzkzMDIzMTAsIjVmMWMyYTliZTA3ZDQ0MTAiXQ",
+}
+
 _FILTERS: Final = {
-    "branch": "of this branch",
+    "branch": "of this branch, or of one within it",
     "region": "directly within this region",
     "skill": "who have this skill",
     "device": "who hold this device",

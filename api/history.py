@@ -9,11 +9,12 @@ import structlog
 from aiohttp import ClientError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from api.ports import RejectedQuery, StoreUnavailable, VisitQuery
+from api.ports import AuditQuery, RejectedQuery, StoreUnavailable, VisitQuery
 from geofence.fixes import Fixes
+from schemas.audit import AuditRecord
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
-from schemas.tables import rejected
+from schemas.tables import audit, rejected
 from schemas.tables.visits import SELECTED, of_rows
 from schemas.visit import Visit
 
@@ -48,6 +49,20 @@ _REVISIONS: Final = f"""
 SELECT {SELECTED} FROM visit_revisions FINAL WHERE visit_id = {{visit_id:String}} ORDER BY revision
 """
 
+_DEVICES_OF_BRANCHES: Final = """
+device_id IN (
+    SELECT arrayJoin(device_ids) FROM technicians FINAL
+    WHERE removed_at IS NULL AND has({branches:Array(String)}, ifNull(branch, ''))
+)"""
+"""The devices that technicians of some branches hold."""
+
+_FENCES_OF_BRANCHES: Final = """
+fence_id IN (
+    SELECT fence_id FROM fences FINAL
+    GROUP BY fence_id HAVING has({branches:Array(String)}, ifNull(argMax(tuple(branch), version).1, ''))
+)"""
+"""The fences whose newest version is of one of the branches; a tuple, as argMax passes over NULL."""
+
 _CONDITIONS: Final = {
     "device_id": "device_id = {device_id:String}",
     "fence_id": "fence_id = {fence_id:String}",
@@ -55,16 +70,19 @@ _CONDITIONS: Final = {
     "state": "state = {state:String}",
     "from_ms": "(departed_at IS NULL OR departed_at > fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC'))",
     "to_ms": "arrived_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
+    "branches": f"({_DEVICES_OF_BRANCHES} OR {_FENCES_OF_BRANCHES})",
 }
 """What each filter of a VisitQuery asks for."""
 
 _JOB_CONDITIONS: Final = {
     "state": "state = {state:String}",
     "branch": "branch = {branch:String}",
+    "branches": "has({branches:Array(String)}, ifNull(branch, ''))",
+    "technician": "has(jobs.technician_ids, {technician:String})",
     "from_ms": "created_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
     "to_ms": "created_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
 }
-"""What each filter of the jobs that are exported asks for."""
+"""What each filter of exported jobs asks for; columns that are exported as text are named with the table."""
 
 _JOB_COLUMNS: Final = """
 job_id, external_id, title, customer_id, site_id, fence_id, lat, lon, address, branch, window_from, window_to,
@@ -80,8 +98,19 @@ _REJECTED_CONDITIONS: Final = {
     "code": "code = {code:String}",
     "from_ms": "received_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
     "to_ms": "received_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
+    "branches": _DEVICES_OF_BRANCHES,
 }
 """What each filter of a RejectedQuery asks for."""
+
+_AUDIT_CONDITIONS: Final = {
+    "kind": "kind = {kind:String}",
+    "thing_id": "id = {thing_id:String}",
+    "actor": "actor_id = {actor:String}",
+    "from_ms": "at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
+    "to_ms": "at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
+    "branches": "has({branches:Array(String)}, ifNull(branch, ''))",
+}
+"""What each filter of an AuditQuery asks for."""
 
 
 class ClickHouseHistory:
@@ -148,6 +177,18 @@ class ClickHouseHistory:
         )
         return rejected.of_rows(await self._rows(sql, parameters))
 
+    async def audit(self, query: AuditQuery) -> list[AuditRecord]:
+        """As in the port."""
+        conditions, parameters = _asked(query, _AUDIT_CONDITIONS)
+        if query.after is not None:
+            parameters["after_ms"], parameters["after_id"] = query.after
+            conditions.append("(at, audit_id) < (fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC'), {after_id:String})")
+        sql = (
+            f"SELECT {audit.SELECTED} FROM audit FINAL WHERE {' AND '.join(conditions) or 'true'} "
+            "ORDER BY at DESC, audit_id DESC LIMIT {limit:UInt32}"
+        )
+        return audit.of_rows(await self._rows(sql, parameters))
+
     async def jobs_csv(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
         """As in the port. Some thousand at a time, so that neither side ever holds them all."""
         conditions = " AND ".join([_JOB_CONDITIONS[name] for name in wanted] or ["true"])
@@ -194,7 +235,11 @@ class ClickHouseHistory:
             raise StoreUnavailable("the store does not answer") from error
 
 
-def _asked(query: VisitQuery | RejectedQuery, table: Mapping[str, str]) -> tuple[list[str], dict[str, Any]]:
+def _asked(
+    query: VisitQuery | RejectedQuery | AuditQuery, table: Mapping[str, str]
+) -> tuple[list[str], dict[str, Any]]:
     """The conditions of a table that a query states, and the parameters in them."""
     stated = {name: value for name in table if (value := getattr(query, name)) is not None}
+    if "branches" in stated:
+        stated["branches"] = list(stated["branches"])
     return [table[name] for name in stated], stated | {"limit": query.limit}

@@ -16,15 +16,18 @@ from api.bounding_box import BoundingBox
 from api.open_visits import UNDER_WAY, OpenVisits
 from api.ports import ReadModel
 from api.read_model import device_of
+from api.scope import Scope
 from schemas import wire
 from schemas.clock import Clock
 from schemas.live import LiveState
+from schemas.places import Branch
 from schemas.visit import Visit
 
 T = TypeVar("T")
 
 _GAP_S: Final = 0.01
 """Between two messages to one reader; what changes meanwhile goes together."""
+_ANEW: Final = "branches have changed"
 _TURN: Final = 1_000
 """Records of a snapshot that are encoded before others have their turn."""
 
@@ -59,6 +62,7 @@ class LiveFeed:
         self._clock = clock
         self._unknown_after_s = unknown_after_s
         self._subscriptions: set[Subscription] = set()
+        self._regions: dict[str, str | None] = {}
 
     @property
     def is_ready(self) -> bool:
@@ -66,9 +70,9 @@ class LiveFeed:
         return self.devices.is_caught_up and self.visits.is_caught_up
 
     @contextmanager
-    def subscribe(self, box: BoundingBox | None) -> Iterator["Subscription"]:
-        """Everything that changes from here on, or what concerns a part of the map."""
-        subscription = Subscription(self, box)
+    def subscribe(self, box: BoundingBox | None, scope: Scope | None = None) -> Iterator["Subscription"]:
+        """Everything that changes from here on, or what concerns a part of the map, or some branches."""
+        subscription = Subscription(self, box, None if scope is None or scope.is_whole else scope)
         self._subscriptions.add(subscription)
         try:
             yield subscription
@@ -89,10 +93,28 @@ class LiveFeed:
             for subscription in self._subscriptions:
                 subscription.put_visit(told)
 
+    def holder_changed(self, device_id: str) -> None:
+        """A device may belong to another branch now."""
+        live = self.devices.records.get(device_id)
+        if live is None:
+            return
+        told = _Told(live, self.device_json(live))
+        for subscription in self._subscriptions:
+            subscription.put_holder(told)
+
+    def branch_changed(self, key: str, branch: Branch | None) -> None:
+        """Where a branch is within another region now, those who do not see everything are to begin anew."""
+        region = None if branch is None else branch.region
+        if self._regions.get(key) != region:
+            self._regions[key] = region
+            for subscription in self._subscriptions:
+                if not subscription.is_whole:
+                    subscription.end(_ANEW)
+
     def close(self) -> None:
         """End all subscriptions."""
         for subscription in self._subscriptions:
-            subscription.end()
+            subscription.end("the server is stopping")
 
     def device_json(self, live: LiveState) -> msgspec.Raw:
         """A device as ``GET /v1/devices`` shows it now."""
@@ -105,31 +127,50 @@ def visit_json(visit: Visit) -> msgspec.Raw:
 
 
 class Subscription:
-    """What one reader is still to be told. A visit is told while its device is in the box, and then to its end."""
+    """What one reader is still to be told. A visit is told while its device is in the box, and then to its end.
 
-    def __init__(self, feed: LiveFeed, box: BoundingBox | None) -> None:
+    With a ``scope``, only of the branches it sees. ``over`` says why nothing more is told; empty until then.
+    """
+
+    def __init__(self, feed: LiveFeed, box: BoundingBox | None, scope: Scope | None) -> None:
+        self.over = ""
         self._feed = feed
         self._box = box
+        self._scope = scope
         self._devices: dict[str, _Told[LiveState] | None] = {}
         self._visits: dict[str, _Told[Visit]] = {}
         self._shown_devices: set[str] = set()
         self._shown_visits: set[str] = set()
         self._waiting = asyncio.Event()
-        self._is_over = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every branch is told of."""
+        return self._scope is None
 
     def put_device(self, device_id: str, told: _Told[LiveState] | None) -> None:
         """A device has changed."""
         self._devices[device_id] = told
         self._waiting.set()
 
+    def put_holder(self, told: _Told[LiveState]) -> None:
+        """A device may belong to another branch; whoever may not see it any more begins anew, without its visits."""
+        device_id = told.record.device_id
+        if self._scope is None:
+            return
+        if device_id in self._shown_devices and not self._scope.sees_device(device_id):
+            self.end(_ANEW)
+        else:
+            self.put_device(device_id, told)
+
     def put_visit(self, told: _Told[Visit]) -> None:
         """A visit has changed."""
         self._visits[told.record.visit_id] = told
         self._waiting.set()
 
-    def end(self) -> None:
+    def end(self, why: str) -> None:
         """Nothing more is told."""
-        self._is_over = True
+        self.over = why
         self._waiting.set()
 
     async def snapshot(self) -> bytes:
@@ -154,7 +195,7 @@ class Subscription:
         while True:
             await asyncio.sleep(_GAP_S)
             await self._waiting.wait()
-            if self._is_over:
+            if self.over:
                 return None
             self._waiting.clear()
             changes = self._take()
@@ -185,11 +226,13 @@ class Subscription:
                 visits[visit_id] = _Told(visit, visit_json(visit))
 
     def _holds(self, live: LiveState) -> bool:
-        return self._box is None or self._box.holds(live.lat, live.lon)
+        inside = self._box is None or self._box.holds(live.lat, live.lon)
+        return inside and (self._scope is None or self._scope.sees_device(live.device_id))
 
     def _tells(self, visit: Visit) -> bool:
         """Whether a revision is to be told; notes that its visit is."""
         tells = self._box is None or visit.device_id in self._shown_devices or visit.visit_id in self._shown_visits
+        tells = tells and (self._scope is None or self._scope.sees_visit(visit))
         if tells and visit.state in UNDER_WAY:
             self._shown_visits.add(visit.visit_id)
         else:

@@ -11,6 +11,7 @@ from api.entries import OWN
 from api.job_requests import MAX_ID_CHARS, Move
 from api.registers import REGISTERS, Register
 from schemas import wire
+from schemas.audit import AuditRecord
 from schemas.explanation import RecomputedVisit
 from schemas.job import Job, JobPlan
 from schemas.ping import Ping
@@ -30,6 +31,7 @@ TAGS: Final = [
     {"name": "sites", "description": "Where customers are visited."},
     {"name": "branches", "description": "Parts of the company; a region is one too (docs/access.md)."},
     {"name": "depots", "description": "Where technicians start from and stock is kept."},
+    {"name": "audit", "description": "What was written, by whom (docs/access.md)."},
     {"name": "jobs", "description": "Work at places, and how it goes (docs/jobs.md)."},
     {"name": "enrolments", "description": "Links that set up the apps on phones (docs/devices.md)."},
     {"name": "sessions", "description": "Signing in and out, for people with an account (docs/access.md)."},
@@ -130,6 +132,7 @@ def _schemas() -> dict[str, Any]:
         answers.Page[answers.Device],
         answers.Page[Visit],
         answers.Page[RejectedPing],
+        answers.Page[AuditRecord],
         answers.VisitAnswer,
         RecomputedVisit,
         answers.ImportAnswer,
@@ -147,6 +150,7 @@ def _schemas() -> dict[str, Any]:
     )
     components["DevicePage"] = components.pop("Page_Device_")
     components["VisitPage"] = components.pop("Page_Visit_")
+    components["AuditPage"] = components.pop("Page_AuditRecord_")
     components["RejectedPage"] = components.pop("Page_RejectedPing_")
     components["JobPage"] = components.pop("Page_Job_")
     components |= _job_schemas(components.pop("JobPlan"))

@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from geofence.fixes import Fixes
+from schemas.audit import AuditRecord
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.topics import Topic
@@ -49,7 +50,7 @@ class ReadModel(Protocol[T_co]):
 class VisitQuery(msgspec.Struct, frozen=True):
     """Which visits. ``from_ms``-``to_ms``: those that were there at some moment of it. None = any.
 
-    ``after`` is the (arrived_ms, visit_id) that the page follows.
+    ``after`` is the (arrived_ms, visit_id) that the page follows. ``branches``: of devices or at fences of these alone.
     """
 
     limit: int
@@ -60,12 +61,13 @@ class VisitQuery(msgspec.Struct, frozen=True):
     from_ms: int | None = None
     to_ms: int | None = None
     after: tuple[int, str] | None = None
+    branches: tuple[str, ...] | None = None
 
 
 class RejectedQuery(msgspec.Struct, frozen=True):
     """Which refused pings: received in [from_ms, to_ms). None = any.
 
-    ``after`` is the (received_ms, content_id) that the page follows.
+    ``after`` is the (received_ms, content_id) that the page follows. ``branches``: of devices of these alone.
     """
 
     limit: int
@@ -74,6 +76,23 @@ class RejectedQuery(msgspec.Struct, frozen=True):
     from_ms: int | None = None
     to_ms: int | None = None
     after: tuple[int, str] | None = None
+    branches: tuple[str, ...] | None = None
+
+
+class AuditQuery(msgspec.Struct, frozen=True):
+    """Which writes: in [from_ms, to_ms), of things of these branches. None = any.
+
+    ``after`` is the (at_ms, audit_id) that the page follows.
+    """
+
+    limit: int
+    kind: str | None = None
+    thing_id: str | None = None
+    actor: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    after: tuple[int, str] | None = None
+    branches: tuple[str, ...] | None = None
 
 
 class History(Protocol):
@@ -97,10 +116,14 @@ class History(Protocol):
     async def rejected(self, query: RejectedQuery) -> list[RejectedPing]:
         """Refused pings, the one received last first."""
 
+    async def audit(self, query: AuditQuery) -> list[AuditRecord]:
+        """What was written, the newest first."""
+
     def jobs_csv(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
         """Jobs as CSV, by id, in pieces, names first.
 
-        ``wanted`` may say a ``state``, a ``branch``, and that they were made in [``from_ms``, ``to_ms``).
+        ``wanted`` may say a ``state``, a ``branch``, a list of ``branches``, a ``technician``, and that they were made
+        in [``from_ms``, ``to_ms``).
         """
 
     async def ready(self) -> None:

@@ -7,6 +7,7 @@ from api.entries import key_of
 from api.problems import Problem
 from api.read_model import is_gone
 from api.registers import REGISTERS, Entry, Name, Register
+from api.scope import Scope
 from schemas.fence import FenceRecord
 from schemas.people import Technician
 from schemas.places import Branch
@@ -15,19 +16,26 @@ from schemas.times import Instant
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Everything there is, by register and id."""
+    """Everything there is, by register and id, and what of it who asks may know of."""
 
     entries: Mapping[Name, Mapping[str, Entry]]
     fences: Mapping[str, FenceRecord]
     now_ms: Instant
+    scope: Scope
 
     def stands(self, name: str, key: str) -> bool:
-        """Whether there is such an entry, or fence, and it was not removed."""
+        """Whether there is such an entry, or fence, that was not removed, as far as who asks may know."""
         if name == "fences":
             fence = self.fences.get(key)
-            return fence is not None and not is_gone(fence, self.now_ms)
+            return fence is not None and not is_gone(fence, self.now_ms) and self.scope.sees_fence(fence)
         entry = self.entries[REGISTERS[name].name].get(key)  # type: ignore[index]
-        return entry is not None and entry.removed_at is None
+        return entry is not None and entry.removed_at is None and self.scope.sees(entry.branch)
+
+    def called(self, register: Register, entry: Entry) -> str:
+        """An entry in words, for who asks; what they may not know of has no name."""
+        if self.scope.sees(entry.branch):
+            return f"the {register.kind} {key_of(register, entry)!r}"
+        return f"a {register.kind} of another branch"
 
 
 def require_references(register: Register, before: Entry | None, after: Entry, around: Surroundings) -> None:
@@ -52,7 +60,7 @@ def require_unused(register: Register, entry: Entry, around: Surroundings) -> No
         fields = [field for field, name in other.references.items() if name == register.name]
         for each in around.entries[other.name].values():
             if each.removed_at is None and any(getattr(each, field) == key for field in fields):
-                user = f"the {other.kind} {key_of(other, each)!r}"
+                user = around.called(other, each)
                 raise Problem(409, "in_use", f"{user} refers to the {register.kind} {key!r}; change it first")
 
 
@@ -65,9 +73,8 @@ def _require_free_devices(technician: Technician, around: Surroundings) -> None:
         if other.technician_id == technician.technician_id or other.removed_at is not None:
             continue
         for device_id in devices.intersection(other.device_ids):
-            raise Problem(
-                409, "device_held", f"$.device_ids: the technician {other.technician_id!r} holds {device_id!r}"
-            )
+            holder = around.called(REGISTERS["technicians"], other)
+            raise Problem(409, "device_held", f"$.device_ids: {holder} holds {device_id!r}")
 
 
 def _require_no_circle(branch: Branch, around: Surroundings) -> None:

@@ -13,6 +13,7 @@ from api.auth.oidc import Issuer
 from api.auth.people import People
 from api.enrolment import EnrolmentLinks
 from api.explanation import Explainer
+from api.holders import Holders
 from api.job_desk import JobDesk
 from api.job_index import JobIndex
 from api.key_uses import KeyUses
@@ -53,6 +54,7 @@ class Services:
     enrolment_links: EnrolmentLinks
     metrics: Metrics = field(default_factory=Metrics)
     backlogs: Backlogs = field(default_factory=Backlogs)
+    holders: Holders = field(default_factory=Holders)
     explainer: Explainer = field(default_factory=lambda: Explainer(RuleBook()))
     fence_edits: asyncio.Lock = field(default_factory=asyncio.Lock)
     """A fence's record is read, revised and written back: one edit at a time."""

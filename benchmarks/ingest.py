@@ -26,6 +26,7 @@ from benchmarks.client import Connection, array_of, as_a_client_writes, request_
 from benchmarks.load import build_load
 from infra.embedded.broker import Broker
 from infra.embedded.ports import reserve_free
+from infra.grants import Grant
 from infra.keys import open_key_ring
 from infra.migrations import create_topics
 from infra.system import environment_of
@@ -85,7 +86,7 @@ def _measure(settings: Settings, records: Sequence[tuple[str, bytes]]) -> dict[s
 
 async def _device_token(settings: Settings) -> str:
     async with open_key_ring(settings) as ring:
-        return (await ring.create("benchmark", "device")).token
+        return (await ring.create("benchmark", Grant("device"))).token
 
 
 @contextlib.contextmanager

@@ -7,11 +7,13 @@ import msgspec
 import pyotp
 
 from api.auth.passwords import LONGEST, SHORTEST, Passwords
+from infra.audit import put_on_record
 from infra.compacted import open_topic
 from infra.errors import CommandError
+from infra.grants import Grant
 from schemas import wire
-from schemas.account import Account, read_account_name
-from schemas.key import Role
+from schemas.account import Account, public_of, read_account_name
+from schemas.audit import Change
 from schemas.settings import Settings
 from schemas.topics import ACCOUNTS
 from stream.kafka import Follower, KafkaLog
@@ -32,7 +34,7 @@ class AccountBook:
         """All of them, by name."""
         return sorted(self._follower.records.values(), key=lambda account: account.name)
 
-    async def create(self, name: str, role: Role, password: str, *, with_totp: bool) -> Account:
+    async def create(self, name: str, granted: Grant, password: str, *, with_totp: bool) -> Account:
         """Make an account. Raises CommandError where there is one of the name, or something is not as it should be."""
         try:
             name = read_account_name(name)
@@ -41,16 +43,25 @@ class AccountBook:
         if name in self._follower.records:
             raise CommandError(f"there is an account {name!r} already; `onsite accounts reset` gives it a new password")
         password_hash = self._hash_of(password)
-        account = Account(name, role, password_hash, self._clock.now_ms(), totp_secret=_totp_secret(with_totp))
-        await self._write(account)
+        account = Account(
+            name,
+            granted.role,
+            password_hash,
+            self._clock.now_ms(),
+            totp_secret=_totp_secret(with_totp),
+            branches=granted.branches,
+            technician_id=granted.technician_id,
+        )
+        await self._write("created", account, None)
         return account
 
     async def disable(self, name: str) -> Account:
         """Let nobody in with it, and end its sessions."""
         account = self._account(name)
         if account.disabled_at is None:
-            account = msgspec.structs.replace(account, epoch=account.epoch + 1, disabled_at=self._clock.now_ms())
-            await self._write(account)
+            before, epoch = account, account.epoch + 1
+            account = msgspec.structs.replace(account, epoch=epoch, disabled_at=self._clock.now_ms())
+            await self._write("disabled", account, before)
         return account
 
     async def reset(self, name: str, password: str, *, with_totp: bool | None) -> Account:
@@ -58,16 +69,16 @@ class AccountBook:
 
         ``with_totp``: a new second factor, none any more, or (None) the one it has.
         """
-        account = self._account(name)
-        totp_secret = account.totp_secret if with_totp is None else _totp_secret(with_totp)
+        before = self._account(name)
+        totp_secret = before.totp_secret if with_totp is None else _totp_secret(with_totp)
         account = msgspec.structs.replace(
-            account,
+            before,
             password_hash=self._hash_of(password),
-            epoch=account.epoch + 1,
+            epoch=before.epoch + 1,
             totp_secret=totp_secret,
             disabled_at=None,
         )
-        await self._write(account)
+        await self._write("reset", account, before)
         return account
 
     def _account(self, name: str) -> Account:
@@ -81,7 +92,10 @@ class AccountBook:
             raise CommandError(f"a password has {SHORTEST} to {LONGEST} characters")
         return self._passwords.hash_of(password)
 
-    async def _write(self, account: Account) -> None:
+    async def _write(self, action: str, account: Account, before: Account | None) -> None:
+        was = None if before is None else public_of(before)
+        change = Change(action, "account", account.name, before=was, after=public_of(account))
+        await put_on_record(self._log, self._clock.now_ms(), change)
         await self._log.append(ACCOUNTS, [(account.name, wire.encode(account))])
 
 

@@ -5,10 +5,13 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from infra.audit import put_on_record
 from infra.compacted import open_topic
 from infra.errors import CommandError
+from infra.grants import Grant
 from schemas import wire
-from schemas.key import ApiKey, KeyUse, NewKey, Role, new_key
+from schemas.audit import Change
+from schemas.key import ApiKey, KeyUse, NewKey, new_key, public_of
 from schemas.settings import Settings
 from schemas.times import Instant
 from schemas.topics import KEYS, KEYS_USED
@@ -27,10 +30,11 @@ class KeyRing:
         """All of them, the oldest first."""
         return sorted(self._follower.records.values(), key=lambda key: (key.created_at, key.key_id))
 
-    async def create(self, name: str, role: Role, device_id: str | None = None) -> NewKey:
+    async def create(self, name: str, granted: Grant, device_id: str | None = None) -> NewKey:
         """Make a key, and store all of it but its secret."""
-        made = new_key(name, role, self._clock.now_ms(), device_id)
-        await self._log.append(KEYS, [(made.key.key_id, wire.encode(made.key))])
+        now_ms = self._clock.now_ms()
+        made = new_key(name, granted.role, now_ms, device_id, granted.branches, granted.technician_id)
+        await self._write("created", made.key, None)
         return made
 
     async def revoke(self, key_id: str) -> ApiKey:
@@ -39,9 +43,15 @@ class KeyRing:
         if key is None:
             raise CommandError(f"there is no key {key_id!r}; `onsite keys list` shows those there are")
         if key.revoked_at is None:
-            key = msgspec.structs.replace(key, revoked_at=self._clock.now_ms())
-            await self._log.append(KEYS, [(key_id, wire.encode(key))])
+            before, key = key, msgspec.structs.replace(key, revoked_at=self._clock.now_ms())
+            await self._write("revoked", key, before)
         return key
+
+    async def _write(self, action: str, key: ApiKey, before: ApiKey | None) -> None:
+        was = None if before is None else public_of(before)
+        change = Change(action, "key", key.key_id, before=was, after=public_of(key))
+        await put_on_record(self._log, self._clock.now_ms(), change)
+        await self._log.append(KEYS, [(key.key_id, wire.encode(key))])
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from infra.embedded.broker import Broker
 from infra.embedded.ports import reserve, reserve_free
 from infra.embedded.store import Store
 from infra.errors import CommandError
+from infra.grants import Grant
 from infra.keys import open_key_ring
 from infra.private_files import read_private, write_private
 from infra.secret import ensure_secret
@@ -222,7 +223,7 @@ async def ensure_admin_key(settings: Settings, path: Path) -> None:
         known = ring.keys()
         key_id = read_private(path).removeprefix("onsite_").partition("_")[0]
         if not any(key.key_id == key_id and key.revoked_at is None for key in known):
-            write_private(path, (await ring.create("local admin", "admin")).token)
+            write_private(path, (await ring.create("local admin", Grant("admin"))).token)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

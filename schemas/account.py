@@ -4,10 +4,11 @@ The command line alone writes accounts, the API alone what was ended: neither ov
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from schemas import wire
 from schemas.key import Role
 from schemas.times import Instant
 
@@ -17,7 +18,8 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{0,99}")
 class Account(msgspec.Struct):
     """``password_hash`` is argon2id's, with its parameters. ``totp_secret`` is that of the second factor, in base32.
 
-    ``epoch`` grows with every reset: sessions of an earlier one are over.
+    ``epoch`` grows with every reset: sessions of an earlier one are over. ``branches`` are those that the person sees,
+    None: all; ``technician_id`` is whose jobs a technician sees.
     """
 
     name: str
@@ -27,6 +29,16 @@ class Account(msgspec.Struct):
     epoch: int = 1
     totp_secret: str | None = None
     disabled_at: Instant | None = None
+    branches: list[str] | None = None
+    technician_id: str | None = None
+
+
+def public_of(account: Account) -> dict[str, Any]:
+    """What may be shown of an account."""
+    shown = wire.to_builtins(account)
+    del shown["password_hash"]
+    del shown["totp_secret"]
+    return shown | {"second_factor": account.totp_secret is not None}
 
 
 class SessionsEnded(msgspec.Struct):

@@ -61,6 +61,11 @@ class Settings(BaseSettings):
         "", description="value=role of that claim, comma separated; the first one that is held counts"
     )
 
+    oidc_branch_claim: str = Field(
+        "", description="claim with the branches that its holder sees, none without it; empty = everybody sees all"
+    )
+    oidc_technician_claim: str = Field("", description="claim with the technician whose jobs its holder sees")
+
     public_url: str = Field(
         "", description="address at which browsers and phones reach the API; empty = as they name it, without TLS"
     )

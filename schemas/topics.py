@@ -35,6 +35,7 @@ CUSTOMERS: Final = Topic("onsite.customers", key="customer_id", compacted=True)
 SITES: Final = Topic("onsite.sites", key="site_id", compacted=True)
 BRANCHES: Final = Topic("onsite.branches", key="branch", compacted=True)
 DEPOTS: Final = Topic("onsite.depots", key="depot_id", compacted=True)
+AUDIT: Final = Topic("onsite.audit", key="kind/id", retention_days=30)
 
 TOPICS: Final = (
     PINGS,
@@ -54,6 +55,7 @@ TOPICS: Final = (
     SITES,
     BRANCHES,
     DEPOTS,
+    AUDIT,
 )
 
 TRACKER_GROUP: Final = "onsite-tracker"

@@ -7,18 +7,20 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from api.job_index import JobIndex
-from api.ports import RejectedQuery, StoreUnavailable, VisitQuery
+from api.ports import AuditQuery, RejectedQuery, StoreUnavailable, VisitQuery
 from dispatch.job_book import JobBook
 from dispatch.rules import DispatchRules
 from geofence.fixes import Fixes
 from schemas import wire
+from schemas.audit import AuditRecord
+from schemas.fence import FenceRecord
 from schemas.job import JobRecord
 from schemas.job_command import Answer, read_command
 from schemas.key import ApiKey, Role
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.times import Instant
-from schemas.topics import MAX_RECORD_BYTES, LogUnavailable, RecordTooLarge, Topic
+from schemas.topics import AUDIT, MAX_RECORD_BYTES, LogUnavailable, RecordTooLarge, Topic
 from schemas.visit import Visit
 
 T = TypeVar("T")
@@ -38,8 +40,14 @@ class MemoryModel(Generic[T]):
     """A read model whose records are put by hand."""
 
     def __init__(self, records: dict[str, T] | None = None) -> None:
-        self.records = records or {}
+        self.records = {} if records is None else records
         self.is_caught_up = True
+        self.on_change: Callable[[str, T | None], None] | None = None
+
+    def put(self, key: str, record: T) -> None:
+        self.records[key] = record
+        if self.on_change is not None:
+            self.on_change(key, record)
 
     async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         return condition()
@@ -75,7 +83,7 @@ class MemoryLog:
             model, kind = self._models[topic]
             for key, value in records:
                 assert value is not None
-                model.records[key] = wire.decode(kind, value)
+                model.put(key, wire.decode(kind, value))
         if topic.name in self.readers:
             for _, value in records:
                 self.readers[topic.name](value or b"")
@@ -111,9 +119,20 @@ class MemoryForeman:
 
 
 class MemoryHistory:
-    """Pings, visit revisions and what was refused in lists. ``down`` makes it refuse."""
+    """Pings, visit revisions and what was refused in lists. ``down`` makes it refuse.
 
-    def __init__(self) -> None:
+    ``technicians`` and ``fences`` are what the store's tables of them would have, ``log`` is where the audit is read.
+    """
+
+    def __init__(
+        self,
+        technicians: Mapping[str, Any] | None = None,
+        fences: Mapping[str, FenceRecord] | None = None,
+        log: MemoryLog | None = None,
+    ) -> None:
+        self._log = log or MemoryLog()
+        self.technicians = {} if technicians is None else technicians
+        self.fences = {} if fences is None else fences
         self.pings: list[Ping] = []
         self.log: list[Visit] = []
         self.refused: list[RejectedPing] = []
@@ -135,7 +154,7 @@ class MemoryHistory:
     async def visits(self, query: VisitQuery) -> list[Visit]:
         await self.ready()
         newest = {visit.visit_id: visit for visit in sorted(self.log, key=lambda visit: visit.revision)}
-        found = [visit for visit in newest.values() if _asked_for(visit, query)]
+        found = [visit for visit in newest.values() if _asked_for(visit, query) and self._is_of(visit, query.branches)]
         return sorted(found, key=lambda visit: (visit.arrived_ms, visit.visit_id))[: query.limit]
 
     async def revisions(self, visit_id: str) -> list[Visit]:
@@ -144,7 +163,15 @@ class MemoryHistory:
 
     async def rejected(self, query: RejectedQuery) -> list[RejectedPing]:
         await self.ready()
-        found = {_place(record): record for record in self.refused if _refused_so(record, query)}
+        of = self._devices_of(query.branches)
+        refused = [record for record in self.refused if of is None or record.device_id in of]
+        found = {_place(record): record for record in refused if _refused_so(record, query)}
+        return [found[place] for place in sorted(found, reverse=True)][: query.limit]
+
+    async def audit(self, query: AuditQuery) -> list[AuditRecord]:
+        await self.ready()
+        written = [wire.decode(AuditRecord, value or b"") for _, value in self._log.records.get(AUDIT.name, [])]
+        found = {(int(record.at), record.audit_id): record for record in written if _written_so(record, query)}
         return [found[place] for place in sorted(found, reverse=True)][: query.limit]
 
     async def jobs_csv(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
@@ -154,6 +181,18 @@ class MemoryHistory:
     async def ready(self) -> None:
         if self.down:
             raise StoreUnavailable("the store does not answer")
+
+    def _is_of(self, visit: Visit, branches: tuple[str, ...] | None) -> bool:
+        devices = self._devices_of(branches)
+        fence = self.fences.get(visit.fence_id)
+        at = None if fence is None else fence.current.branch
+        return devices is None or visit.device_id in devices or at in (branches or ())
+
+    def _devices_of(self, branches: tuple[str, ...] | None) -> set[str] | None:
+        if branches is None:
+            return None
+        holders = [each for each in self.technicians.values() if each.removed_at is None and each.branch in branches]
+        return {device_id for each in holders for device_id in each.device_ids}
 
 
 def _asked_for(visit: Visit, query: VisitQuery) -> bool:
@@ -182,12 +221,36 @@ def _refused_so(record: RejectedPing, query: RejectedQuery) -> bool:
     )
 
 
-def make_key(role: Role, revoked_at: Instant | None = None, device_id: str | None = None) -> ApiKey:
+def _written_so(record: AuditRecord, query: AuditQuery) -> bool:
+    return (
+        query.kind in (None, record.kind)
+        and query.thing_id in (None, record.id)
+        and query.actor in (None, record.actor.identity)
+        and (query.from_ms is None or record.at >= query.from_ms)
+        and (query.to_ms is None or record.at < query.to_ms)
+        and (query.after is None or (record.at, record.audit_id) < query.after)
+        and (query.branches is None or record.branch in query.branches)
+    )
+
+
+def make_key(
+    role: Role,
+    revoked_at: Instant | None = None,
+    device_id: str | None = None,
+    branches: list[str] | None = None,
+    technician_id: str | None = None,
+) -> ApiKey:
     """The key whose token is ``token_of(role)``."""
     secret_hash = hashlib.sha256(f"secret_of_{role}".encode()).hexdigest()
-    return ApiKey(f"key{role}", f"the {role}", role, secret_hash, Instant(0), revoked_at, device_id)
+    key = ApiKey(key_id_of(role), f"the {role}", role, secret_hash, Instant(0), revoked_at, device_id)
+    return msgspec.structs.replace(key, branches=branches, technician_id=technician_id)
 
 
 def token_of(role: Role) -> str:
     """What a client sends."""
-    return f"onsite_key{role}_secret_of_{role}"
+    return f"onsite_{key_id_of(role)}_secret_of_{role}"
+
+
+def key_id_of(role: Role) -> str:
+    """The id of the key of a role: no id has an underscore."""
+    return f"key{role.replace('_', '-')}"

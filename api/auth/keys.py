@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from typing import Final
 
-from api.auth.principal import Principal
+from api.auth.principal import Principal, branches_of
 from api.ports import ReadModel
 from api.problems import unauthorized, unavailable
 from schemas.key import ApiKey
@@ -25,7 +25,10 @@ def principal_of(token: str, keys: ReadModel[ApiKey]) -> Principal:
         raise unauthorized("the key is not known")
     if key.revoked_at is not None:
         raise unauthorized("the key was revoked")
-    return Principal("key", key.key_id, key.name, key.role, key.device_id)
+    branches, technician_id = branches_of(key.branches), key.technician_id
+    return Principal(
+        "key", key.key_id, key.name, key.role, key.device_id, branches=branches, technician_id=technician_id
+    )
 
 
 def is_good(key_id: str, keys: ReadModel[ApiKey]) -> bool:

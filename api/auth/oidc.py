@@ -15,7 +15,7 @@ from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
-from api.auth.principal import Principal
+from api.auth.principal import Principal, branches_of
 from api.problems import Problem, unauthorized, unavailable
 from schemas.key import Role
 from schemas.settings import Settings
@@ -116,6 +116,8 @@ class Issuer:
         )
         self._role_claim = settings.oidc_role_claim
         self._roles = settings.roles_of_oidc()
+        self._branch_claim = settings.oidc_branch_claim
+        self._technician_claim = settings.oidc_technician_claim
 
     async def principal_of(self, token: str) -> Principal:
         """Whose token it is; raises Problem 401, 403 where it gives no role, or 503 while there are no keys."""
@@ -127,8 +129,16 @@ class Issuer:
         except (JoseError, ValueError) as error:
             raise unauthorized(f"the token is not good: {_reason_of(error)}") from error
         name = next((claims[each] for each in _NAMES if isinstance(claims.get(each), str)), "")
-        role = self._role_of(claims)
-        return Principal("oidc", claims["sub"], name, role, good_until_s=claims["exp"] + LEEWAY_S)
+        technician_id = _claim(claims, self._technician_claim)
+        return Principal(
+            "oidc",
+            claims["sub"],
+            name,
+            self._role_of(claims),
+            good_until_s=claims["exp"] + LEEWAY_S,
+            branches=branches_of(_words(_claim(claims, self._branch_claim)) if self._branch_claim else None),
+            technician_id=technician_id if isinstance(technician_id, str) else None,
+        )
 
     async def _verify(self, token: str) -> dict[str, Any]:
         keys = await self._keys.keys()
@@ -142,8 +152,7 @@ class Issuer:
 
     def _role_of(self, claims: Mapping[str, Any]) -> Role:
         """The first of the settings' roles that the claim gives."""
-        given = _claim(claims, self._role_claim)
-        held = given.split() if isinstance(given, str) else given if isinstance(given, list) else []
+        held = _words(_claim(claims, self._role_claim))
         for value, role in self._roles.items():
             if value in held:
                 return role
@@ -158,6 +167,13 @@ def _claim(claims: Mapping[str, Any], name: str) -> Any:
     for part in name.split("."):
         found = found.get(part) if isinstance(found, dict) else None
     return found
+
+
+def _words(claim: Any) -> list[str]:
+    """A claim that is a list, or words with spaces between; none where it is neither."""
+    if isinstance(claim, str):
+        return claim.split()
+    return [each for each in claim if isinstance(each, str)] if isinstance(claim, list) else []
 
 
 def _reason_of(error: Exception) -> str:

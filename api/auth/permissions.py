@@ -21,13 +21,27 @@ Permission = Literal[
     "jobs:read",
     "jobs:write",
     "jobs:move",
+    "jobs:invoice",
+    "audit:read",
 ]
 
-_READ: Final[frozenset[Permission]] = frozenset({"devices:read", "fences:read", "visits:read", "jobs:read"})
+_ALL: Final[frozenset[Permission]] = frozenset(get_args(Permission))
+_MAP: Final[frozenset[Permission]] = frozenset(
+    {"devices:read", "fences:read", "visits:read", "branches:read", "jobs:read"}
+)
 
 PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
-    "admin": frozenset(get_args(Permission)),
-    "viewer": _READ,
+    "admin": _ALL,
+    "operations_manager": _ALL - {"pings:write"},
+    "branch_manager": _ALL - {"pings:write", "branches:write"},
+    "dispatcher": _MAP
+    | {"fences:write", "people:read", "customers:read", "customers:write", "jobs:write", "jobs:move"},
+    "technician": frozenset({"jobs:read", "jobs:move"}),
+    "accountant": frozenset(
+        {"visits:read", "people:read", "customers:read", "branches:read", "jobs:read", "jobs:invoice"}
+    ),
+    "support": _MAP | {"rejected:read", "devices:enrol", "people:read", "customers:read"},
+    "viewer": _MAP,
     "device": frozenset({"pings:write"}),
 }
-"""The one table of roles and what they may do."""
+"""The one table of roles and what they may do; docs/access.md shows it. Where they may do it: ``sight``."""

@@ -1,5 +1,6 @@
 """Who a request comes from, by whichever way they have shown it."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -14,7 +15,8 @@ class Principal(msgspec.Struct, frozen=True):
     """``identity`` is unique among those who come the same ``way``: of a key its id, of a provider's token its subject,
     of a session its account.
 
-    With a ``device_id`` it speaks for that device alone. ``good_until_s`` is a moment of the machine's clock.
+    With a ``device_id`` it speaks for that device alone. ``branches`` are those that they see, and those within them;
+    None: all. ``technician_id`` is whose jobs a technician sees. ``good_until_s`` is a moment of the machine's clock.
     """
 
     way: Way
@@ -24,3 +26,10 @@ class Principal(msgspec.Struct, frozen=True):
     device_id: str | None = None
     good_until_s: float | None = None
     session: Session | None = None
+    branches: frozenset[str] | None = None
+    technician_id: str | None = None
+
+
+def branches_of(stated: Iterable[str] | None) -> frozenset[str] | None:
+    """As a key or an account states them."""
+    return None if stated is None else frozenset(stated)

@@ -16,7 +16,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
-from api.auth.principal import Principal
+from api.auth.principal import Principal, branches_of
 from api.auth.session import Session
 from api.ports import ReadModel
 from api.problems import unauthorized, unavailable
@@ -73,8 +73,16 @@ class Sessions:
 
     def principal_of(self, session: Session) -> Principal:
         """Whose session it is."""
-        role = self._accounts.records[session.account].role
-        return Principal("session", session.account, session.account, role, session=session)
+        account = self._accounts.records[session.account]
+        return Principal(
+            "session",
+            account.name,
+            account.name,
+            account.role,
+            session=session,
+            branches=branches_of(account.branches),
+            technician_id=account.technician_id,
+        )
 
     def renewed(self, session: Session) -> Session | None:
         """The session prolonged, once a part of its time has passed."""

@@ -3,6 +3,7 @@
 from typing import Final
 
 from api.routes import (
+    audit,
     devices,
     enrolments,
     fences,
@@ -27,6 +28,7 @@ ROUTERS: Final = (
     visits.router,
     jobs.router,
     *registers.ROUTERS,
+    audit.router,
     live.router,
     sessions.router,
     health.router,

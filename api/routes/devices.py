@@ -7,17 +7,19 @@ from fastapi import APIRouter, Depends, Path, Query
 
 from api import examples, track
 from api.answers import JSONAnswer, Page, write_cursor
-from api.auth import allow
 from api.parameters import Cursor, From, Limit, To, cursor_key
 from api.problems import Problem, unavailable
 from api.read_model import device_of, page_of
+from api.scope import Scope
+from api.scoped import scoped
 from api.services import Reach, Services
 
-router = APIRouter(tags=["devices"], dependencies=[Depends(allow("devices:read"))])
+router = APIRouter(tags=["devices"])
 
 MAX_TRACK_POINTS: Final = 100_000
 _DAY_MS: Final = 86_400_000
 
+Seen = Annotated[Scope, Depends(scoped("devices:read"))]
 DeviceId = Annotated[str, Path(description="the device's id")]
 
 
@@ -26,10 +28,13 @@ DeviceId = Annotated[str, Path(description="the device's id")]
     summary="List devices",
     responses=examples.answers(200, "Some devices, by id", "DevicePage", examples.DEVICES, 400, 503),
 )
-async def list_devices(services: Reach, limit: Limit = 100, cursor: Cursor = None) -> JSONAnswer:
-    """Live states of all devices that ever had a fix, by id."""
+async def list_devices(services: Reach, scope: Seen, limit: Limit = 100, cursor: Cursor = None) -> JSONAnswer:
+    """Live states of all devices that ever had a fix, by id; of those in branches that the asker sees."""
     _require_live(services)
-    found, last = page_of(services.live.records, cursor_key(cursor), limit)
+    seen = services.live.records
+    if not scope.is_whole:
+        seen = {device_id: live for device_id, live in seen.items() if scope.sees_device(device_id)}
+    found, last = page_of(seen, cursor_key(cursor), limit)
     now_ms, unknown_after_s = services.clock.now_ms(), services.settings.unknown_after_s
     devices = [device_of(live, now_ms, unknown_after_s) for live in found]
     return JSONAnswer(Page(devices, None if last is None else write_cursor(last)))
@@ -40,12 +45,12 @@ async def list_devices(services: Reach, limit: Limit = 100, cursor: Cursor = Non
     summary="One device",
     responses=examples.answers(200, "Its live state", "Device", examples.DEVICE, 404, 503),
 )
-async def get_device(services: Reach, device_id: DeviceId) -> JSONAnswer:
+async def get_device(services: Reach, scope: Seen, device_id: DeviceId) -> JSONAnswer:
     """The newest fix, its age, what the device is doing and the visits it is on."""
     _require_live(services)
     live = services.live.records.get(device_id)
-    if live is None:
-        raise Problem(404, "unknown_device", f"no fix of a device {device_id!r} was ever seen")
+    if live is None or not scope.sees_device(device_id):
+        raise _unknown(device_id)
     return JSONAnswer(device_of(live, services.clock.now_ms(), services.settings.unknown_after_s))
 
 
@@ -56,6 +61,7 @@ async def get_device(services: Reach, device_id: DeviceId) -> JSONAnswer:
 )
 async def get_track(
     services: Reach,
+    scope: Seen,
     device_id: DeviceId,
     from_ms: From = None,
     to_ms: To = None,
@@ -69,12 +75,18 @@ async def get_track(
     since_ms = until_ms - _DAY_MS if from_ms is None else from_ms
     if since_ms >= until_ms:
         raise Problem(400, "invalid_request", "from is not before to")
+    if not scope.sees_device(device_id):
+        raise _unknown(device_id)
     pings = await services.history.track(device_id, since_ms, until_ms, MAX_TRACK_POINTS + 1)
     if not pings and services.live.is_caught_up and device_id not in services.live.records:
-        raise Problem(404, "unknown_device", f"no fix of a device {device_id!r} was ever seen")
+        raise _unknown(device_id)
     feature = await asyncio.to_thread(track.feature_of, device_id, pings[:MAX_TRACK_POINTS], simplify_m)
     feature["properties"]["truncated"] = len(pings) > MAX_TRACK_POINTS
     return JSONAnswer(feature, media_type="application/geo+json")
+
+
+def _unknown(device_id: str) -> Problem:
+    return Problem(404, "unknown_device", f"no fix of a device {device_id!r} was ever seen")
 
 
 def _require_live(services: Services) -> None:

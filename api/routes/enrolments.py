@@ -9,14 +9,17 @@ from fastapi.responses import HTMLResponse
 
 from api import examples
 from api.answers import EnrolmentAnswer, JSONAnswer
-from api.auth import allow
+from api.audit import put_on_record
 from api.body import read_body
 from api.enrolment import Enrolment, setups
 from api.pages import page
 from api.problems import Problem, unavailable
 from api.routes.devices import DeviceId
+from api.scope import Scope
+from api.scoped import scoped
 from api.services import Reach
 from schemas import wire
+from schemas.audit import Change
 from schemas.key import new_key
 from schemas.ping import MAX_DEVICE_ID_CHARS, is_unicode
 from schemas.times import Instant, format_instant
@@ -46,11 +49,15 @@ class Wanted(msgspec.Struct):
     "/v1/devices/{device_id}/enrolments",
     status_code=201,
     summary="Enrol a phone",
-    dependencies=[Depends(allow("devices:enrol"))],
     openapi_extra=examples.ENROLMENT_BODY,
-    responses=examples.answers(201, "The link", "EnrolmentAnswer", examples.ENROLMENT, 400, 413, 415, 503),
+    responses=examples.answers(201, "The link", "EnrolmentAnswer", examples.ENROLMENT, 400, 404, 413, 415, 503),
 )
-async def enrol(request: Request, services: Reach, device_id: DeviceId) -> JSONAnswer:
+async def enrol(
+    request: Request,
+    services: Reach,
+    scope: Annotated[Scope, Depends(scoped("devices:enrol"))],
+    device_id: DeviceId,
+) -> JSONAnswer:
     """Makes a token for the device, and a link to a page that sets an app up with it.
 
     The link works for some minutes, 30 unless stated, and holds the token, which is shown nowhere else. Whoever opens
@@ -58,9 +65,16 @@ async def enrol(request: Request, services: Reach, device_id: DeviceId) -> JSONA
     """
     if len(device_id) > MAX_DEVICE_ID_CHARS or not is_unicode(device_id):
         raise Problem(400, "invalid_request", f"a device's id is text of {MAX_DEVICE_ID_CHARS} characters at most")
+    if not scope.sees_device(device_id):
+        raise Problem(404, "unknown_device", f"no technician of these branches holds a device {device_id!r}")
     wanted = _wanted(await read_body(request, _MAX_BODY_BYTES))
-    made = new_key(device_id, "device", services.clock.now_ms(), device_id)
+    now_ms = services.clock.now_ms()
+    made = new_key(device_id, "device", now_ms, device_id)
     key_id = made.key.key_id
+    holder = services.holders.holder_of(device_id)
+    branch = None if holder is None else holder.branch
+    enrolled = Change("enrolled", "device", device_id, branch, after={"key_id": key_id, "minutes": wanted.minutes})
+    await put_on_record(services.log, scope.principal, now_ms, [enrolled])
     await services.log.append(KEYS, [(key_id, wire.encode(made.key))])
     await services.keys.until(lambda: key_id in services.keys.records, _KNOWN_S)
     until_s = int(time.time()) + wanted.minutes * 60

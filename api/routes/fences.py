@@ -9,13 +9,15 @@ from starlette.responses import Response
 
 from api import examples
 from api.answers import ImportAnswer, JSONAnswer, RejectedFence, write_cursor
-from api.auth import allow
 from api.body import read_body, read_json
+from api.fence_changes import fence_change
 from api.parameters import Cursor, Limit, cursor_key
 from api.preconditions import IfChanged, IfMatch, IfNoneMatch, is_known, require_match
 from api.problems import Problem, unavailable
-from api.read_back import append_and_read_back
+from api.read_back import Audit, append_and_read_back
 from api.read_model import etag_of, feature_of, is_gone, page_of
+from api.scope import Scope
+from api.scoped import scoped
 from api.services import Reach, Services
 from geofence.fences import read_feature
 from schemas import wire
@@ -26,23 +28,24 @@ router = APIRouter(tags=["fences"])
 
 _GEOJSON: Final = "application/geo+json"
 
-_read = Depends(allow("fences:read"))
-_write = Depends(allow("fences:write"))
-
+Readable = Annotated[Scope, Depends(scoped("fences:read"))]
+Writable = Annotated[Scope, Depends(scoped("fences:write"))]
 FenceId = Annotated[str, Path(description="the fence's id")]
 
 
 @router.get(
     "/v1/fences",
     summary="List fences",
-    dependencies=[_read],
     responses=examples.answers(200, "A GeoJSON FeatureCollection", None, examples.FENCES, 400, 503),
 )
-async def list_fences(services: Reach, limit: Limit = 100, cursor: Cursor = None) -> JSONAnswer:
+async def list_fences(services: Reach, scope: Readable, limit: Limit = 100, cursor: Cursor = None) -> JSONAnswer:
     """Fences that hold now or later, by id, as a FeatureCollection with ``next_cursor`` beside it."""
     _require_fences(services)
     now_ms = services.clock.now_ms()
-    standing = {key: record for key, record in services.fences.records.items() if not is_gone(record, now_ms)}
+    fences = services.fences.records
+    standing = {
+        key: record for key, record in fences.items() if not is_gone(record, now_ms) and scope.sees_fence(record)
+    }
     found, last = page_of(standing, cursor_key(cursor), limit)
     collection = {
         "type": "FeatureCollection",
@@ -55,11 +58,10 @@ async def list_fences(services: Reach, limit: Limit = 100, cursor: Cursor = None
 @router.post(
     "/v1/fences/import",
     summary="Import fences",
-    dependencies=[_write],
     openapi_extra=examples.IMPORT_BODY,
     responses=examples.answers(200, "What became of them", "ImportAnswer", examples.IMPORT_ANSWER, 400, 413, 415, 503),
 )
-async def import_fences(request: Request, services: Reach) -> JSONAnswer:
+async def import_fences(request: Request, services: Reach, scope: Writable) -> JSONAnswer:
     """Put every feature of a FeatureCollection; a bad one never takes the good ones with it.
 
     Idempotent. Fences that the collection does not name stay as they are.
@@ -70,21 +72,20 @@ async def import_fences(request: Request, services: Reach) -> JSONAnswer:
     async with services.fence_edits:
         now_ms = services.clock.now_ms()
         # Ten thousand shapes take a second to validate: elsewhere, so that pings are still answered.
-        revised, unchanged, rejected = await asyncio.to_thread(_revise_all, services, features, now_ms)
-        await _append(services, revised)
+        revised, unchanged, rejected = await asyncio.to_thread(_revise_all, services, scope, features, now_ms)
+        await _write(services, scope, revised)
     return JSONAnswer(ImportAnswer(len(revised), unchanged, rejected))
 
 
 @router.get(
     "/v1/fences/{fence_id}",
     summary="One fence",
-    dependencies=[_read],
     responses=examples.answers(200, "A GeoJSON Feature", None, examples.FENCE, 404, 410, 503),
 )
-async def get_fence(services: Reach, fence_id: FenceId, if_none_match: IfChanged = None) -> Response:
+async def get_fence(services: Reach, scope: Readable, fence_id: FenceId, if_none_match: IfChanged = None) -> Response:
     """Its newest version as a Feature, with an ETag. A deleted one answers 410: its history stays."""
     _require_fences(services)
-    record = _standing(services, fence_id)
+    record = _standing(services, scope, fence_id)
     if is_known(etag_of(record), if_none_match):
         return Response(status_code=304, headers={"ETag": etag_of(record)})
     return _feature_answer(record)
@@ -93,14 +94,13 @@ async def get_fence(services: Reach, fence_id: FenceId, if_none_match: IfChanged
 @router.get(
     "/v1/fences/{fence_id}/versions",
     summary="A fence's history",
-    dependencies=[_read],
     responses=examples.answers(200, "A GeoJSON FeatureCollection", None, examples.FENCES, 404, 503),
 )
-async def list_versions(services: Reach, fence_id: FenceId) -> JSONAnswer:
+async def list_versions(services: Reach, scope: Readable, fence_id: FenceId) -> JSONAnswer:
     """Every version, the first one first, each with the span of event time it holds for; deleted fences too."""
     _require_fences(services)
     record = services.fences.records.get(fence_id)
-    if record is None:
+    if record is None or not scope.sees_fence(record):
         raise _unknown(fence_id)
     features = [feature_of(record, version) for version in record.versions]
     return JSONAnswer({"type": "FeatureCollection", "features": features, "next_cursor": None}, media_type=_GEOJSON)
@@ -109,14 +109,14 @@ async def list_versions(services: Reach, fence_id: FenceId) -> JSONAnswer:
 @router.put(
     "/v1/fences/{fence_id}",
     summary="Put a fence",
-    dependencies=[_write],
     openapi_extra=examples.FENCE_BODY,
-    responses=examples.answers(200, "Changed, or as it was", None, examples.FENCE, 400, 412, 413, 415, 503)
+    responses=examples.answers(200, "Changed, or as it was", None, examples.FENCE, 400, 404, 412, 413, 415, 503)
     | examples.answers(201, "Created", None, examples.FENCE),
 )
 async def put_fence(
     request: Request,
     services: Reach,
+    scope: Writable,
     fence_id: FenceId,
     if_match: IfMatch = None,
     if_none_match: IfNoneMatch = None,
@@ -132,11 +132,12 @@ async def put_fence(
     async with services.fence_edits:
         now_ms = services.clock.now_ms()
         before = services.fences.records.get(fence_id)
+        _require_writable(scope, fence_id, before, version)
         standing = None if before is None or is_gone(before, now_ms) else before
         require_match("the fence", None if standing is None else etag_of(standing), if_match, if_none_match)
         after = revise_fence(before, fence_id, version, now_ms)
         if after is not before:
-            await _append(services, [after])
+            await _write(services, scope, [after])
     return _feature_answer(after, 201 if standing is None else 200)
 
 
@@ -144,17 +145,17 @@ async def put_fence(
     "/v1/fences/{fence_id}",
     status_code=204,
     summary="Delete a fence",
-    dependencies=[_write],
     responses=examples.answers(204, "It holds no longer", None, None, 404, 410, 412, 503),
 )
-async def delete_fence(services: Reach, fence_id: FenceId, if_match: IfMatch = None) -> Response:
+async def delete_fence(services: Reach, scope: Writable, fence_id: FenceId, if_match: IfMatch = None) -> Response:
     """It stops to hold now. Its history stays, and past visits still refer to it."""
     _require_fences(services)
     async with services.fence_edits:
         now_ms = services.clock.now_ms()
-        record = _standing(services, fence_id)
+        record = _standing(services, scope, fence_id)
+        scope.require_own("a fence", record.current.branch)
         require_match("the fence", etag_of(record), if_match)
-        await _append(services, [end_fence(record, now_ms)])
+        await _write(services, scope, [end_fence(record, now_ms)])
     return Response(status_code=204)
 
 
@@ -169,7 +170,7 @@ def _features(body: bytes) -> list[Any]:
 
 
 def _revise_all(
-    services: Services, features: Sequence[Any], now_ms: int
+    services: Services, scope: Scope, features: Sequence[Any], now_ms: int
 ) -> tuple[list[FenceRecord], int, list[RejectedFence]]:
     revised: dict[str, FenceRecord] = {}
     unchanged: set[str] = set()
@@ -178,9 +179,10 @@ def _revise_all(
         try:
             fence_id, version = read_feature(feature)
             before = services.fences.records.get(fence_id)
+            _require_writable(scope, fence_id, before, version)
             after = revise_fence(before, fence_id, version, now_ms)
             _require_importable(after, fence_id in revised or fence_id in unchanged)
-        except FenceError as error:
+        except (FenceError, Problem) as error:
             rejected.append(RejectedFence(index, _stated_id(feature), str(error)))
             continue
         if after is before:
@@ -217,10 +219,23 @@ def _read_version(fence_id: str, feature: Any) -> FenceVersion:
     return read_feature(feature)[1]
 
 
-async def _append(services: Services, records: Sequence[FenceRecord]) -> None:
-    """Write records, and wait until this API's own read model has them."""
+async def _write(services: Services, scope: Scope, records: Sequence[FenceRecord]) -> None:
+    """Write records, who did, and wait until this API's own read model has them."""
+    now_ms = services.clock.now_ms()
+    changes = [fence_change(services.fences.records.get(record.fence_id), record, now_ms) for record in records]
     by_id = {record.fence_id: record for record in records}
-    await append_and_read_back(services.log, FENCES, services.fences, by_id)
+    await append_and_read_back(services.log, FENCES, services.fences, by_id, Audit(scope.principal, now_ms, changes))
+
+
+def _require_writable(scope: Scope, fence_id: str, before: FenceRecord | None, version: FenceVersion) -> None:
+    """Raise Problem where the fence, or the branch that it would belong to, is not theirs who ask; FenceError."""
+    if before is not None:
+        if not scope.sees_fence(before):
+            raise _unknown(fence_id)
+        scope.require_own("a fence", before.current.branch)
+    scope.require_own("a fence", version.branch)
+    if not scope.sees(version.branch):
+        raise FenceError(f"fence {fence_id!r}: there is no branch {version.branch!r}")
 
 
 def _require_fences(services: Services) -> None:
@@ -228,9 +243,9 @@ def _require_fences(services: Services) -> None:
         raise unavailable("the fences are still being read")
 
 
-def _standing(services: Services, fence_id: str) -> FenceRecord:
+def _standing(services: Services, scope: Scope, fence_id: str) -> FenceRecord:
     record = services.fences.records.get(fence_id)
-    if record is None:
+    if record is None or not scope.sees_fence(record):
         raise _unknown(fence_id)
     if is_gone(record, services.clock.now_ms()):
         raise Problem(410, "fence_gone", f"the fence {fence_id!r} has ended; see /v1/fences/{fence_id}/versions")

@@ -9,22 +9,28 @@ from starlette.responses import Response, StreamingResponse
 
 from api import examples
 from api.answers import JSONAnswer
-from api.auth import Principal, allow
+from api.audit import put_on_record
+from api.auth import Principal
 from api.body import read_body, read_json
+from api.fence_changes import fence_change
 from api.job_desk import new_request_id
 from api.job_lists import JobQuery, job_of, listed, place_of
 from api.job_places import placed
+from api.job_references import JobSurroundings, require_branch, require_references
 from api.job_requests import job_id_of, read_changes, read_move, read_plan
 from api.paging import page_of, place_after
 from api.parameters import Cursor, From, Limit, To
 from api.preconditions import IfChanged, IfMatch, is_known, require_match
 from api.problems import Problem, unavailable
-from api.read_back import append_and_read_back
+from api.read_back import Audit, append_and_read_back
+from api.scope import Scope
+from api.scoped import scoped
 from api.services import Reach, Services
+from schemas import wire
+from schemas.audit import Change
 from schemas.fence import revise_fence
 from schemas.job import JobPlan, JobRecord, Risk, Source
 from schemas.job_command import CreateJob, EditJob, MoveJob, Sender
-from schemas.people import Technician
 from schemas.places import Site
 from schemas.topics import FENCES
 
@@ -33,9 +39,9 @@ router = APIRouter(tags=["jobs"])
 _WRITE_ERRORS: Final = (400, 409, 413, 415, 422, 503)
 _PLACE: Final = frozenset({"site_id", "fence_id", "lat", "lon"})
 
-_read = Depends(allow("jobs:read"))
-Writer = Annotated[Principal, Depends(allow("jobs:write"))]
-Mover = Annotated[Principal, Depends(allow("jobs:move"))]
+Reader = Annotated[Scope, Depends(scoped("jobs:read"))]
+Writer = Annotated[Scope, Depends(scoped("jobs:write"))]
+Mover = Annotated[Scope, Depends(scoped("jobs:move"))]
 
 JobId = Annotated[str, Path(description="the job's id")]
 IdempotencyKey = Annotated[
@@ -49,11 +55,11 @@ IdempotencyKey = Annotated[
 @router.get(
     "/v1/jobs",
     summary="List jobs",
-    dependencies=[_read],
     responses=examples.answers(200, "Some jobs, by when they are due", "JobPage", examples.JOBS, 400, 503),
 )
 async def list_jobs(
     services: Reach,
+    scope: Reader,
     state: Annotated[list[str] | None, Query(description="in this state; more than one may be named")] = None,
     technician: Annotated[str | None, Query(description="of this technician")] = None,
     customer: Annotated[str | None, Query(description="for this customer")] = None,
@@ -79,7 +85,8 @@ async def list_jobs(
         to_ms,
         place_after(cursor),
     )
-    found = listed(_jobs(services).values(), query, limit + 1)
+    seen = (record for record in _jobs(services).values() if scope.sees_job(record))
+    found = listed(seen, query, limit + 1)
     return JSONAnswer(page_of([job_of(record) for record in found], limit, place_of))
 
 
@@ -91,7 +98,7 @@ async def list_jobs(
     responses=examples.answers(201, "It is there now", "Job", examples.JOB, *_WRITE_ERRORS),
 )
 async def create_job(
-    request: Request, services: Reach, principal: Writer, idempotency_key: IdempotencyKey = None
+    request: Request, services: Reach, scope: Writer, idempotency_key: IdempotencyKey = None
 ) -> JSONAnswer:
     """Its id may be stated, or is made. The place is a site, a fence or a point; a point gets a circle around it.
 
@@ -99,37 +106,45 @@ async def create_job(
     """
     job_id, plan = read_plan(read_json(await read_body(request, services.settings.max_body_bytes)))
     key = idempotency_key or new_request_id()
-    job_id = job_id or job_id_of(key, principal.identity)
-    _require_technicians(plan, services)
-    plan = await _placed(plan, services)
+    job_id = job_id or job_id_of(key, scope.principal.identity)
+    require_references(wire.to_builtins(plan), _around(scope, services))
+    require_branch(plan.branch or _branch_of_site(plan.site_id, services), scope)
+    plan = await _placed(plan, scope, services)
+    before = services.jobs.records.get(job_id)
     record = await services.desk.carry_out(
         CreateJob(
             job_id=job_id,
-            sender=_sender(principal),
+            sender=_sender(scope.principal),
             key=key,
             issued_at=services.clock.now_ms(),
             request_id=new_request_id(),
             plan=plan,
         )
     )
+    if before is None:
+        await _put_on_record("created", None, record, scope, services)
     return _answer(record, 201)
 
 
 @router.get(
     "/v1/jobs.csv",
     summary="Export jobs",
-    dependencies=[_read],
     responses=examples.JOBS_CSV | {400: examples.problem(400), 503: examples.problem(503)},
 )
 async def export_jobs(
     services: Reach,
+    scope: Reader,
     state: Annotated[str | None, Query(description="in this state")] = None,
     branch: Annotated[str | None, Query(description="of this branch")] = None,
     from_ms: From = None,
     to_ms: To = None,
 ) -> StreamingResponse:
     """All of them, or those made in [from, to), from the store: as many as there are, in constant memory."""
-    wanted = {"state": state, "branch": branch, "from_ms": from_ms, "to_ms": to_ms}
+    wanted: dict[str, Any] = {"state": state, "branch": branch, "from_ms": from_ms, "to_ms": to_ms}
+    if scope.principal.role == "technician":
+        wanted["technician"] = scope.principal.technician_id or ""
+    elif (seen := scope.branches_seen()) is not None:
+        wanted["branches"] = list(seen)
     lines = services.history.jobs_csv({name: value for name, value in wanted.items() if value is not None})
     first = await anext(lines, b"")  # what the store refuses is answered as a problem, before the first line
     headers = {"Content-Disposition": 'attachment; filename="jobs.csv"'}
@@ -139,12 +154,11 @@ async def export_jobs(
 @router.get(
     "/v1/jobs/{job_id}",
     summary="One job",
-    dependencies=[_read],
     responses=examples.answers(200, "The job and its log", "Job", examples.JOB, 404, 503),
 )
-async def get_job(services: Reach, job_id: JobId, if_none_match: IfChanged = None) -> Response:
+async def get_job(services: Reach, scope: Reader, job_id: JobId, if_none_match: IfChanged = None) -> Response:
     """As it is now, with an ETag."""
-    record = _standing(services, job_id)
+    record = _standing(services, scope, job_id)
     if is_known(_etag(record), if_none_match):
         return Response(status_code=304, headers={"ETag": _etag(record)})
     return _answer(record)
@@ -161,30 +175,34 @@ async def get_job(services: Reach, job_id: JobId, if_none_match: IfChanged = Non
 async def patch_job(
     request: Request,
     services: Reach,
-    principal: Writer,
+    scope: Writer,
     job_id: JobId,
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> JSONAnswer:
     """By a JSON merge patch (RFC 7396): what is not named stays, null takes away. Reassigning is a change too."""
     changes = read_changes(read_json(await read_body(request, services.settings.max_body_bytes)))
-    record = _standing(services, job_id)
+    record = _standing(services, scope, job_id)
     require_match("the job", _etag(record), if_match)
-    if "technician_ids" in changes and isinstance(changes["technician_ids"], list):
-        _require_known(changes["technician_ids"], services)
+    require_references(changes, _around(scope, services))
+    if "branch" in changes:
+        require_branch(changes["branch"], scope)
     if _PLACE & changes.keys():
-        changes |= await _place_changes(record, changes, services)
+        changes |= await _place_changes(record, changes, scope, services)
     key = idempotency_key or new_request_id()
     command = EditJob(
         job_id=job_id,
-        sender=_sender(principal),
+        sender=_sender(scope.principal),
         key=key,
         issued_at=services.clock.now_ms(),
         request_id=new_request_id(),
         changes=changes,
         if_revision=None if if_match in (None, "*") else record.revision,
     )
-    return _answer(await services.desk.carry_out(command))
+    after = await services.desk.carry_out(command)
+    if after.revision != record.revision:
+        await _put_on_record("edited", record, after, scope, services)
+    return _answer(after)
 
 
 @router.post(
@@ -194,23 +212,26 @@ async def patch_job(
     responses=examples.answers(200, "The job in its new state", "Job", examples.JOB, 404, *_WRITE_ERRORS),
 )
 async def move_job(
-    request: Request, services: Reach, principal: Mover, job_id: JobId, idempotency_key: IdempotencyKey = None
+    request: Request, services: Reach, scope: Mover, job_id: JobId, idempotency_key: IdempotencyKey = None
 ) -> JSONAnswer:
     """What a person says stands, whatever positions tell. A `409` lists in `allowed` where the job may be taken.
 
     `at` is when it happened, by default now; it may lie in the past, as where a phone was offline.
     """
     move = read_move(read_json(await read_body(request, services.settings.max_body_bytes)))
-    _standing(services, job_id)
+    record = _standing(services, scope, job_id)
     command = MoveJob(
         job_id=job_id,
-        sender=_sender(principal),
+        sender=_sender(scope.principal),
         key=idempotency_key or new_request_id(),
         issued_at=services.clock.now_ms(),
         request_id=new_request_id(),
         **msgspec.structs.asdict(move),
     )
-    return _answer(await services.desk.carry_out(command))
+    after = await services.desk.carry_out(command)
+    if after.revision != record.revision:
+        await _put_on_record("moved", record, after, scope, services)
+    return _answer(after)
 
 
 async def _following(first: bytes, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -225,9 +246,9 @@ def _jobs(services: Services) -> Mapping[str, JobRecord]:
     return services.jobs.records
 
 
-def _standing(services: Services, job_id: str) -> JobRecord:
+def _standing(services: Services, scope: Scope, job_id: str) -> JobRecord:
     record = _jobs(services).get(job_id)
-    if record is None:
+    if record is None or not scope.sees_job(record):
         raise Problem(404, "unknown_job", f"there is no job {job_id!r}")
     return record
 
@@ -236,7 +257,8 @@ def _sender(principal: Principal) -> Sender:
     """Who a principal is to a job's log."""
     role: str = principal.role
     source: Source = "technician" if role == "technician" else "dispatcher"
-    return Sender(source, f"{principal.way}:{principal.identity}", role)
+    technician_id = principal.technician_id if role == "technician" else None
+    return Sender(source, f"{principal.way}:{principal.identity}", role, technician_id)
 
 
 def _etag(record: JobRecord) -> str:
@@ -247,21 +269,26 @@ def _answer(record: JobRecord, status: int = 200) -> JSONAnswer:
     return JSONAnswer(job_of(record), status, {"ETag": _etag(record)})
 
 
-def _require_technicians(plan: JobPlan, services: Services) -> None:
-    _require_known(plan.technician_ids, services)
+def _around(scope: Scope, services: Services) -> JobSurroundings:
+    entries = {name: model.records for name, model in services.registers.items()}
+    return JobSurroundings(entries, services.fences.records, services.live.records.keys(), scope)
 
 
-def _require_known(technician_ids: list[Any], services: Services) -> None:
-    """Each stands in the register, or is a device that stands for a technician of its own name."""
-    technicians = services.registers["technicians"].records
-    for technician_id in technician_ids:
-        entry = cast(Technician | None, technicians.get(technician_id))
-        stands = technician_id in services.live.records if entry is None else entry.removed_at is None
-        if not stands:
-            raise Problem(400, "unknown_reference", f"$.technician_ids: there is no technician {technician_id!r}")
+def _branch_of_site(site_id: str | None, services: Services) -> str | None:
+    site = None if site_id is None else services.registers["sites"].records.get(site_id)
+    return None if site is None else site.branch
 
 
-async def _placed(plan: JobPlan, services: Services) -> JobPlan:
+async def _put_on_record(
+    action: str, before: JobRecord | None, after: JobRecord, scope: Scope, services: Services
+) -> None:
+    """What has become of a job: only its writer knows, so it is told afterwards."""
+    was = None if before is None else wire.to_builtins(job_of(before))
+    change = Change(action, "job", after.job_id, after.branch, was, wire.to_builtins(job_of(after)))
+    await put_on_record(services.log, scope.principal, services.clock.now_ms(), [change])
+
+
+async def _placed(plan: JobPlan, scope: Scope, services: Services) -> JobPlan:
     """The plan at its place; where it needs a circle, that is drawn."""
     sites, fences = services.registers["sites"], services.fences
     if not (sites.is_caught_up and fences.is_caught_up):
@@ -273,14 +300,18 @@ async def _placed(plan: JobPlan, services: Services) -> JobPlan:
         )
         if circle is not None and plan.fence_id is not None:
             drawn = revise_fence(fences.records.get(plan.fence_id), plan.fence_id, circle, now_ms)
-            await append_and_read_back(services.log, FENCES, fences, {plan.fence_id: drawn})
+            change = fence_change(fences.records.get(plan.fence_id), drawn, now_ms)
+            audit = Audit(scope.principal, now_ms, [change])
+            await append_and_read_back(services.log, FENCES, fences, {plan.fence_id: drawn}, audit)
     return plan
 
 
-async def _place_changes(record: JobRecord, changes: Mapping[str, Any], services: Services) -> dict[str, Any]:
+async def _place_changes(
+    record: JobRecord, changes: Mapping[str, Any], scope: Scope, services: Services
+) -> dict[str, Any]:
     """What of a job's place follows from a change of a part of it: what is not stated anew is found again."""
     stated = {name: changes[name] for name in _PLACE & changes.keys()}
     kept = {"branch": record.branch, "title": record.title, "site_id": record.site_id}
     _, plan = read_plan({name: value for name, value in (kept | stated).items() if value is not None})
-    plan = await _placed(plan, services)
+    plan = await _placed(plan, scope, services)
     return {name: getattr(plan, name) for name in sorted(_PLACE)}

@@ -10,6 +10,7 @@ from api.auth import Principal, authorize, is_still_good
 from api.bounding_box import BoundingBox, read_bounding_box
 from api.live_feed import Subscription
 from api.problems import Problem, unavailable
+from api.scoped import scope_of
 from api.services import Services, services_of
 
 router = APIRouter()
@@ -20,16 +21,17 @@ NOT_ALLOWED: Final = 1008
 
 
 @router.websocket("/v1/live")
-async def live(websocket: WebSocket, bbox: str | None = None) -> None:
-    """Live states and visits of all devices, or of those between west,south,east,north."""
+async def live(websocket: WebSocket, bbox: str | None = None, branch: str | None = None) -> None:
+    """Live states and visits of all devices, or of those between west,south,east,north, or of a branch."""
     services = services_of(websocket)
     principal = await authorize(websocket, "devices:read", "visits:read")
     box = _box_of(bbox)
+    scope = scope_of(principal, services).narrowed(branch)
     if not services.feed.is_ready:
         raise unavailable("the live states and visits are still being read")
     await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
     try:
-        with services.metrics.live_readers.track_inprogress(), services.feed.subscribe(box) as subscription:
+        with services.metrics.live_readers.track_inprogress(), services.feed.subscribe(box, scope) as subscription:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_until_gone(websocket))
                 await _tell(websocket, subscription, services, principal)
@@ -47,7 +49,7 @@ async def _tell(websocket: WebSocket, subscription: Subscription, services: Serv
         await websocket.send_text(message.decode())
         services.metrics.live_messages.inc()
         message = await subscription.changes()
-    await websocket.close(GOING_AWAY, "the server is stopping")
+    await websocket.close(GOING_AWAY, subscription.over)
 
 
 async def _until_gone(websocket: WebSocket) -> None:

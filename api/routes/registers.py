@@ -8,17 +8,19 @@ from starlette.responses import Response
 
 from api import examples
 from api.answers import JSONAnswer, Page, write_cursor
-from api.auth import allow
 from api.body import read_body, read_json
-from api.entries import created, etag_of, is_same, key_of, patched, removed
+from api.entries import content_of, created, etag_of, is_same, key_of, patched, removed
 from api.parameters import Cursor, Limit, cursor_key
 from api.preconditions import IfChanged, IfMatch, is_known, require_match
 from api.problems import Problem, unavailable
-from api.read_back import append_and_read_back
+from api.read_back import Audit, append_and_read_back
 from api.read_model import page_of
 from api.references import Surroundings, require_references, require_unused
 from api.registers import REGISTERS, Entry, Register
+from api.scope import Scope
+from api.scoped import scoped
 from api.services import Reach, Services
+from schemas.audit import Change
 
 _WRITE_ERRORS: Final = (400, 409, 413, 415, 503)
 
@@ -27,7 +29,8 @@ def router_of(register: Register) -> APIRouter:
     """The routes of a register."""
     router = APIRouter(tags=[register.name])
     kind, schema = register.kind, register.record.__name__
-    read, write = Depends(allow(register.read)), Depends(allow(register.write))
+    Readable = Annotated[Scope, Depends(scoped(register.read))]  # noqa: N806 -- a type
+    Writable = Annotated[Scope, Depends(scoped(register.write))]  # noqa: N806 -- a type
     Key = Annotated[str, Path(alias=register.key, description=f"the {kind}'s id")]  # noqa: N806 -- a type
     path, one = f"/v1/{register.name}", f"/v1/{register.name}/{{{register.key}}}"
     example = dict(register.example)
@@ -35,17 +38,23 @@ def router_of(register: Register) -> APIRouter:
     @router.get(
         path,
         summary=f"List {register.name}",
-        dependencies=[read],
         openapi_extra=examples.filters(register.filters),
         responses=examples.answers(
             200, "Some of them, by id", f"{schema}Page", {"items": [example], "next_cursor": "InRoaXMi"}, 400, 503
         ),
     )
-    async def list_entries(request: Request, services: Reach, limit: Limit = 100, cursor: Cursor = None) -> JSONAnswer:
-        """Those that were not removed, by id; filters narrow them down together."""
+    async def list_entries(
+        request: Request, services: Reach, scope: Readable, limit: Limit = 100, cursor: Cursor = None
+    ) -> JSONAnswer:
+        """Those that were not removed, of branches that the asker sees, by id; filters narrow them down together."""
         entries = _entries(services, register)
-        wanted = {field: request.query_params.get(name) for name, field in register.filters.items()}
-        standing = {key: entry for key, entry in entries.items() if entry.removed_at is None and _fits(entry, wanted)}
+        asked = {field: request.query_params.get(name) for name, field in register.filters.items()}
+        scope = scope.narrowed(asked.pop("branch", None))
+        standing = {
+            key: entry
+            for key, entry in entries.items()
+            if entry.removed_at is None and _fits(entry, asked) and scope.sees(entry.branch)
+        }
         found, last = page_of(standing, cursor_key(cursor), limit)
         return JSONAnswer(Page(found, None if last is None else write_cursor(last)))
 
@@ -53,12 +62,11 @@ def router_of(register: Register) -> APIRouter:
         path,
         status_code=201,
         summary=f"Add a {kind}",
-        dependencies=[write],
         openapi_extra=examples.body(f"New{schema}", examples.stated(example)),
         responses=examples.answers(201, "It is there now", schema, example, *_WRITE_ERRORS)
         | examples.answers(200, "It was there already, as stated", schema, example),
     )
-    async def add_entry(request: Request, services: Reach) -> JSONAnswer:
+    async def add_entry(request: Request, services: Reach, scope: Writable) -> JSONAnswer:
         """Its id may be stated, or is made. What is there already stays as it is: `409`, or `200` if it is the same."""
         content = read_json(await read_body(request, services.settings.max_body_bytes))
         async with services.register_edits:
@@ -67,21 +75,21 @@ def router_of(register: Register) -> APIRouter:
             key = key_of(register, entry)
             before = entries.get(key)
             if before is not None:
-                _require_same(register, before, entry)
+                _require_same(register, before, entry, scope)
                 return _answer(before)
-            require_references(register, None, entry, _surroundings(services))
-            await _write(services, register, entry)
+            scope.require_own(f"a {kind}", entry.branch)
+            require_references(register, None, entry, _surroundings(services, scope))
+            await _write(services, register, scope, "created", None, entry)
         return _answer(entry, 201)
 
     @router.get(
         one,
         summary=f"One {kind}",
-        dependencies=[read],
         responses=examples.answers(200, "As it is now", schema, example, 404, 410, 503),
     )
-    async def get_entry(services: Reach, key: Key, if_none_match: IfChanged = None) -> Response:
+    async def get_entry(services: Reach, scope: Readable, key: Key, if_none_match: IfChanged = None) -> Response:
         """With an ETag. One that was removed answers 410."""
-        entry = _standing(register, _entries(services, register), key)
+        entry = _standing(register, _entries(services, register), scope, key)
         if is_known(etag_of(entry), if_none_match):
             return Response(status_code=304, headers={"ETag": etag_of(entry)})
         return _answer(entry)
@@ -89,38 +97,40 @@ def router_of(register: Register) -> APIRouter:
     @router.patch(
         one,
         summary=f"Change a {kind}",
-        dependencies=[write],
         openapi_extra=examples.body(
             f"{schema}Patch", {"name": example["name"]}, "application/merge-patch+json", "application/json"
         ),
         responses=examples.answers(200, "As it is now", schema, example, 404, 410, 412, *_WRITE_ERRORS),
     )
-    async def patch_entry(request: Request, services: Reach, key: Key, if_match: IfMatch = None) -> JSONAnswer:
+    async def patch_entry(
+        request: Request, services: Reach, scope: Writable, key: Key, if_match: IfMatch = None
+    ) -> JSONAnswer:
         """By a JSON merge patch (RFC 7396): what is not named stays, null takes away."""
         patch = read_json(await read_body(request, services.settings.max_body_bytes))
         async with services.register_edits:
-            before = _standing(register, _entries(services, register), key)
+            before = _standing(register, _entries(services, register), scope, key)
             require_match(f"the {kind}", etag_of(before), if_match)
             after = patched(register, before, patch, services.clock.now_ms())
             if after is not before:
-                require_references(register, before, after, _surroundings(services))
-                await _write(services, register, after)
+                scope.require_own(f"a {kind}", after.branch)
+                require_references(register, before, after, _surroundings(services, scope))
+                await _write(services, register, scope, "edited", before, after)
         return _answer(after)
 
     @router.delete(
         one,
         status_code=204,
         summary=f"Remove a {kind}",
-        dependencies=[write],
         responses=examples.answers(204, "It is listed no more", None, None, 404, 409, 410, 412, 503),
     )
-    async def remove_entry(services: Reach, key: Key, if_match: IfMatch = None) -> Response:
+    async def remove_entry(services: Reach, scope: Writable, key: Key, if_match: IfMatch = None) -> Response:
         """It is gone from lists, and its id is not given again; what it was stays on record."""
         async with services.register_edits:
-            before = _standing(register, _entries(services, register), key)
+            before = _standing(register, _entries(services, register), scope, key)
             require_match(f"the {kind}", etag_of(before), if_match)
-            require_unused(register, before, _surroundings(services))
-            await _write(services, register, removed(before, services.clock.now_ms()))
+            require_unused(register, before, _surroundings(services, scope))
+            after = removed(before, services.clock.now_ms())
+            await _write(services, register, scope, "removed", before, after)
         return Response(status_code=204)
 
     return router
@@ -137,32 +147,34 @@ def _entries(services: Services, register: Register) -> Mapping[str, Entry]:
     return model.records
 
 
-def _surroundings(services: Services) -> Surroundings:
+def _surroundings(services: Services, scope: Scope) -> Surroundings:
     if not services.fences.is_caught_up:
         raise unavailable("the fences are still being read")
     entries = {name: _entries(services, register) for name, register in REGISTERS.items()}
-    return Surroundings(entries, services.fences.records, services.clock.now_ms())
+    return Surroundings(entries, services.fences.records, services.clock.now_ms(), scope)
 
 
-def _fits(entry: Entry, wanted: Mapping[str, str | None]) -> bool:
-    return all(value is None or value in _several(getattr(entry, field)) for field, value in wanted.items())
+def _fits(entry: Entry, asked: Mapping[str, str | None]) -> bool:
+    return all(value is None or value in _several(getattr(entry, field)) for field, value in asked.items())
 
 
 def _several(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else (value,)
 
 
-def _standing(register: Register, entries: Mapping[str, Entry], key: str) -> Entry:
+def _standing(register: Register, entries: Mapping[str, Entry], scope: Scope, key: str) -> Entry:
     entry = entries.get(key)
-    if entry is None:
+    if entry is None or not scope.sees(entry.branch):
         raise Problem(404, f"unknown_{register.kind}", f"there is no {register.kind} {key!r}")
     if entry.removed_at is not None:
         raise Problem(410, f"{register.kind}_gone", f"the {register.kind} {key!r} was removed")
     return entry
 
 
-def _require_same(register: Register, before: Entry, entry: Entry) -> None:
+def _require_same(register: Register, before: Entry, entry: Entry, scope: Scope) -> None:
     key = key_of(register, entry)
+    if not scope.sees(before.branch):
+        raise Problem(409, "exists", f"the id {key!r} is taken; take another")
     if before.removed_at is not None:
         raise Problem(409, f"{register.kind}_gone", f"the {register.kind} {key!r} was removed; take another id")
     if not is_same(before, entry):
@@ -170,9 +182,15 @@ def _require_same(register: Register, before: Entry, entry: Entry) -> None:
         raise Problem(409, "exists", f"there is a {register.kind} {key!r} already, and it is another", headers)
 
 
-async def _write(services: Services, register: Register, entry: Entry) -> None:
-    model = services.registers[register.name]
-    await append_and_read_back(services.log, register.topic, model, {key_of(register, entry): entry})
+async def _write(
+    services: Services, register: Register, scope: Scope, action: str, before: Entry | None, after: Entry
+) -> None:
+    key = key_of(register, after)
+    was = None if before is None else content_of(before)
+    now = None if after.removed_at is not None else content_of(after)
+    change = Change(action, register.kind, key, after.branch, was, now)
+    audit = Audit(scope.principal, services.clock.now_ms(), [change])
+    await append_and_read_back(services.log, register.topic, services.registers[register.name], {key: after}, audit)
 
 
 def _answer(entry: Entry, status: int = 200) -> JSONAnswer:

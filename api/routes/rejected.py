@@ -6,13 +6,14 @@ from fastapi import APIRouter, Depends, Query
 
 from api import examples
 from api.answers import JSONAnswer
-from api.auth import allow
 from api.paging import page_of, place_after
 from api.parameters import Cursor, From, Limit, To
 from api.ports import RejectedQuery
+from api.scope import Scope
+from api.scoped import scoped
 from api.services import Reach
 
-router = APIRouter(tags=["pings"], dependencies=[Depends(allow("rejected:read"))])
+router = APIRouter(tags=["pings"])
 
 
 @router.get(
@@ -22,6 +23,7 @@ router = APIRouter(tags=["pings"], dependencies=[Depends(allow("rejected:read"))
 )
 async def list_rejected(
     services: Reach,
+    scope: Annotated[Scope, Depends(scoped("rejected:read"))],
     device_id: Annotated[str | None, Query(description="of this device")] = None,
     code: Annotated[str | None, Query(description="refused for this reason: `ts_in_future`, `null_island`, …")] = None,
     from_ms: From = None,
@@ -34,6 +36,6 @@ async def list_rejected(
     `raw` is a body of its protocol with this item alone: `onsite replay --rejected` posts it again. What is refused
     now is listed within a second or two.
     """
-    query = RejectedQuery(limit + 1, device_id, code, from_ms, to_ms, place_after(cursor))
+    query = RejectedQuery(limit + 1, device_id, code, from_ms, to_ms, place_after(cursor), scope.branches_seen())
     found = await services.history.rejected(query)
     return JSONAnswer(page_of(found, limit, lambda record: (int(record.received_at), record.content_id())))

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from api import examples
 from api.answers import JSONAnswer, SessionAnswer
+from api.audit import put_on_record
 from api.auth import Principal, authorize
 from api.auth.origin import is_own
 from api.auth.passwords import LONGEST, TooManyWaiting
@@ -17,6 +18,7 @@ from api.problems import Problem, unavailable
 from api.services import Reach, Services
 from schemas import wire
 from schemas.account import SessionsEnded
+from schemas.audit import Change
 from schemas.times import Instant
 from schemas.topics import SESSIONS_ENDED
 
@@ -104,7 +106,7 @@ async def get_session(services: Reach, session: OwnSession) -> JSONAnswer:
 )
 async def sign_out(services: Reach, session: OwnSession) -> Response:
     """Ends this session, everywhere within a second."""
-    return await _end(services, session.account, session.session_id)
+    return await _end(services, session, session.session_id)
 
 
 @router.delete(
@@ -116,13 +118,16 @@ async def sign_out(services: Reach, session: OwnSession) -> Response:
 )
 async def sign_out_everywhere(services: Reach, session: OwnSession) -> Response:
     """Ends every session of this account, this one too, within a second."""
-    return await _end(services, session.account, None)
+    return await _end(services, session, None)
 
 
-async def _end(services: Services, account: str, session_id: str | None) -> Response:
+async def _end(services: Services, session: Session, session_id: str | None) -> Response:
     """Say that they are over, and wait until this process knows."""
     people = services.people
-    ended = SessionsEnded(account, people.sessions.now_ms(), session_id)
+    action = "signed_out_everywhere" if session_id is None else "signed_out"
+    change = Change(action, "session", session.account)
+    await put_on_record(services.log, people.sessions.principal_of(session), services.clock.now_ms(), [change])
+    ended = SessionsEnded(session.account, people.sessions.now_ms(), session_id)
     await services.log.append(SESSIONS_ENDED, [(ended.key, wire.encode(ended))])
 
     def is_known() -> bool:

@@ -8,15 +8,18 @@ from fastapi import APIRouter, Depends, Query
 
 from api import examples
 from api.answers import JSONAnswer, VisitAnswer
-from api.auth import allow
 from api.paging import page_of, place_after
 from api.parameters import Cursor, From, Limit, To
 from api.ports import VisitQuery
 from api.problems import Problem, unavailable
+from api.scope import Scope
+from api.scoped import scoped
 from api.services import Reach, Services
 from schemas.visit import Visit, VisitState
 
-router = APIRouter(tags=["visits"], dependencies=[Depends(allow("visits:read"))])
+router = APIRouter(tags=["visits"])
+
+Seen = Annotated[Scope, Depends(scoped("visits:read"))]
 
 
 @router.get(
@@ -26,6 +29,7 @@ router = APIRouter(tags=["visits"], dependencies=[Depends(allow("visits:read"))]
 )
 async def list_visits(
     services: Reach,
+    scope: Seen,
     device: Annotated[str | None, Query(description="of this device")] = None,
     fence: Annotated[str | None, Query(description="at this fence")] = None,
     job: Annotated[str | None, Query(description="for this job")] = None,
@@ -36,7 +40,7 @@ async def list_visits(
     cursor: Cursor = None,
 ) -> JSONAnswer:
     """The newest revision of each visit that was there at some moment of [from, to), by arrival."""
-    query = VisitQuery(limit + 1, device, fence, job, state, from_ms, to_ms, place_after(cursor))
+    query = VisitQuery(limit + 1, device, fence, job, state, from_ms, to_ms, place_after(cursor), scope.branches_seen())
     visits = await services.history.visits(query)
     return JSONAnswer(page_of(visits, limit, lambda visit: (int(visit.arrived_ms), visit.visit_id)))
 
@@ -46,9 +50,9 @@ async def list_visits(
     summary="One visit",
     responses=examples.answers(200, "The visit and its revisions", "VisitAnswer", examples.VISIT_ANSWER, 404, 503),
 )
-async def get_visit(services: Reach, visit_id: str) -> JSONAnswer:
+async def get_visit(services: Reach, scope: Seen, visit_id: str) -> JSONAnswer:
     """The newest revision of a visit, and every revision with its reason."""
-    revisions = await _revisions(services, visit_id)
+    revisions = await _revisions(services, scope, visit_id)
     return JSONAnswer(VisitAnswer(**msgspec.structs.asdict(revisions[-1]), revisions=revisions))
 
 
@@ -59,7 +63,7 @@ async def get_visit(services: Reach, visit_id: str) -> JSONAnswer:
         200, "The visit, its evidence, and what it comes to now", "RecomputedVisit", examples.EXPLAINED, 404, 409, 503
     ),
 )
-async def explain_visit(services: Reach, visit_id: str) -> JSONAnswer:
+async def explain_visit(services: Reach, scope: Seen, visit_id: str) -> JSONAnswer:
     """The fixes around a visit and what each of them counts for, the fence version and the rules it was judged by.
 
     In words and in data; the data are those of `onsite visits --explain`. The visit is derived anew from the stored
@@ -68,14 +72,14 @@ async def explain_visit(services: Reach, visit_id: str) -> JSONAnswer:
     """
     if not services.fences.is_caught_up:
         raise unavailable("the fences are still being read")
-    visit = (await _revisions(services, visit_id))[-1]
+    visit = (await _revisions(services, scope, visit_id))[-1]
     now_ms = services.clock.now_ms()
     explained = await services.explainer.explain(visit, services.history, services.fences.records, now_ms)
     return await asyncio.to_thread(JSONAnswer, explained)
 
 
-async def _revisions(services: Services, visit_id: str) -> list[Visit]:
+async def _revisions(services: Services, scope: Scope, visit_id: str) -> list[Visit]:
     revisions = await services.history.revisions(visit_id)
-    if not revisions:
+    if not revisions or not scope.sees_visit(revisions[-1]):
         raise Problem(404, "unknown_visit", f"no visit has the id {visit_id!r}")
     return revisions

@@ -12,9 +12,9 @@ from rich.table import Table
 
 from infra.accounts import AccountBook, open_account_book, totp_uri
 from infra.errors import CommandError
+from infra.grants import grant
 from infra.logs import configure_logging
-from schemas import wire
-from schemas.account import Account
+from schemas.account import Account, public_of
 from schemas.key import Role
 from schemas.settings import load_settings
 from schemas.times import format_instant
@@ -39,15 +39,21 @@ def register(app: typer.Typer) -> None:
 @accounts.command(epilog="Example: onsite accounts create amina --role viewer --totp")
 def create(
     name: Name,
-    role: Annotated[Role, typer.Option(help="admin: everything; viewer: read")],
+    role: Annotated[Role, typer.Option(help="admin: everything; viewer: read; the rest: docs/access.md")],
+    branch: Annotated[
+        list[str] | None,
+        typer.Option(help="what the person sees: this branch and those within; again for more; default: all"),
+    ] = None,
+    technician: Annotated[str, typer.Option(help="whose jobs somebody of the role technician sees")] = "",
     totp: Annotated[bool, typer.Option("--totp", help="with a second factor, which is shown once")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Create an account. The password is asked for, or read from the standard input where that is no terminal."""
     if role == "device":
         raise CommandError("devices do not sign in: `onsite keys create --device` makes a token")
+    granted = grant(role, branch or [], technician)
     password = _ask_for_password()
-    account = _run(lambda book: book.create(name, role, password, with_totp=totp))
+    account = _run(lambda book: book.create(name, granted, password, with_totp=totp))
     _tell(account, f"account [bold]{account.name}[/bold] ({role})", with_secret=totp, as_json=as_json)
 
 
@@ -61,13 +67,14 @@ def show(as_json: AsJson = False) -> None:
     listed = _run(found)
     if as_json:
         for account in listed:
-            typer.echo(msgspec.json.encode(_listed(account)))
+            typer.echo(msgspec.json.encode(public_of(account)))
         return
-    table = Table("account", "role", "second factor", "created", "disabled")
+    table = Table("account", "role", "sees", "second factor", "created", "disabled")
     for account in listed:
         disabled = "" if account.disabled_at is None else format_instant(account.disabled_at)
         second = "yes" if account.totp_secret else ""
-        table.add_row(account.name, account.role, second, format_instant(account.created_at), disabled)
+        sees = account.technician_id or ", ".join(account.branches or [])
+        table.add_row(account.name, account.role, sees, second, format_instant(account.created_at), disabled)
     Console().print(table)
 
 
@@ -95,19 +102,12 @@ def reset(
 def _tell(account: Account, what: str, *, with_secret: bool, as_json: bool) -> None:
     uri = totp_uri(account) if with_secret else ""
     if as_json:
-        typer.echo(msgspec.json.encode(_listed(account) | ({"totp_uri": uri} if uri else {})))
+        typer.echo(msgspec.json.encode(public_of(account) | ({"totp_uri": uri} if uri else {})))
         return
     Console(stderr=True).print(what)
     if uri:
         Console(stderr=True).print("the second factor, for an authenticator app, is shown this once:")
         typer.echo(uri)
-
-
-def _listed(account: Account) -> dict[str, object]:
-    fields = wire.to_builtins(account)
-    del fields["password_hash"]
-    del fields["totp_secret"]
-    return fields | {"second_factor": account.totp_secret is not None}
 
 
 def _ask_for_password() -> str:

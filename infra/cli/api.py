@@ -22,13 +22,14 @@ from api.auth.sign_in import SignIn
 from api.enrolment import EnrolmentLinks
 from api.explanation import Explainer
 from api.history import ClickHouseHistory
+from api.holders import Holders
 from api.job_desk import JobDesk
 from api.job_index import JobIndex
 from api.key_uses import KeyUses, KeyUseTeller
 from api.live_feed import LiveFeed
 from api.open_visits import OpenVisits
 from api.rates import Rates
-from api.registers import REGISTERS
+from api.registers import REGISTERS, Name
 from api.services import Services
 from infra.errors import CommandError
 from infra.http import BoundedHttp
@@ -82,7 +83,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     event_log = KafkaLog(settings.kafka)
     keys = Follower(settings.kafka, KEYS, partial(wire.decode, ApiKey))
     fences = Follower(settings.kafka, FENCES, partial(wire.decode, FenceRecord))
-    registers = {
+    registers: dict[Name, Follower[Any]] = {
         name: Follower(settings.kafka, register.topic, partial(wire.decode, register.record))
         for name, register in REGISTERS.items()
     }
@@ -99,6 +100,9 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     visits_told = Tail(settings.kafka, VISITS, RECORDER_GROUP, partial(wire.decode, Visit), visits)
     feed = LiveFeed(live, visits, clock, settings.unknown_after_s)
     live.on_change, visits.on_change = feed.device_changed, feed.visit_changed
+    holders = Holders()
+    registers["technicians"].on_change, holders.on_change = holders.technician_changed, feed.holder_changed
+    registers["branches"].on_change = feed.branch_changed
     key_uses = KeyUses()
     services = Services(
         settings,
@@ -117,6 +121,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         People(SignIn(accounts, Passwords()), sessions, sessions_ended),
         EnrolmentLinks(secret),
         explainer=explainer,
+        holders=holders,
         backlogs=Backlogs(settings.backlog_bytes_per_s),
         key_uses=key_uses,
         rates=Rates.stated_by(settings),

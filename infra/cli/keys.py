@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.errors import CommandError
+from infra.grants import Grant, grant
 from infra.keys import last_uses, open_key_ring
 from infra.logs import configure_logging
-from schemas import wire
-from schemas.key import ApiKey, NewKey, Role
+from schemas.key import ApiKey, NewKey, Role, public_of
 from schemas.ping import MAX_DEVICE_ID_CHARS
 from schemas.settings import load_settings
 from schemas.times import Instant, format_instant
@@ -35,9 +35,14 @@ def register(app: typer.Typer) -> None:
 def create(
     name: Annotated[str, typer.Option(help="for people: whose key it is; default: the device's id")] = "",
     role: Annotated[
-        Role | None, typer.Option(help="admin: everything; device: post pings of any device; viewer: read")
+        Role | None,
+        typer.Option(help="admin: everything; device: post pings of any device; viewer: read; more: docs/access.md"),
     ] = None,
     device: Annotated[str, typer.Option(help="a token that posts pings of this one device and does nothing else")] = "",
+    branch: Annotated[
+        list[str] | None, typer.Option(help="what it sees: this branch and those within; again for more; default: all")
+    ] = None,
+    technician: Annotated[str, typer.Option(help="whose jobs a key of the role technician sees")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Create a key, or the token of a device, and print it. It is shown this once and stored nowhere."""
@@ -48,9 +53,10 @@ def create(
     if len(device) > MAX_DEVICE_ID_CHARS:
         raise CommandError(f"a device's id has {MAX_DEVICE_ID_CHARS} characters at most")
     role = role or "device"
-    made = asyncio.run(_create(name or device, role, device or None))
+    granted = grant(role, branch or [], technician)
+    made = asyncio.run(_create(name or device, granted, device or None))
     if as_json:
-        typer.echo(msgspec.json.encode(_listed(made.key) | {"token": made.token}))
+        typer.echo(msgspec.json.encode(public_of(made.key) | {"token": made.token}))
         return
     Console(stderr=True).print(f"key [bold]{made.key.key_id}[/bold] ({role}); its token is shown this once:")
     typer.echo(made.token)
@@ -63,12 +69,13 @@ def show(as_json: AsJson = False) -> None:
     if as_json:
         for key in found:
             used = _moment(used_at.get(key.key_id)) or None
-            typer.echo(msgspec.json.encode(_listed(key) | {"last_used_at": used}))
+            typer.echo(msgspec.json.encode(public_of(key) | {"last_used_at": used}))
         return
-    table = Table("key", "name", "role", "device", "created", "last used", "revoked")
+    table = Table("key", "name", "role", "sees", "device", "created", "last used", "revoked")
     for key in found:
         moments = [_moment(each) for each in (key.created_at, used_at.get(key.key_id), key.revoked_at)]
-        table.add_row(key.key_id, key.name, key.role, key.device_id or "", *moments)
+        sees = key.technician_id or ", ".join(key.branches or [])
+        table.add_row(key.key_id, key.name, key.role, sees, key.device_id or "", *moments)
     Console().print(table)
 
 
@@ -79,7 +86,7 @@ def revoke(
     """Revoke a key; the API refuses it within a second."""
     key = asyncio.run(_revoke(key_id))
     if as_json:
-        typer.echo(msgspec.json.encode(_listed(key)))
+        typer.echo(msgspec.json.encode(public_of(key)))
     else:
         Console(stderr=True).print(f"key [bold]{key.key_id}[/bold] ({key.name}) is revoked")
 
@@ -88,16 +95,10 @@ def _moment(moment: Instant | None) -> str:
     return "" if moment is None else format_instant(moment)
 
 
-def _listed(key: ApiKey) -> dict[str, object]:
-    fields = wire.to_builtins(key)
-    del fields["secret_hash"]
-    return fields
-
-
-async def _create(name: str, role: Role, device_id: str | None) -> NewKey:
+async def _create(name: str, granted: Grant, device_id: str | None) -> NewKey:
     configure_logging(load_settings(), quiet=True)
     async with open_key_ring(load_settings()) as ring:
-        return await ring.create(name, role, device_id)
+        return await ring.create(name, granted, device_id)
 
 
 async def _list() -> tuple[list[ApiKey], dict[str, Instant]]:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from schemas import topics
+from schemas.tables.audit import AUDIT
 from schemas.tables.fences import FENCES
 from schemas.tables.jobs import JOBS
 from schemas.tables.pings import PINGS
@@ -22,5 +23,6 @@ TABLES: Final[dict[str, Table]] = {
     topics.SITES.name: SITES,
     topics.BRANCHES.name: BRANCHES,
     topics.DEPOTS.name: DEPOTS,
+    topics.AUDIT.name: AUDIT,
 }
 """Topic -> the table its records are inserted into."""

@@ -1,7 +1,7 @@
 """The API over in-memory ports, and clients of each role."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 import httpx
@@ -15,6 +15,7 @@ from api.auth.people import People
 from api.auth.sessions import Sessions
 from api.auth.sign_in import SignIn
 from api.enrolment import EnrolmentLinks
+from api.holders import Holders
 from api.job_desk import JobDesk
 from api.job_index import JobIndex
 from api.live_feed import LiveFeed
@@ -29,7 +30,16 @@ from schemas.live import LiveState
 from schemas.settings import Settings
 from schemas.times import parse_instant
 from schemas.topics import FENCES, JOB_COMMANDS, KEYS, SESSIONS_ENDED
-from tests.fakes import FixedClock, MemoryForeman, MemoryHistory, MemoryLog, MemoryModel, make_key, token_of
+from tests.fakes import (
+    FixedClock,
+    MemoryForeman,
+    MemoryHistory,
+    MemoryLog,
+    MemoryModel,
+    key_id_of,
+    make_key,
+    token_of,
+)
 
 NOW_MS = int(parse_instant("2026-03-02T08:15:10Z"))
 
@@ -44,7 +54,7 @@ class Door:
 
     clock: FixedClock = field(default_factory=lambda: FixedClock(NOW_MS))
     keys: MemoryModel[ApiKey] = field(
-        default_factory=lambda: MemoryModel({f"key{role}": make_key(role) for role in ("admin", "device", "viewer")})
+        default_factory=lambda: MemoryModel({key_id_of(role): make_key(role) for role in get_args(Role)})
     )
     fences: MemoryModel[FenceRecord] = field(default_factory=MemoryModel)
     registers: dict[Name, MemoryModel[Entry]] = field(
@@ -53,10 +63,10 @@ class Door:
     jobs: MemoryModel[JobRecord] = field(default_factory=MemoryModel)
     job_index: JobIndex = field(default_factory=JobIndex)
     live: MemoryModel[LiveState] = field(default_factory=MemoryModel)
-    history: MemoryHistory = field(default_factory=MemoryHistory)
     accounts: MemoryModel[Account] = field(default_factory=MemoryModel)
     sessions_ended: MemoryModel[SessionsEnded] = field(default_factory=MemoryModel)
     settings: Settings = field(default_factory=lambda: Settings(max_batch_pings=200))
+    history: MemoryHistory = field(init=False)
     log: MemoryLog = field(init=False)
     visits: OpenVisits = field(init=False)
     desk: JobDesk = field(init=False)
@@ -73,6 +83,7 @@ class Door:
             }
             | {each.topic: (self.registers[name], each.record) for name, each in REGISTERS.items()}
         )
+        self.history = MemoryHistory(self.registers["technicians"].records, self.fences.records, self.log)
         self.desk = JobDesk(self.log, self.jobs)
         self.foreman = MemoryForeman(self.jobs, self.job_index, self.clock.now_ms)
         self.foreman.answer = self.desk.take
@@ -81,6 +92,10 @@ class Door:
         self.visits.is_caught_up = True
         self.feed = LiveFeed(self.live, self.visits, self.clock, self.settings.unknown_after_s)  # type: ignore[arg-type]
         self.visits.on_change = self.feed.visit_changed
+        holders = Holders()
+        self.registers["technicians"].on_change = holders.technician_changed  # type: ignore[assignment]
+        self.registers["branches"].on_change = self.feed.branch_changed  # type: ignore[assignment]
+        holders.on_change = self.feed.holder_changed
         services = Services(
             settings=self.settings,
             clock=self.clock,  # type: ignore[arg-type]
@@ -101,6 +116,7 @@ class Door:
                 self.sessions_ended,
             ),
             enrolment_links=EnrolmentLinks(b"a secret"),
+            holders=holders,
         )
         # Routes take a while to build and hold no state: every test shares them, over services of its own.
         if not _built:

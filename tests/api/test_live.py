@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
@@ -19,7 +20,7 @@ from schemas.visit import Visit, VisitState
 from tests.api.conftest import NOW_MS, Door
 from tests.api.test_pings import is_problem
 from tests.api.test_sessions import add_account, cookie_of, sign_in
-from tests.fakes import make_key, token_of
+from tests.fakes import key_id_of, make_key, token_of
 
 DEADLINE_S = 10.0
 LIVERPOOL = "-3.1,53.3,-2.8,53.5"
@@ -216,6 +217,106 @@ def test_the_open_visits_of_the_store_and_then_the_revisions(door: Door) -> None
     door.visits.take(visit("v2", "b", "open", 1))  # told again
     door.visits.take(visit("v1", "a", "closed", 2))
     assert {each: kept.revision for each, kept in door.visits.records.items()} == {"v2": 2}
+
+
+def add(door: Door, path: str, **content: Any) -> None:
+    assert door.post(f"/v1/{path}", json={"name": "x", **content}).status_code == 201
+
+
+@pytest.fixture
+def regions(door: Door) -> Door:
+    """Behind the door there are Liverpool and Hull with a van each, a third that nobody holds, and a visit of each."""
+    add(door, "branches", branch="north-west")
+    add(door, "branches", branch="liverpool", region="north-west")
+    add(door, "branches", branch="hull")
+    for branch in ("liverpool", "hull"):
+        add(door, "technicians", technician_id=branch, branch=branch, device_ids=[f"van-{branch}"])
+    for name in ("liverpool", "hull", "loose"):
+        door.put_live(live(f"van-{name}"))
+        door.visits.take(visit(f"v-{name}", f"van-{name}"))
+    return door
+
+
+@pytest.mark.parametrize(
+    ("role", "sees", "query", "shown"),
+    [
+        ("viewer", None, "", ["liverpool", "hull", "loose"]),
+        ("viewer", ["liverpool"], "", ["liverpool"]),
+        ("viewer", ["north-west"], "", ["liverpool"]),
+        ("viewer", ["north-west", "hull"], "?branch=hull", ["hull"]),
+        ("viewer", ["north-west"], "?branch=hull", []),
+        ("viewer", [], "", []),
+        ("viewer", None, "?branch=north-west", ["liverpool"]),
+        ("operations_manager", ["hull"], "", ["liverpool", "hull", "loose"]),
+        ("viewer", ["hull"], f"?bbox={LIVERPOOL}", ["hull"]),
+    ],
+)
+def test_a_reader_is_told_of_the_branches_it_sees(
+    regions: Door, client: TestClient, role: Role, sees: list[str] | None, query: str, shown: list[str]
+) -> None:
+    regions.keys.records[key_id_of(role)] = make_key(role, branches=sees)
+    with connect(client, query, role) as socket:
+        devices, visits, _ = told(socket.receive_text())
+        assert devices == [f"van-{name}" for name in shown]
+        assert visits == [(f"v-{name}", 1) for name in shown]
+        for name in ("hull", "liverpool", "loose"):
+            call(client, regions.put_live, live(f"van-{name}"))
+            call(client, regions.visits.take, visit(f"v-{name}", f"van-{name}", revision=2))
+        if shown:
+            seen: set[str] = set()
+            while len(seen) < 2 * len(shown):
+                devices, visits, left = told(socket.receive_text())
+                assert left == []
+                seen |= {*devices, *(f"{visit_id} {revision}" for visit_id, revision in visits)}
+            assert seen == {f"van-{name}" for name in shown} | {f"v-{name} 2" for name in shown}
+
+
+def test_a_visit_of_anothers_device_at_a_fence_of_ones_own_is_told(regions: Door, client: TestClient) -> None:
+    fence = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [-2.9, 53.4]}}
+    regions.put("/v1/fences/hq", json={**fence, "properties": {"radius_m": 50, "branch": "liverpool"}})
+    regions.keys.records["keyviewer"] = make_key("viewer", branches=["liverpool"])
+    with connect(client) as socket:
+        devices, visits, _ = told(socket.receive_text())
+    assert devices == ["van-liverpool"]
+    assert [visit_id for visit_id, _ in visits] == ["v-liverpool", "v-hull", "v-loose"]
+
+
+def test_a_device_that_comes_to_the_branch_is_told_and_one_that_goes_ends_the_feed(
+    regions: Door, client: TestClient
+) -> None:
+    regions.keys.records["keyviewer"] = make_key("viewer", branches=["liverpool"])
+
+    def hold(*devices: str) -> None:
+        technician = regions.registers["technicians"].records["liverpool"]
+        held = msgspec.structs.replace(technician, device_ids=list(devices))
+        regions.registers["technicians"].put("liverpool", held)
+
+    with connect(client) as socket:
+        assert told(socket.receive_text())[0] == ["van-liverpool"]
+        call(client, hold, "van-liverpool", "van-loose")
+        assert "van-loose" in told(socket.receive_text())[0]
+        call(client, hold, "van-loose")
+        with pytest.raises(WebSocketDisconnect) as closed:
+            socket.receive_text()
+    assert (closed.value.code, closed.value.reason) == (1001, "branches have changed")
+
+
+def test_another_region_ends_the_feed_of_those_who_see_some_branches(regions: Door, client: TestClient) -> None:
+    regions.keys.records["keyviewer"] = make_key("viewer", branches=["north-west"])
+
+    def move() -> None:
+        branch = regions.registers["branches"].records["liverpool"]
+        regions.registers["branches"].put("liverpool", msgspec.structs.replace(branch, region=None))
+
+    with connect(client, role="admin") as everything, connect(client) as some:
+        assert len(told(everything.receive_text())[0]) == 3
+        assert told(some.receive_text())[0] == ["van-liverpool"]
+        call(client, move)
+        with pytest.raises(WebSocketDisconnect) as closed:
+            some.receive_text()
+        call(client, regions.put_live, live("van-loose"))
+        assert told(everything.receive_text())[0] == ["van-loose"]
+    assert closed.value.code == 1001
 
 
 @pytest.fixture

@@ -162,6 +162,27 @@ def test_a_role_within_a_claim(door: Door, provider: Provider) -> None:
 
 
 @pytest.mark.parametrize(
+    ("claims", "branches"),
+    [
+        ({"org": {"branches": ["hull", "north", 7]}}, {"hull", "north"}),
+        ({"org": {"branches": "hull north"}}, {"hull", "north"}),
+        ({"org.branches": ["hull"]}, {"hull"}),
+        ({"org": {"branches": []}}, set()),
+        ({"org": {"branches": {"hull": True}}}, set()),
+        ({}, set()),
+    ],
+)
+def test_a_claim_gives_the_branches(provider: Provider, claims: dict[str, Any], branches: set[str]) -> None:
+    stated = {"oidc_issuer": provider.issuer, "oidc_audience": AUDIENCE, "oidc_roles": ROLES}
+    restricting = Settings(**stated, oidc_branch_claim="org.branches", oidc_technician_claim="person")  # type: ignore[arg-type]
+    token = provider.token(person="amina", **claims)
+    principal = anyio.run(Issuer(restricting).principal_of, token)
+    assert (principal.branches, principal.technician_id) == (branches, "amina")
+    everywhere = anyio.run(Issuer(Settings(**stated)).principal_of, token)  # type: ignore[arg-type]
+    assert (everywhere.branches, everywhere.technician_id) == (None, None)
+
+
+@pytest.mark.parametrize(
     "claims",
     [
         {"exp": int(time.time()) - 60},

@@ -51,7 +51,7 @@ class Parts:
             session_timeout_s=3.0,
         )
         self.api = f"http://127.0.0.1:{self.settings.port}"
-        self._metrics = {role: reserve_free() for role in ("tracker", "recorder")} | {"api": self.settings.port}
+        self._metrics = {role: reserve_free() for role in ROLES if role != "api"} | {"api": self.settings.port}
         self.children: dict[str, Child] = dict(self._server)
         self.token = ""
 

@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 
+from infra.grants import Grant
 from infra.keys import open_key_ring
 from schemas.times import format_instant
 from tests.geofence.visits.days import degrees
@@ -141,7 +142,7 @@ def test_a_phone_whose_clock_is_behind_is_seen_to_be(system: System) -> None:
 
 async def token_for(system: System, device_id: str) -> str:
     async with open_key_ring(system.settings) as ring:
-        return (await ring.create(device_id, "device", device_id)).token
+        return (await ring.create(device_id, Grant("device"), device_id)).token
 
 
 @pytest.mark.parametrize(("door", "message", "credentials", "status", "answered"), APPS)

@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from infra.grants import Grant
 from infra.keys import open_key_ring
 from schemas.key import Role
 from schemas.times import format_instant
@@ -71,7 +72,7 @@ def messages(ts_ms: int) -> list[tuple[str, str, dict[str, Any]]]:
 
 async def token_for(parts: Parts, role: Role) -> str:
     async with open_key_ring(parts.settings) as ring:
-        return (await ring.create(role, role)).token
+        return (await ring.create(role, Grant(role))).token
 
 
 async def replay_rejected(parts: Parts) -> dict[str, Any]:

@@ -1,0 +1,73 @@
+"""What was written, by whom: the topic ``onsite.audit``. Nothing here is edited, and no secret is in it."""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any, Final, Literal
+
+import msgspec
+
+from schemas import wire
+from schemas.times import Instant
+
+MAX_SIDE_BYTES: Final = 400_000
+"""Of ``before`` and of ``after``: together they fit into a record. What is larger is told by its size alone."""
+
+_ID_BYTES: Final = 16
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """``identity`` is unique among those who come the same ``way``: of a key its id, of a provider's token its subject,
+    of a session its account, of the command line the user of the machine."""
+
+    way: Literal["key", "oidc", "session", "cli"]
+    identity: str
+    name: str
+
+
+class AuditRecord(msgspec.Struct, frozen=True):
+    """``action`` was taken on the ``kind`` (fence, technician, …) of this ``id``, which belongs to ``branch``.
+
+    ``before`` and ``after`` are what there was and is of it, None where there was or is nothing.
+    """
+
+    audit_id: str
+    at: Instant
+    actor: Actor
+    role: str | None
+    action: str
+    kind: str
+    id: str
+    branch: str | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+    @property
+    def key(self) -> str:
+        """Of the record on its topic: what was written."""
+        return f"{self.kind}/{self.id}"
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What is done to something; as in ``AuditRecord``."""
+
+    action: str
+    kind: str
+    id: str
+    branch: str | None = None
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+
+
+def audit_record(change: Change, actor: Actor, role: str | None, at: Instant) -> AuditRecord:
+    """The record of a change; the same one, with the same id, for the same change at the same moment."""
+    before, after = _side(change.before), _side(change.after)
+    content = (at, actor, role, change.action, change.kind, change.id, change.branch, before, after)
+    audit_id = blake2b(wire.encode(content), digest_size=_ID_BYTES).hexdigest()
+    return AuditRecord(audit_id, *content)
+
+
+def _side(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if content is None:
+        return None
+    size = len(wire.encode(content))
+    return dict(content) if size <= MAX_SIDE_BYTES else {"bytes": size}
