@@ -92,6 +92,34 @@ class Device(msgspec.Struct, rename={"ts_ms": "ts", "updated_ms": "updated_at"})
     clock_skew_error_s: float | None
 
 
+class NearbyTechnician(msgspec.Struct):
+    """A technician near a place: ``eta`` by ``provider``; where a device was seen ``at`` last.
+
+    ``available``: on shift and at no job; ``free_at`` is when the job at hand is expected to end, null where nobody
+    knows.
+    """
+
+    technician_id: str
+    name: str
+    distance_m: float
+    travel_s: float
+    eta: Instant
+    provider: str
+    lat: float
+    lon: float
+    at: Instant
+    available: bool
+    on_shift: bool
+    job_id: str | None
+    free_at: Instant | None
+
+
+class NearestAnswer(msgspec.Struct):
+    """The nearest first."""
+
+    items: list[NearbyTechnician]
+
+
 class SessionAnswer(msgspec.Struct):
     """Who is signed in, and until when unless they do more."""
 

@@ -112,6 +112,26 @@ DEVICE: Final = {
 
 DEVICES: Final = {"items": [DEVICE], "next_cursor": "InZhbi0xMiI"}
 
+NEAREST: Final = {
+    "items": [
+        {
+            "technician_id": "amina",
+            "name": "Amina",
+            "distance_m": 1240.5,
+            "travel_s": 276.0,
+            "eta": "2026-03-02T08:19:46.000Z",
+            "provider": "straight_line",
+            "lat": 53.4084,
+            "lon": -2.9916,
+            "at": "2026-03-02T08:15:00.000Z",
+            "available": False,
+            "on_shift": True,
+            "job_id": "job-4711",
+            "free_at": "2026-03-02T08:40:00.000Z",
+        }
+    ]
+}
+
 TRACK: Final = {
     "type": "Feature",
     "id": "van-12",

@@ -66,7 +66,7 @@ fence_id IN (
 _CONDITIONS: Final = {
     "device_id": "device_id = {device_id:String}",
     "fence_id": "fence_id = {fence_id:String}",
-    "job_id": "job_id = {job_id:String}",
+    "visit_ids": "has({visit_ids:Array(String)}, visit_id)",
     "state": "state = {state:String}",
     "from_ms": "(departed_at IS NULL OR departed_at > fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC'))",
     "to_ms": "arrived_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",

@@ -1,6 +1,9 @@
 """Which job a visit is for, looked up from the jobs' own records."""
 
+import msgspec
+
 from schemas.job import JobRecord
+from schemas.visit import Visit
 
 
 class JobIndex:
@@ -22,6 +25,11 @@ class JobIndex:
     def job_of(self, visit_id: str) -> str | None:
         """The job that a visit is for; None where it is for none."""
         return self._job_of_visit.get(visit_id)
+
+    def of_its_job(self, visit: Visit) -> Visit:
+        """The visit with the job that it is for."""
+        job_id = self._job_of_visit.get(visit.visit_id)
+        return visit if job_id is None else msgspec.structs.replace(visit, job_id=job_id)
 
     def visits_of(self, job_id: str) -> list[str]:
         """The visits of a job."""

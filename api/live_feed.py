@@ -1,7 +1,8 @@
-"""The live feed: what changes among devices and visits, told to each reader at the reader's own pace.
+"""The live feed: what changes among devices, visits and jobs, told to each reader at the reader's own pace.
 
-A reader that is not ready holds one entry for each device or visit that has changed since its last message, the newest
-one; all readers share it, encoded once. So a slow reader costs no more than there are devices and delays nobody.
+A reader that is not ready holds one entry for each device, visit or job that has changed since its last message, the
+newest one; all readers share it, encoded once. So a slow reader costs no more than there are devices and jobs, and
+delays nobody.
 """
 
 import asyncio
@@ -13,12 +14,16 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from api.bounding_box import BoundingBox
+from api.job_index import JobIndex
+from api.job_lists import job_of
 from api.open_visits import UNDER_WAY, OpenVisits
 from api.ports import ReadModel
 from api.read_model import device_of
 from api.scope import Scope
+from dispatch.lifecycle import Lifecycle
 from schemas import wire
 from schemas.clock import Clock
+from schemas.job import JobRecord
 from schemas.live import LiveState
 from schemas.places import Branch
 from schemas.visit import Visit
@@ -33,10 +38,11 @@ _TURN: Final = 1_000
 
 
 class Snapshot(msgspec.Struct, tag_field="type", tag="snapshot"):
-    """The first message: all devices, and the visits that are open or confirmed."""
+    """The first message: all devices, the visits that are open or confirmed, and the jobs that are not over."""
 
     devices: list[msgspec.Raw]
     visits: list[msgspec.Raw]
+    jobs: list[msgspec.Raw]
 
 
 class Changes(msgspec.Struct, tag_field="type", tag="changes"):
@@ -44,6 +50,7 @@ class Changes(msgspec.Struct, tag_field="type", tag="changes"):
 
     devices: list[msgspec.Raw]
     visits: list[msgspec.Raw]
+    jobs: list[msgspec.Raw]
     left: list[str]
 
 
@@ -54,11 +61,24 @@ class _Told(Generic[T]):
 
 
 class LiveFeed:
-    """Call ``device_changed`` and ``visit_changed`` on the event loop's thread, after the read models have it."""
+    """Call ``device_changed``, ``visit_changed`` and ``job_changed`` on the event loop's thread, after the read models
+    have it."""
 
-    def __init__(self, devices: ReadModel[LiveState], visits: OpenVisits, clock: Clock, unknown_after_s: float) -> None:
+    def __init__(
+        self,
+        devices: ReadModel[LiveState],
+        visits: OpenVisits,
+        jobs: ReadModel[JobRecord],
+        job_index: JobIndex,
+        lifecycle: Lifecycle,
+        clock: Clock,
+        unknown_after_s: float,
+    ) -> None:
         self.devices = devices
         self.visits = visits
+        self.jobs = jobs
+        self._job_index = job_index
+        self._lifecycle = lifecycle
         self._clock = clock
         self._unknown_after_s = unknown_after_s
         self._subscriptions: set[Subscription] = set()
@@ -67,7 +87,7 @@ class LiveFeed:
     @property
     def is_ready(self) -> bool:
         """Whether a snapshot would be complete."""
-        return self.devices.is_caught_up and self.visits.is_caught_up
+        return self.devices.is_caught_up and self.visits.is_caught_up and self.jobs.is_caught_up
 
     @contextmanager
     def subscribe(self, box: BoundingBox | None, scope: Scope | None = None) -> Iterator["Subscription"]:
@@ -89,9 +109,16 @@ class LiveFeed:
     def visit_changed(self, visit: Visit) -> None:
         """A visit has a new revision."""
         if self._subscriptions:
-            told = _Told(visit, visit_json(visit))
+            told = _Told(visit, self.visit_json(visit))
             for subscription in self._subscriptions:
                 subscription.put_visit(told)
+
+    def job_changed(self, job_id: str, job: JobRecord | None) -> None:
+        """A job has a new revision; one that is deleted is not told of."""
+        if self._subscriptions and job is not None:
+            told = _Told(job, job_json(job))
+            for subscription in self._subscriptions:
+                subscription.put_job(job_id, told)
 
     def holder_changed(self, device_id: str) -> None:
         """A device may belong to another branch now."""
@@ -120,10 +147,18 @@ class LiveFeed:
         """A device as ``GET /v1/devices`` shows it now."""
         return msgspec.Raw(wire.encode(device_of(live, self._clock.now_ms(), self._unknown_after_s)))
 
+    def visit_json(self, visit: Visit) -> msgspec.Raw:
+        """A visit as ``GET /v1/visits`` shows it."""
+        return msgspec.Raw(wire.encode(self._job_index.of_its_job(visit)))
 
-def visit_json(visit: Visit) -> msgspec.Raw:
-    """A visit as ``GET /v1/visits`` shows it."""
-    return msgspec.Raw(wire.encode(visit))
+    def is_under_way(self, job: JobRecord) -> bool:
+        """Whether something more is expected of a job."""
+        return not self._lifecycle.is_over(job.state)
+
+
+def job_json(job: JobRecord) -> msgspec.Raw:
+    """A job as ``GET /v1/jobs`` shows it."""
+    return msgspec.Raw(wire.encode(job_of(job)))
 
 
 class Subscription:
@@ -139,6 +174,7 @@ class Subscription:
         self._scope = scope
         self._devices: dict[str, _Told[LiveState] | None] = {}
         self._visits: dict[str, _Told[Visit]] = {}
+        self._jobs: dict[str, _Told[JobRecord]] = {}
         self._shown_devices: set[str] = set()
         self._shown_visits: set[str] = set()
         self._waiting = asyncio.Event()
@@ -168,6 +204,11 @@ class Subscription:
         self._visits[told.record.visit_id] = told
         self._waiting.set()
 
+    def put_job(self, job_id: str, told: _Told[JobRecord]) -> None:
+        """A job has changed."""
+        self._jobs[job_id] = told
+        self._waiting.set()
+
     def end(self, why: str) -> None:
         """Nothing more is told."""
         self.over = why
@@ -175,7 +216,7 @@ class Subscription:
 
     async def snapshot(self) -> bytes:
         """The first message."""
-        snapshot = Snapshot([], [])
+        snapshot = Snapshot([], [], [])
         for number, device_id in enumerate(list(self._feed.devices.records), 1):
             live = self._feed.devices.records.get(device_id)
             if live is not None and self._holds(live):
@@ -185,7 +226,12 @@ class Subscription:
                 await asyncio.sleep(0)
         for number, visit in enumerate(list(self._feed.visits.records.values()), 1):
             if self._tells(visit):
-                snapshot.visits.append(visit_json(visit))
+                snapshot.visits.append(self._feed.visit_json(visit))
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
+        for number, job in enumerate(list(self._feed.jobs.records.values()), 1):
+            if self._feed.is_under_way(job) and self._tells_job(job):
+                snapshot.jobs.append(job_json(job))
             if number % _TURN == 0:
                 await asyncio.sleep(0)
         return wire.encode(snapshot)
@@ -199,13 +245,14 @@ class Subscription:
                 return None
             self._waiting.clear()
             changes = self._take()
-            if changes.devices or changes.visits or changes.left:
+            if changes.devices or changes.visits or changes.jobs or changes.left:
                 return wire.encode(changes)
 
     def _take(self) -> Changes:
         devices, self._devices = self._devices, {}
         visits, self._visits = self._visits, {}
-        changes = Changes([], [], [])
+        jobs, self._jobs = self._jobs, {}
+        changes = Changes([], [], [], [])
         for device_id, told in devices.items():
             if told is not None and self._holds(told.record):
                 changes.devices.append(told.json)
@@ -216,6 +263,7 @@ class Subscription:
                 self._shown_devices.remove(device_id)
                 changes.left.append(device_id)
         changes.visits = [told.json for told in visits.values() if self._tells(told.record)]
+        changes.jobs = [told.json for told in jobs.values() if self._tells_job(told.record)]
         return changes
 
     def _add_open_visits(self, live: LiveState, visits: dict[str, _Told[Visit]]) -> None:
@@ -223,11 +271,17 @@ class Subscription:
         for visit_id in live.open_visits:
             visit = self._feed.visits.records.get(visit_id)
             if visit is not None and visit_id not in visits:
-                visits[visit_id] = _Told(visit, visit_json(visit))
+                visits[visit_id] = _Told(visit, self._feed.visit_json(visit))
 
     def _holds(self, live: LiveState) -> bool:
         inside = self._box is None or self._box.holds(live.lat, live.lon)
         return inside and (self._scope is None or self._scope.sees_device(live.device_id))
+
+    def _tells_job(self, job: JobRecord) -> bool:
+        """Whether a job is in the box, which one without a point is not, and of the scope."""
+        if self._box is not None and (job.lat is None or job.lon is None or not self._box.holds(job.lat, job.lon)):
+            return False
+        return self._scope is None or self._scope.sees_job(job)
 
     def _tells(self, visit: Visit) -> bool:
         """Whether a revision is to be told; notes that its visit is."""

@@ -130,6 +130,7 @@ def _schemas() -> dict[str, Any]:
         answers.PingsAnswer,
         answers.Device,
         answers.Page[answers.Device],
+        answers.NearestAnswer,
         answers.Page[Visit],
         answers.Page[RejectedPing],
         answers.Page[AuditRecord],

@@ -50,13 +50,14 @@ class ReadModel(Protocol[T_co]):
 class VisitQuery(msgspec.Struct, frozen=True):
     """Which visits. ``from_ms``-``to_ms``: those that were there at some moment of it. None = any.
 
-    ``after`` is the (arrived_ms, visit_id) that the page follows. ``branches``: of devices or at fences of these alone.
+    ``after`` is the (arrived_ms, visit_id) that the page follows. ``visit_ids``: these alone; ``branches``: of devices
+    or at fences of these alone.
     """
 
     limit: int
     device_id: str | None = None
     fence_id: str | None = None
-    job_id: str | None = None
+    visit_ids: tuple[str, ...] | None = None
     state: VisitState | None = None
     from_ms: int | None = None
     to_ms: int | None = None

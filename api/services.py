@@ -19,6 +19,7 @@ from api.job_index import JobIndex
 from api.key_uses import KeyUses
 from api.live_feed import LiveFeed
 from api.metrics import Metrics
+from api.nearby_technicians import NearbyTechnicians
 from api.open_visits import OpenVisits
 from api.ports import EventLog, History, ReadModel
 from api.rates import Rates
@@ -49,12 +50,13 @@ class Services:
     live: ReadModel[LiveState]
     visits: OpenVisits
     feed: LiveFeed
+    holders: Holders
+    nearby: NearbyTechnicians
     history: History
     people: People
     enrolment_links: EnrolmentLinks
     metrics: Metrics = field(default_factory=Metrics)
     backlogs: Backlogs = field(default_factory=Backlogs)
-    holders: Holders = field(default_factory=Holders)
     explainer: Explainer = field(default_factory=lambda: Explainer(RuleBook()))
     fence_edits: asyncio.Lock = field(default_factory=asyncio.Lock)
     """A fence's record is read, revised and written back: one edit at a time."""

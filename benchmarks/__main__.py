@@ -24,6 +24,7 @@ MODULES: Final = {
     "scaling": "benchmarks.scaling",
     "restart": "benchmarks.restart",
     "track": "benchmarks.track",
+    "jobs": "benchmarks.jobs",
 }
 """Name -> module; a module is imported when its benchmark runs."""
 

@@ -1,23 +1,16 @@
 """Whether a job will be done when it was promised: at risk before it is late."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from dispatch.lifecycle import BEFORE_ARRIVAL, BUILT_IN, Lifecycle
-from schemas.job import Job, LogEntry, Risk
+from schemas.job import EtaWindow, Job, LogEntry, Risk
 
 CALLED_OFF: Final = frozenset({"cancelled", "rejected"})
 """States in which nobody waits for anybody."""
 
 _WAITING: Final = frozenset({"created", "scheduled"})
 """A job that comes back to one of these waits for another arrival."""
-
-
-class EtaWindow(NamedTuple):
-    """Between which moments somebody will be there, epoch ms."""
-
-    from_ms: int
-    to_ms: int
 
 
 def risk_of(

@@ -7,8 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
+from dispatch.deadlines import as_of, next_moment_ms
 from dispatch.lifecycle import TECHNICIANS_OWN, Lifecycle
 from dispatch.progress import job_log, measured
+from dispatch.recurrence import Occurrence, check_recurrence, occurrences
 from dispatch.rules import DispatchRules
 from schemas import wire
 from schemas.job import Answered, Assignment, Evidence, JobPlan, JobRecord, Word
@@ -18,6 +20,9 @@ from schemas.times import Instant, format_instant
 
 REMEMBERED: Final = 32
 """Commands whose keys a job remembers."""
+
+_AHEAD_STEP_MS: Final = 43_200_000
+"""Jobs that come again are looked for twice a day."""
 
 AHEAD_MS: Final = 300_000
 """A person's clock may be ahead by so much: what is said of later is refused."""
@@ -70,6 +75,8 @@ class JobBook:
             raise _Refused(404, "unknown_job", f"there is no job {command.job_id!r}")
         if isinstance(command, EditJob):
             after = _edited(record, command, now_ms)
+            if after is not None and after.recurrence != record.recurrence:
+                self._require_recurrence(after)
         elif isinstance(command, MoveJob):
             after = self._moved(record, command, now_ms)
         else:
@@ -82,6 +89,7 @@ class JobBook:
             if all(getattr(record, name) == getattr(plan, name) for name in _PLANNED):
                 return None
             raise _Refused(409, "job_exists", f"there is another job {command.job_id!r} already")
+        self._require_recurrence(plan)
         sender = command.sender
         words = [Word("created", now_ms, now_ms, sender.source, sender.actor, from_state="created")]
         if plan.window_from_ms is not None and plan.technician_ids:
@@ -98,6 +106,17 @@ class JobBook:
             assignments=[Assignment(each) for each in plan.technician_ids],
         )
         return self._settled(record, command, now_ms)
+
+    def _require_recurrence(self, plan: JobPlan) -> None:
+        """Raise _Refused for a job that could not come again as it says."""
+        if plan.recurrence is None:
+            return
+        if plan.window_from_ms is None:
+            raise _Refused(400, "invalid_job", "$.recurrence: what comes again has a window_from")
+        try:
+            check_recurrence(plan.recurrence, plan.window_from_ms, self._rules.time_zone)
+        except ValueError as error:
+            raise _Refused(400, "invalid_job", f"$.recurrence: {error}") from error
 
     def _moved(self, record: JobRecord, command: MoveJob, now_ms: Instant) -> JobRecord:
         at_ms = command.issued_at if command.at is None else command.at
@@ -143,12 +162,50 @@ class JobBook:
         """The record with all that follows from what is new in it."""
         log = job_log(record, self._lifecycle, self._rules)
         record = msgspec.structs.replace(record, log=log, state=log[-1].state)
+        record = as_of(record, self._rules, self._lifecycle, now_ms)
         answered = record.answered
         if not isinstance(command, TellEvidence):
             answered = [*answered, Answered(command.key, fingerprint_of(command), record.revision + 1)][-REMEMBERED:]
         return msgspec.structs.replace(
             measured(record), revision=record.revision + 1, updated_at=now_ms, answered=answered
         )
+
+    def look(self, record: JobRecord, now_ms: Instant) -> JobRecord | None:
+        """The record after the time that has passed; None where that has changed nothing."""
+        after = as_of(record, self._rules, self._lifecycle, now_ms)
+        if after == record:
+            return None
+        return msgspec.structs.replace(after, revision=record.revision + 1, updated_at=now_ms)
+
+    def next_look_ms(self, record: JobRecord, now_ms: int) -> int | None:
+        """When time alone will change something of a job, or others are to be made of it; None: never."""
+        moments = [next_moment_ms(record, self._rules, self._lifecycle, now_ms)]
+        if self._comes_again(record):
+            until_ms = record.generated_until or record.window_from_ms or now_ms
+            moments.append(max(now_ms, until_ms - self._ahead_ms + _AHEAD_STEP_MS))
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    @property
+    def _ahead_ms(self) -> int:
+        return round(self._rules.ahead_days * 86_400_000)
+
+    def _comes_again(self, record: JobRecord) -> bool:
+        has_rule = record.recurrence is not None and record.window_from_ms is not None
+        return has_rule and self._lifecycle.like(record.state) not in ("cancelled", "rejected")
+
+    def made_ahead(self, record: JobRecord, time_zone: str, now_ms: int) -> tuple[JobRecord, list[Occurrence]] | None:
+        """Of a job that comes again, those to be made now, and the record that says so; None where none are due."""
+        until_ms, from_ms = now_ms + self._ahead_ms, record.generated_until or record.window_from_ms
+        if from_ms is None or not self._comes_again(record) or until_ms - from_ms < _AHEAD_STEP_MS:
+            return None
+        plan = JobPlan(**{name: getattr(record, name) for name in _PLANNED})
+        due = [
+            each
+            for each in occurrences(record.job_id, plan, time_zone, from_ms, until_ms)
+            if each.plan.window_from_ms != record.window_from_ms  # that is the job itself
+        ]
+        after = msgspec.structs.replace(record, generated_until=Instant(until_ms), revision=record.revision + 1)
+        return after, due
 
 
 def may_take_to(state: str, role: str, lifecycle: Lifecycle) -> bool:

@@ -6,6 +6,7 @@ places like any other; the straight line through the globe orders places as the 
 """
 
 import math
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -56,6 +57,7 @@ class NearestTechnicians:
         self._free: list[int] = []
         self._calendars = Calendars()
         self._skilled: dict[str, npt.NDArray[np.bool_]] = {}
+        self._of_branch: dict[str | None, npt.NDArray[np.bool_]] = {}
         self._calendar = np.zeros(0, np.int32)
         self._busy = np.zeros(0, np.bool_)
         self._lat, self._lon = np.zeros(0), np.zeros(0)
@@ -83,6 +85,9 @@ class NearestTechnicians:
             if skill not in self._skilled:
                 self._skilled[skill] = np.zeros(len(self._busy), np.bool_)
             self._skilled[skill][slot] = True
+        if technician.branch not in self._of_branch:
+            self._of_branch[technician.branch] = np.zeros(len(self._busy), np.bool_)
+        self._of_branch[technician.branch][slot] = True
 
     def remove(self, technician_id: str) -> None:
         """Forget a technician, known or not."""
@@ -130,12 +135,13 @@ class NearestTechnicians:
         skills: frozenset[str] = frozenset(),
         available: bool = False,
         max_age_s: float = math.inf,
+        branches: Collection[str] | None = None,
     ) -> list[Nearby]:
         """The nearest technicians who have all the ``skills``, nearest first, ``limit`` at most.
 
         ``available``: only those on shift at ``at_ms`` (epoch ms) who are not at a job. ``max_age_s``: only those whose
-        position is no older. Raises ValueError for what is no point on the globe, no positive limit, or a radius below
-        0.
+        position is no older. ``branches``: only those of one of these. Raises ValueError for what is no point on the
+        globe, no positive limit, or a radius below 0.
         """
         if limit < 1 or not radius_m >= 0.0:
             raise ValueError(f"the nearest {limit} within {radius_m} m: a limit is at least 1, a radius at least 0")
@@ -150,6 +156,9 @@ class NearestTechnicians:
             if skill not in self._skilled:
                 return []
             wanted &= self._skilled[skill]
+        if branches is not None:
+            none = np.zeros(len(wanted), np.bool_)
+            wanted &= np.logical_or.reduce([none, *(self._of_branch.get(branch, none) for branch in branches)])
         chords = (self._x - x) ** 2 + (self._y - y) ** 2 + (self._z - z) ** 2
         if radius_m < math.pi * MEAN_RADIUS_M:
             wanted &= chords <= _square(2.0 * math.sin(radius_m / (2.0 * MEAN_RADIUS_M)))
@@ -189,6 +198,7 @@ class NearestTechnicians:
                 del self._slot_of_device[device_id]
         for skill in technician.skills:
             self._skilled[skill][slot] = False
+        self._of_branch[technician.branch][slot] = False
 
     def _new_slot(self) -> int:
         if self._free:
@@ -208,6 +218,7 @@ class NearestTechnicians:
         self._x, self._y, self._z = (np.pad(column, (0, more)) for column in (self._x, self._y, self._z))
         self._at_ms = np.pad(self._at_ms, (0, more), constant_values=_NEVER_MS)
         self._skilled = {skill: np.pad(has, (0, more)) for skill, has in self._skilled.items()}
+        self._of_branch = {branch: np.pad(has, (0, more)) for branch, has in self._of_branch.items()}
 
 
 def _unit_vector(lat: float, lon: float) -> tuple[float, float, float]:

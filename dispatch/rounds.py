@@ -14,7 +14,7 @@ import msgspec
 
 from dispatch.lifecycle import Lifecycle
 from dispatch.rules import DispatchRules
-from schemas.job import Approach, Assignment, Evidence, JobRecord
+from schemas.job import Approach, Assignment, EtaWindow, Evidence, JobRecord
 from schemas.times import Instant
 from schemas.visit import Visit, VisitState
 
@@ -246,10 +246,15 @@ def evidence_of(parts: Sequence[Part], heading: "Heading | None", rules: Dispatc
                 _stayed_s(part),
             )
             found.setdefault(part.job_id, []).append(approach)
-    last = parts[-1] if parts else None
-    if heading is not None and last is not None and last.stop.visit_id == heading.after and last.to_ms is not None:
-        found.setdefault(heading.job_id, []).append(Approach(Instant(last.to_ms)))
+    if heading is not None and (left_last_ms := _left_after(heading, parts)) is not None:
+        found.setdefault(heading.job_id, []).append(Approach(Instant(left_last_ms)))
     return found
+
+
+def _left_after(heading: "Heading", parts: Sequence[Part]) -> int | None:
+    """When the visit was left after which it is heading for a job; None where it has been elsewhere since."""
+    last = parts[-1] if parts else None
+    return last.to_ms if last is not None and last.stop.visit_id == heading.after else None
 
 
 def _encloses(part: Part, others: Sequence[Part]) -> bool:
@@ -284,10 +289,17 @@ def _stayed_s(part: Part) -> float:
 
 
 class Heading(msgspec.Struct, frozen=True, array_like=True):
-    """Under way to a job ``after`` a visit."""
+    """Under way to a job ``after`` a visit; it will be there between two moments, epoch ms."""
 
     job_id: str
     after: str
+    eta_from_ms: int = 0
+    eta_to_ms: int = 0
+
+    @property
+    def eta(self) -> EtaWindow:
+        """When it will be there."""
+        return EtaWindow(Instant(self.eta_from_ms), Instant(self.eta_to_ms))
 
 
 class DeviceRounds(msgspec.Struct, omit_defaults=True):
@@ -338,10 +350,13 @@ class DeviceRounds(msgspec.Struct, omit_defaults=True):
     ) -> list[tuple[str, Evidence]]:
         """What has to be told of jobs (job_id, evidence), and counts as told from here on."""
         believed = [stop for stop in self.stops.values() if stop.is_believed]
-        found = evidence_of(parts_of(believed, technician_id, candidates, rules), self.heading, rules)
+        parts = parts_of(believed, technician_id, candidates, rules)
+        heading = self.heading if self.heading is not None and _left_after(self.heading, parts) is not None else None
+        found = evidence_of(parts, heading, rules)
         news = []
         for job_id in sorted(found.keys() | self.told.keys()):
-            evidence = Evidence(self.device_id, technician_id, found.get(job_id, []), now_ms, moves)
+            eta = heading.eta if heading is not None and heading.job_id == job_id else None
+            evidence = Evidence(self.device_id, technician_id, found.get(job_id, []), now_ms, moves, eta)
             if not evidence.says_the_same_as(self.told.get(job_id)):
                 news.append((job_id, evidence))
         told = self.told | dict(news)

@@ -5,7 +5,10 @@ from typing import Literal
 
 import msgspec
 
+from dispatch.business_hours import BusinessHours
 from dispatch.lifecycle import Lifecycle, OwnState
+from dispatch.sla import SlaRules
+from schemas.people import zone_of
 
 
 class DispatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,11 +36,28 @@ class DispatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The on-site time that confirms a visit there; None: as everywhere."""
     states: dict[str, OwnState] = {}
     """States that are added, by name."""
+    clear_s: float = 120.0
+    """A job is no longer at risk once its ETA is so much before the end of the promised window."""
+    sla: SlaRules = SlaRules()
+    """What is promised, by priority."""
+    business: BusinessHours | None = None
+    """The hours that promises are counted in."""
+    time_zone: str = "UTC"
+    """By whose clock jobs come again, where their branch has none of its own."""
+    ahead_days: float = 28.0
+    """Jobs that come again are made so long ahead."""
 
     def __post_init__(self) -> None:
         for name in ("return_within_s", "early_s", "late_s", "longest_leg_s"):
             if not 0 <= getattr(self, name) < 366 * 86_400:
                 raise ValueError(f"{name}: {getattr(self, name)} is not between 0 and a year")
+        if not 0 <= self.clear_s < 86_400:
+            raise ValueError(f"clear_s: {self.clear_s} is not between 0 and a day")
+        if not 0 < self.ahead_days <= 400:
+            raise ValueError(f"ahead_days: {self.ahead_days} is not between 0 and 400")
+        if self.business is None and any(target.hours == "business" for target in self.sla.priorities.values()):
+            raise ValueError("sla counts business hours, and there is no table business that says which these are")
+        zone_of(self.time_zone)
         if not 5 <= self.circle_m <= 5_000:
             raise ValueError(f"circle_m: {self.circle_m} is not between 5 and 5,000")
         self.lifecycle()

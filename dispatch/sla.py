@@ -10,7 +10,8 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from dispatch.business_hours import BusinessHours, after_business_s, business_s_between
-from schemas.job import Job, LogEntry, Priority
+from schemas.job import Escalation, Job, LogEntry, Priority
+from schemas.times import Instant
 
 Promise = Literal["response", "resolution"]
 ClockState = Literal["running", "paused", "met", "breached", "stopped"]
@@ -65,16 +66,6 @@ class SlaClock(msgspec.Struct, frozen=True):
     remaining_s: float
 
 
-class Escalation(msgspec.Struct, frozen=True):
-    """A part of the promised time has passed: ``escalation_id`` is the same whenever and wherever that is found out."""
-
-    escalation_id: str
-    job_id: str
-    promise: Promise
-    fraction: float
-    at_ms: int
-
-
 class _Run(NamedTuple):
     """The clock runs, epoch ms; without ``to_ms``: still."""
 
@@ -125,7 +116,7 @@ def escalations_between(
                 continue
             if fulfilled_ms is None or moment_ms < fulfilled_ms:
                 escalation_id = f"{job.job_id}:{promise}:{fraction:g}"
-                found.append(Escalation(escalation_id, job.job_id, promise, fraction, moment_ms))
+                found.append(Escalation(escalation_id, job.job_id, promise, fraction, Instant(moment_ms)))
     return sorted(found, key=lambda escalation: escalation.at_ms)
 
 

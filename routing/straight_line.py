@@ -18,6 +18,10 @@ USUAL_SPEED_MPS: Final = 9.0
 GET_GOING_S: Final = 90.0
 """From the door to the wheel, and from the kerb to the door."""
 
+SHORTEST: Final = 0.75
+LONGEST: Final = 1.5
+"""Of the estimate: between these a way by road will mostly turn out to be."""
+
 Floats = npt.NDArray[np.float64]
 
 

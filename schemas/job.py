@@ -99,6 +99,23 @@ class LogEntry(msgspec.Struct, omit_defaults=True):
     visit_id: str | None = None
 
 
+class Escalation(msgspec.Struct, frozen=True, rename={"at_ms": "at"}):
+    """A part of a promised time has passed: ``escalation_id`` is the same whenever and wherever that is found out."""
+
+    escalation_id: str
+    job_id: str
+    promise: Literal["response", "resolution"]
+    fraction: float
+    at_ms: Instant
+
+
+class EtaWindow(msgspec.Struct, frozen=True, rename={"from_ms": "from", "to_ms": "to"}):
+    """Between which moments somebody will be there."""
+
+    from_ms: Instant
+    to_ms: Instant
+
+
 class Word(LogEntry, omit_defaults=True, kw_only=True):
     """What a person or the system said: a log entry, and the state it was said of."""
 
@@ -122,6 +139,7 @@ class Job(JobPlan, omit_defaults=False, kw_only=True):
     on_site_s: float | None = None
     waiting_s: float | None = None
     visit_ids: list[str] = []
+    escalations: list[Escalation] = []
     log: list[LogEntry] = []
 
 
@@ -147,7 +165,8 @@ class Approach(
 class Evidence(msgspec.Struct, frozen=True):
     """All that a device's rounds say about a job now, in the order of time; it replaces what they said before.
 
-    ``moves``: whether it moves the job on; where automatic logging is off, it only counts time.
+    ``moves``: whether it moves the job on; where automatic logging is off, it only counts time. ``eta`` is when the
+    device will be there, as long as it is on its way.
     """
 
     device_id: str
@@ -155,6 +174,7 @@ class Evidence(msgspec.Struct, frozen=True):
     approaches: list[Approach]
     recorded_at: Instant
     moves: bool = True
+    eta: EtaWindow | None = None
 
     def says_the_same_as(self, other: "Evidence | None") -> bool:
         """Whether they differ at most in when they were recorded."""
@@ -184,8 +204,10 @@ class JobRecord(Job, omit_defaults=True, kw_only=True):
     """The value on the topic: the job, and what its log follows from.
 
     ``words`` are what people and the system said, in the order in which it was recorded; no position ever changes them.
+    Of a job that comes again, those whose windows begin before ``generated_until`` have been made.
     """
 
+    generated_until: Instant | None = None
     words: list[Word] = []
     assignments: list[Assignment] = []
     evidence: list[Evidence] = []

@@ -231,14 +231,14 @@ class _Branch:
         set_off_ms: int,
     ) -> None:
         """Hand the job in before the day, or shortly before it is begun; perhaps for another technician at first."""
-        sent_ms = start_ms - 30 * MINUTE_MS
+        sent_ms = start_ms - 150 * MINUTE_MS
         at_first = whose
         chance = self._rng.random()
         if chance < 0.05:
-            sent_ms = max(sent_ms, set_off_ms - int(self._rng.integers(10, 40)) * MINUTE_MS)
+            sent_ms = max(sent_ms, set_off_ms - int(self._rng.integers(20, 60)) * MINUTE_MS)
         elif chance < 0.10:
             at_first = (self._technician(int(self._rng.integers(2, self._staff - 1))),)
-            self._company.changes.append(Change(job_id, start_ms - 10 * MINUTE_MS, whose))
+            self._company.changes.append(Change(job_id, start_ms - 60 * MINUTE_MS, whose))
         fields = {
             "title": job.title,
             "branch": self._name,
@@ -284,7 +284,7 @@ class _Branch:
                 "duration_s": 1_800.0,
                 "technician_ids": list(whose),
             }
-            self._company.orders.append(Order(job_id, start_ms - 30 * MINUTE_MS, fields))
+            self._company.orders.append(Order(job_id, start_ms - 150 * MINUTE_MS, fields))
             self._company.truths[job_id] = Truth(job_id, whose, fence_id)
             if number % 3:
                 to, by = (("cancelled", "dispatcher"), ("rejected", "technician"))[number % 3 - 1]

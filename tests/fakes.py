@@ -6,7 +6,6 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from api.job_index import JobIndex
 from api.ports import AuditQuery, RejectedQuery, StoreUnavailable, VisitQuery
 from dispatch.job_book import JobBook
 from dispatch.rules import DispatchRules
@@ -100,11 +99,16 @@ class MemoryLog:
 class MemoryForeman:
     """Carries out commands as soon as they are read. ``silent`` makes it give no answers."""
 
-    def __init__(self, jobs: MemoryModel[JobRecord], index: JobIndex, now_ms: Callable[[], Instant]) -> None:
+    def __init__(
+        self,
+        jobs: MemoryModel[JobRecord],
+        on_change: Callable[[str, JobRecord], object],
+        now_ms: Callable[[], Instant],
+    ) -> None:
         self.answer: Callable[[Answer], None] = lambda _: None
         self.silent = False
         self._jobs = jobs
-        self._index = index
+        self._on_change = on_change
         self._now_ms = now_ms
         self._book = JobBook(DispatchRules())
 
@@ -113,7 +117,7 @@ class MemoryForeman:
         outcome = self._book.apply(self._jobs.records.get(command.job_id), command, self._now_ms())
         if outcome.record is not None:
             self._jobs.records[command.job_id] = outcome.record
-            self._index.changed(command.job_id, outcome.record)
+            self._on_change(command.job_id, outcome.record)
         if not self.silent:
             self.answer(outcome.answer)
 
@@ -199,7 +203,7 @@ def _asked_for(visit: Visit, query: VisitQuery) -> bool:
     return (
         query.device_id in (None, visit.device_id)
         and query.fence_id in (None, visit.fence_id)
-        and query.job_id in (None, visit.job_id)
+        and (query.visit_ids is None or visit.visit_id in query.visit_ids)
         and (query.state == visit.state or (query.state is None and visit.state != "retracted"))
         and (query.to_ms is None or visit.arrived_ms < query.to_ms)
         and (query.from_ms is None or visit.departed_ms is None or visit.departed_ms > query.from_ms)

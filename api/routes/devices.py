@@ -6,13 +6,16 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Path, Query
 
 from api import examples, track
-from api.answers import JSONAnswer, Page, write_cursor
+from api.answers import JSONAnswer, NearbyTechnician, NearestAnswer, Page, write_cursor
 from api.parameters import Cursor, From, Limit, To, cursor_key
 from api.problems import Problem, unavailable
 from api.read_model import device_of, page_of
 from api.scope import Scope
 from api.scoped import scoped
 from api.services import Reach, Services
+from dispatch.nearest import Nearby
+from routing.straight_line import NAME as PROVIDER
+from schemas.times import Instant
 
 router = APIRouter(tags=["devices"])
 
@@ -38,6 +41,43 @@ async def list_devices(services: Reach, scope: Seen, limit: Limit = 100, cursor:
     now_ms, unknown_after_s = services.clock.now_ms(), services.settings.unknown_after_s
     devices = [device_of(live, now_ms, unknown_after_s) for live in found]
     return JSONAnswer(Page(devices, None if last is None else write_cursor(last)))
+
+
+@router.get(
+    "/v1/devices/nearest",
+    summary="The nearest technicians",
+    responses=examples.answers(200, "The nearest first", "NearestAnswer", examples.NEAREST, 400, 503),
+)
+async def nearest_technicians(
+    services: Reach,
+    scope: Seen,
+    lat: Annotated[float, Query(ge=-90, le=90, description="degrees")],
+    lon: Annotated[float, Query(ge=-180, le=180, description="degrees")],
+    radius_m: Annotated[float, Query(gt=0, description="no farther than this, metres")] = 100_000.0,
+    limit: Annotated[int, Query(ge=1, le=100, description="how many at most")] = 10,
+    skills: Annotated[list[str] | None, Query(description="with all of these; named again or with commas")] = None,
+    available: Annotated[bool, Query(description="only those on shift who are not at a job")] = False,
+    max_age_s: Annotated[float, Query(gt=0, description="only those seen within the last seconds")] = 3_600.0,
+) -> JSONAnswer:
+    """Technicians by the straight line to where their devices were last; `travel_s` is an estimate by road.
+
+    `available` says who is on shift and at no job; of the others, `free_at` when their job is expected to end. A device
+    that nobody holds stands for a technician of its own name.
+    """
+    _require_live(services)
+    now_ms = services.clock.now_ms()
+    found = services.nearby.nearest(
+        lat,
+        lon,
+        at_ms=now_ms,
+        limit=limit,
+        radius_m=radius_m,
+        skills=frozenset(skill.strip() for each in skills or () for skill in each.split(",") if skill.strip()),
+        available=available,
+        max_age_s=max_age_s,
+        branches=scope.branches_seen(),
+    )
+    return JSONAnswer(NearestAnswer([_nearby(each, name, now_ms) for each, name in found]))
 
 
 @router.get(
@@ -87,6 +127,24 @@ async def get_track(
 
 def _unknown(device_id: str) -> Problem:
     return Problem(404, "unknown_device", f"no fix of a device {device_id!r} was ever seen")
+
+
+def _nearby(found: Nearby, name: str, now_ms: int) -> NearbyTechnician:
+    return NearbyTechnician(
+        found.technician_id,
+        name,
+        found.distance_m,
+        found.travel_s,
+        Instant(now_ms + round(1000 * found.travel_s)),
+        PROVIDER,
+        found.lat,
+        found.lon,
+        Instant(found.at_ms),
+        found.on_shift and found.job_id is None,
+        found.on_shift,
+        found.job_id,
+        None if found.free_at_ms is None else Instant(found.free_at_ms),
+    )
 
 
 def _require_live(services: Services) -> None:

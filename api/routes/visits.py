@@ -40,8 +40,11 @@ async def list_visits(
     cursor: Cursor = None,
 ) -> JSONAnswer:
     """The newest revision of each visit that was there at some moment of [from, to), by arrival."""
-    query = VisitQuery(limit + 1, device, fence, job, state, from_ms, to_ms, place_after(cursor), scope.branches_seen())
-    visits = await services.history.visits(query)
+    of_job = None if job is None else tuple(services.job_index.visits_of(job))
+    query = VisitQuery(
+        limit + 1, device, fence, of_job, state, from_ms, to_ms, place_after(cursor), scope.branches_seen()
+    )
+    visits = [services.job_index.of_its_job(visit) for visit in await services.history.visits(query)]
     return JSONAnswer(page_of(visits, limit, lambda visit: (int(visit.arrived_ms), visit.visit_id)))
 
 
@@ -52,7 +55,7 @@ async def list_visits(
 )
 async def get_visit(services: Reach, scope: Seen, visit_id: str) -> JSONAnswer:
     """The newest revision of a visit, and every revision with its reason."""
-    revisions = await _revisions(services, scope, visit_id)
+    revisions = [services.job_index.of_its_job(visit) for visit in await _revisions(services, scope, visit_id)]
     return JSONAnswer(VisitAnswer(**msgspec.structs.asdict(revisions[-1]), revisions=revisions))
 
 

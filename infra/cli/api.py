@@ -27,6 +27,7 @@ from api.job_desk import JobDesk
 from api.job_index import JobIndex
 from api.key_uses import KeyUses, KeyUseTeller
 from api.live_feed import LiveFeed
+from api.nearby_technicians import NearbyTechnicians
 from api.open_visits import OpenVisits
 from api.rates import Rates
 from api.registers import REGISTERS, Name
@@ -88,7 +89,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         for name, register in REGISTERS.items()
     }
     job_index = JobIndex()
-    jobs = Follower(settings.kafka, JOBS, partial(wire.decode, JobRecord), job_index.changed)
+    jobs = Follower(settings.kafka, JOBS, partial(wire.decode, JobRecord))
     desk = JobDesk(event_log, jobs)
     live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState))
     accounts = Follower(settings.kafka, ACCOUNTS, partial(wire.decode, Account))
@@ -98,10 +99,14 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     history = ClickHouseHistory(partial(open_store, settings))
     visits = OpenVisits(history)
     visits_told = Tail(settings.kafka, VISITS, RECORDER_GROUP, partial(wire.decode, Visit), visits)
-    feed = LiveFeed(live, visits, clock, settings.unknown_after_s)
-    live.on_change, visits.on_change = feed.device_changed, feed.visit_changed
+    rules = read_dispatch_rules(settings.dispatch)
+    feed = LiveFeed(live, visits, jobs, job_index, rules.lifecycle(), clock, settings.unknown_after_s)
     holders = Holders()
-    registers["technicians"].on_change, holders.on_change = holders.technician_changed, feed.holder_changed
+    nearby = NearbyTechnicians(holders, rules.lifecycle())
+    live.on_change, visits.on_change = _each(feed.device_changed, nearby.device_changed), feed.visit_changed
+    jobs.on_change = _each(job_index.changed, feed.job_changed, nearby.job_changed)
+    registers["technicians"].on_change = _each(holders.technician_changed, nearby.technician_changed)
+    holders.on_change = feed.holder_changed
     registers["branches"].on_change = feed.branch_changed
     key_uses = KeyUses()
     services = Services(
@@ -117,16 +122,17 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         live,
         visits,
         feed,
+        holders,
+        nearby,
         history,
         People(SignIn(accounts, Passwords()), sessions, sessions_ended),
         EnrolmentLinks(secret),
         explainer=explainer,
-        holders=holders,
         backlogs=Backlogs(settings.backlog_bytes_per_s),
         key_uses=key_uses,
         rates=Rates.stated_by(settings),
         issuer=Issuer(settings) if settings.oidc_issuer else None,
-        dispatch_rules=read_dispatch_rules(settings.dispatch),
+        dispatch_rules=rules,
     )
     app = create_app(services)
     server = _Server(
@@ -166,6 +172,16 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
             await part.stop()
         await history.close()
         log.info("stopped")
+
+
+def _each(*readers: Callable[[str, Any], object]) -> Callable[[str, Any], None]:
+    """What calls several readers of changes, in this order."""
+
+    def changed(key: str, record: Any) -> None:
+        for reader in readers:
+            reader(key, record)
+
+    return changed
 
 
 class _Server(uvicorn.Server):

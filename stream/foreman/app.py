@@ -14,11 +14,12 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
 from dispatch.job_book import JobBook
+from dispatch.recurrence import Occurrence
 from dispatch.rounds import DeviceRounds
 from dispatch.rules import DispatchRules
 from schemas.clock import Clock
-from schemas.job import Evidence
-from schemas.job_command import Answer, Sender, TellEvidence
+from schemas.job import Evidence, JobRecord
+from schemas.job_command import Answer, CreateJob, Sender, TellEvidence
 from schemas.settings import Settings
 from schemas.times import Instant
 from schemas.topics import FOREMAN_GROUP, JOB_ANSWERS, JOB_COMMANDS, JOBS, LIVE, VISITS, LogUnavailable, Topic
@@ -37,9 +38,12 @@ from stream.restored import STORE_URL, RestoredOnce
 LOOK_AGAIN_S: Final = 0.2
 """What the crew's changes mean for rounds is looked at so often."""
 RETRY_S: Final = 1.0
+FETCH_MIN_BYTES: Final = 64 * 1024
 FETCH_MAX_WAIT_MS: Final = 50
+"""A frame costs as much as some dozens of live states, which come by the thousand: they are gathered for so long."""
 
 POSITIONS: Final = Sender("automatic", "foreman")
+CALENDAR: Final = Sender("system", "recurrence")
 
 log = structlog.get_logger()
 
@@ -79,7 +83,7 @@ class Foreman:
     def _build_app(self) -> FramedApp:
         topics = (JOB_COMMANDS, VISITS, LIVE)
         app = framed_app(FOREMAN_GROUP, self._settings, [topic.name for topic in topics], table_standby_replicas=0)
-        app.fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        app.fetch_min_bytes, app.fetch_max_wait_ms = FETCH_MIN_BYTES, FETCH_MAX_WAIT_MS
         self._job_table = app.Table(
             "jobs",
             key_type=bytes,
@@ -147,7 +151,7 @@ class Foreman:
             rounds, _ = cast(RestoredOnce, self._rounds_table.data).take()
             self._written_until = await self._ends.ends(JOBS.name, assigned) | ends
             self._jobs = {
-                number: JobPartition({key.decode(): value for key, value in jobs.get(number, {}).items()})
+                number: JobPartition(_by_id(jobs.get(number, {})), self._book, self._clock.now_ms())
                 for number in assigned
             }
             self._patrols = {
@@ -169,26 +173,58 @@ class Foreman:
             ours = [each for each in commands if self._partition_of(each.job_id) == frame.partition]
             unreadable.labels(JOB_COMMANDS.name).inc(bad + len(commands) - len(ours))
             async with self._writing:
-                written, answers = partition.carry_out(ours, self._book, self._clock.now_ms())
-                await self._write(frame.partition, written)
-                partition.records |= dict(written)
+                now_ms = self._clock.now_ms()
+                written, answers = partition.carry_out(ours, now_ms)
+                await self._write(frame.partition, partition, written, now_ms)
             await self._answer(answers)
         commands_done.inc(len(ours))
-        jobs_written.inc(len(written))
         jobs_kept.set(sum(len(each.records) for each in self._jobs.values()))
 
     def _partition_of(self, job_id: str) -> int:
         return partition_of(job_id, self._settings.partitions)
 
-    async def _write(self, number: int, records: Sequence[tuple[str, bytes]]) -> None:
+    async def _write(self, number: int, partition: JobPartition, records: Sequence[JobRecord], now_ms: Instant) -> None:
         """Append revisions of jobs; return when the broker has them. Raises PartitionsLostError."""
         if not records:
             return
         end = (await self._ends.ends(JOBS.name, [number]))[number]
         if end > self._written_until.get(number, end):
             raise PartitionsLostError(f"another foreman writes the jobs of partition {number}")
-        for each in [self._job_table.send_changelog(number, key.encode(), value) for key, value in records]:
+        values = [encode(record) for record in records]
+        sent = [
+            self._job_table.send_changelog(number, record.job_id.encode(), value)
+            for record, value in zip(records, values, strict=True)
+        ]
+        for each in sent:
             self._written_until[number] = (await each).offset + 1
+        partition.keep(records, values, now_ms)
+        jobs_written.inc(len(records))
+
+    async def _look_at_jobs(self) -> None:
+        """Time has passed: some jobs are late, promises are to be escalated, jobs that come again are to be made."""
+        for number in list(self._jobs):
+            async with self._writing:
+                partition = self._jobs.get(number)
+                if partition is None:
+                    return
+                now_ms = self._clock.now_ms()
+                changed = [
+                    after
+                    for record in partition.due(now_ms)
+                    if (after := await self._looked(partition, record, now_ms))
+                ]
+                await self._write(number, partition, changed, now_ms)
+
+    async def _looked(self, partition: JobPartition, record: JobRecord, now_ms: Instant) -> JobRecord | None:
+        """The next revision of a job that is due, if there is one. What is to be made of it is ordered before."""
+        after = self._book.look(record, now_ms)
+        ahead = self._book.made_ahead(after or record, self._crew.time_zone_of(record.branch), now_ms)
+        if ahead is not None:
+            after, occurrences = ahead
+            await self._append(JOB_COMMANDS, [(each.job_id, encode(_ordering(each, now_ms))) for each in occurrences])
+        if after is None:
+            partition.pass_over(record, now_ms)
+        return after
 
     async def _answer(self, answers: Iterable[Answer]) -> None:
         await self._append(JOB_ANSWERS, [(answer.request_id, encode(answer)) for answer in answers])
@@ -207,6 +243,8 @@ class Foreman:
         """Jobs or technicians have changed: what the rounds of those concerned say may be for other jobs now."""
         while True:
             await asyncio.sleep(LOOK_AGAIN_S)
+            with self._fatal("jobs"):
+                await self._look_at_jobs()
             with self._fatal("rounds"):
                 technicians = set(self._unsettled)
                 self._unsettled -= technicians
@@ -257,6 +295,16 @@ def _telling(job_id: str, evidence: Evidence) -> TellEvidence:
     return TellEvidence(
         job_id=job_id, sender=POSITIONS, key=key, issued_at=Instant(evidence.recorded_at), evidence=evidence
     )
+
+
+def _ordering(occurrence: Occurrence, now_ms: Instant) -> CreateJob:
+    return CreateJob(
+        job_id=occurrence.job_id, sender=CALENDAR, key=occurrence.job_id, issued_at=now_ms, plan=occurrence.plan
+    )
+
+
+def _by_id(records: dict[bytes, bytes]) -> dict[str, bytes]:
+    return {key.decode(): value for key, value in records.items()}
 
 
 def _rounds_of(records: dict[bytes, bytes]) -> dict[str, DeviceRounds]:

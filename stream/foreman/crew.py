@@ -64,6 +64,11 @@ class Crew:
         stated = (technician and technician.auto_logging, branch and branch.auto_logging)
         return bool(next((each for each in stated if each is not None), self._rules.auto_logging))
 
+    def time_zone_of(self, branch: str | None) -> str:
+        """The time zone of a branch, else the tenant's."""
+        found = self._branches.records.get(branch or "")
+        return (found.time_zone if found is not None else None) or self._rules.time_zone
+
     def _candidate(self, value: bytes) -> Candidate:
         return candidate_of(decode(JobRecord, value), self._lifecycle)
 

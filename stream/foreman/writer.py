@@ -9,7 +9,7 @@ from dispatch.job_book import JobBook
 from schemas.job import JobRecord
 from schemas.job_command import Answer, Command, read_command
 from schemas.times import Instant
-from schemas.wire import decode, encode
+from schemas.wire import decode
 
 log = structlog.get_logger()
 
@@ -17,27 +17,51 @@ log = structlog.get_logger()
 class JobPartition:
     """``records`` are the jobs as they are written: the value of each by its id."""
 
-    def __init__(self, records: Mapping[str, bytes] | None = None) -> None:
-        self.records = dict(records or {})
+    def __init__(self, records: Mapping[str, bytes], book: JobBook, now_ms: Instant) -> None:
+        self.records: dict[str, bytes] = {}
+        self._book = book
+        self._look_ms: dict[str, int] = {}
+        for job_id, value in records.items():
+            self._keep(job_id, value, decode(JobRecord, value), now_ms)
 
-    def carry_out(
-        self, commands: Sequence[Command], book: JobBook, now_ms: Instant
-    ) -> tuple[list[tuple[str, bytes]], list[Answer]]:
-        """The records to write, in order, and the answers to give once they are; ``records`` is as it was before."""
+    def carry_out(self, commands: Sequence[Command], now_ms: Instant) -> tuple[list[JobRecord], list[Answer]]:
+        """The revisions to write, in order, and the answers to give once they are; ``records`` is as it was before."""
         current: dict[str, JobRecord | None] = {}
-        written: list[tuple[str, bytes]] = []
+        written: list[JobRecord] = []
         answers: list[Answer] = []
         for command in commands:
             job_id = command.job_id
             if job_id not in current:
                 current[job_id] = self._record(job_id)
-            outcome = book.apply(current[job_id], command, now_ms)
+            outcome = self._book.apply(current[job_id], command, now_ms)
             if outcome.record is not None:
                 current[job_id] = outcome.record
-                written.append((job_id, encode(outcome.record)))
+                written.append(outcome.record)
             if command.request_id:
                 answers.append(outcome.answer)
         return written, answers
+
+    def due(self, now_ms: Instant) -> list[JobRecord]:
+        """The jobs that time changes, or of which others are to be made."""
+        due = [job_id for job_id, look_ms in self._look_ms.items() if look_ms <= now_ms]
+        return [record for job_id in due if (record := self._record(job_id)) is not None]
+
+    def keep(self, records: Sequence[JobRecord], values: Sequence[bytes], now_ms: Instant) -> None:
+        """Take note of what is written."""
+        for record, value in zip(records, values, strict=True):
+            self._keep(record.job_id, value, record, now_ms)
+
+    def pass_over(self, record: JobRecord, now_ms: Instant) -> None:
+        """Look at a job that was due, and has not changed, when it is due next."""
+        self._keep(record.job_id, self.records[record.job_id], record, now_ms)
+
+    def _keep(self, job_id: str, value: bytes, record: JobRecord, now_ms: Instant) -> None:
+        self.records[job_id] = value
+        look_ms = self._book.next_look_ms(record, now_ms)
+        if look_ms is None:
+            self._look_ms.pop(job_id, None)
+        else:
+            self._look_ms[job_id] = look_ms
 
     def _record(self, job_id: str) -> JobRecord | None:
         value = self.records.get(job_id)

@@ -19,14 +19,17 @@ from api.holders import Holders
 from api.job_desk import JobDesk
 from api.job_index import JobIndex
 from api.live_feed import LiveFeed
+from api.nearby_technicians import NearbyTechnicians
 from api.open_visits import OpenVisits
 from api.registers import REGISTERS, Entry, Name
 from api.services import Services
+from dispatch.lifecycle import BUILT_IN
 from schemas.account import Account, SessionsEnded
 from schemas.fence import FenceRecord
 from schemas.job import JobRecord
 from schemas.key import ApiKey, Role
 from schemas.live import LiveState
+from schemas.people import Technician
 from schemas.settings import Settings
 from schemas.times import parse_instant
 from schemas.topics import FENCES, JOB_COMMANDS, KEYS, SESSIONS_ENDED
@@ -72,6 +75,7 @@ class Door:
     desk: JobDesk = field(init=False)
     foreman: MemoryForeman = field(init=False)
     feed: LiveFeed = field(init=False)
+    nearby: NearbyTechnicians = field(init=False)
     app: FastAPI = field(init=False)
 
     def __post_init__(self) -> None:
@@ -85,15 +89,29 @@ class Door:
         )
         self.history = MemoryHistory(self.registers["technicians"].records, self.fences.records, self.log)
         self.desk = JobDesk(self.log, self.jobs)
-        self.foreman = MemoryForeman(self.jobs, self.job_index, self.clock.now_ms)
+        self.foreman = MemoryForeman(self.jobs, self._job_changed, self.clock.now_ms)
         self.foreman.answer = self.desk.take
         self.log.readers[JOB_COMMANDS.name] = self.foreman.read
         self.visits = OpenVisits(self.history)
         self.visits.is_caught_up = True
-        self.feed = LiveFeed(self.live, self.visits, self.clock, self.settings.unknown_after_s)  # type: ignore[arg-type]
+        self.feed = LiveFeed(
+            self.live,
+            self.visits,
+            self.jobs,
+            self.job_index,
+            BUILT_IN,
+            self.clock,  # type: ignore[arg-type]
+            self.settings.unknown_after_s,
+        )
         self.visits.on_change = self.feed.visit_changed
         holders = Holders()
-        self.registers["technicians"].on_change = holders.technician_changed  # type: ignore[assignment]
+        self.nearby = NearbyTechnicians(holders, BUILT_IN)
+
+        def technician_changed(technician_id: str, technician: Technician | None) -> None:
+            holders.technician_changed(technician_id, technician)
+            self.nearby.technician_changed(technician_id, technician)
+
+        self.registers["technicians"].on_change = technician_changed  # type: ignore[assignment]
         self.registers["branches"].on_change = self.feed.branch_changed  # type: ignore[assignment]
         holders.on_change = self.feed.holder_changed
         services = Services(
@@ -109,6 +127,8 @@ class Door:
             live=self.live,
             visits=self.visits,
             feed=self.feed,
+            holders=holders,
+            nearby=self.nearby,
             history=self.history,
             people=People(
                 SignIn(self.accounts, CHEAP_PASSWORDS, self._now_s),
@@ -116,13 +136,17 @@ class Door:
                 self.sessions_ended,
             ),
             enrolment_links=EnrolmentLinks(b"a secret"),
-            holders=holders,
         )
         # Routes take a while to build and hold no state: every test shares them, over services of its own.
         if not _built:
             _built.append(create_app(services))
         self.app = _built[0]
         self.app.state.services = services
+
+    def _job_changed(self, job_id: str, job: JobRecord) -> None:
+        self.job_index.changed(job_id, job)
+        self.feed.job_changed(job_id, job)
+        self.nearby.job_changed(job_id, job)
 
     def _now_s(self) -> float:
         return self.clock.moment_ms / 1000
@@ -144,6 +168,7 @@ class Door:
         """A live state, as a tracker tells it."""
         self.live.records[live.device_id] = live
         self.feed.device_changed(live.device_id, live)
+        self.nearby.device_changed(live.device_id, live)
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.request("GET", path, **more)

@@ -64,6 +64,7 @@ LISTS: Final[dict[str, tuple[Permission, str]]] = {
 """What each needs, and what its items are called by."""
 
 ROWS: Final[dict[tuple[str, str], Row]] = {
+    ("GET", "/v1/devices/nearest"): Row("devices:read", 200, 200),
     ("GET", "/v1/devices/{device_id}"): Row("devices:read", 200),
     ("GET", "/v1/devices/{device_id}/track"): Row("devices:read", 200),
     ("POST", "/v1/devices/{device_id}/enrolments"): Row("devices:enrol", 201),
@@ -93,6 +94,8 @@ def request_of(method: str, path: str, whose: Whose) -> tuple[str, dict[str, Any
     named = dict.fromkeys(("device_id", "fence_id", "visit_id", "job_id"), whose)
     named |= {register.key: branch if register.name == "branches" else whose for register in REGISTERS.values()}
     where = path.format(**named)
+    if path == "/v1/devices/nearest":
+        return where, {"params": {"lat": 53.4, "lon": -2.99}}
     if path == "/v1/jobs/{job_id}/transitions":
         return where, {"json": {"to": "en_route"}}
     if path.startswith("/v1/jobs"):

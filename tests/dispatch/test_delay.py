@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatch.delay import EtaWindow, risk_of
+from dispatch.delay import risk_of
 from dispatch.lifecycle import Lifecycle, OwnState
+from schemas.job import EtaWindow
 from schemas.times import Instant
 from tests.dispatch.logs import MINUTE_MS, job_of, logs
 
