@@ -170,6 +170,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     finally:
         for part in reversed(parts):
             await part.stop()
+        services.solver.close()
         await history.close()
         log.info("stopped")
 
