@@ -6,7 +6,7 @@ technician who has the job at that time. What later visits or a person's word ch
 
 import bisect
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -117,11 +117,16 @@ class Part:
 
 
 def parts_of(
-    stops: Sequence[Stop], technician_id: str, candidates: Iterable[Candidate], rules: DispatchRules
+    stops: Sequence[Stop],
+    technician_id: str,
+    candidates: Iterable[Candidate],
+    rules: DispatchRules,
+    areas: Collection[str] = (),
 ) -> list[Part]:
     """All stops of one device, in the order of arrival, each with the job that it, or a part of it, is for.
 
-    At each fence the stops and jobs that fit best are put together first.
+    At each fence the stops and jobs that fit best are put together first. ``areas`` are fences that other places lie
+    in: to be there is not to be elsewhere.
     """
     at_fence: dict[str, list[Candidate]] = {}
     for each in candidates:
@@ -130,7 +135,8 @@ def parts_of(
     in_order = sorted(stops, key=lambda stop: (stop.arrived_ms, stop.visit_id))
     parts: list[Part] = []
     for fence_id in {stop.fence_id for stop in in_order}:
-        parts += _Matching(fence_id, in_order, at_fence.get(fence_id, []), technician_id, rules).parts()
+        matching = _Matching(fence_id, in_order, at_fence.get(fence_id, []), technician_id, rules, areas)
+        parts += matching.parts()
     return sorted(parts, key=lambda part: (part.from_ms, part.stop.visit_id))
 
 
@@ -144,12 +150,15 @@ class _Matching:
         jobs: Sequence[Candidate],
         technician_id: str,
         rules: DispatchRules,
+        areas: Collection[str],
     ) -> None:
         self._jobs = jobs
         self._technician_id = technician_id
         self._known = frozenset(stop.visit_id for stop in stops)
         self._rules = rules
-        self._elsewhere_ms = [stop.arrived_ms for stop in stops if stop.fence_id != fence_id]
+        self._elsewhere_ms = [
+            stop.arrived_ms for stop in stops if stop.fence_id != fence_id and stop.fence_id not in areas
+        ]
         self._parts = [
             Part(stop, stop.arrived_ms, stop.departed_ms, None) for stop in stops if stop.fence_id == fence_id
         ]
@@ -249,15 +258,18 @@ def _due_ms(job: Candidate) -> int:
     return job.created_ms if job.window_from_ms is None else job.window_from_ms
 
 
-def evidence_of(parts: Sequence[Part], heading: "Heading | None", rules: DispatchRules) -> dict[str, list[Approach]]:
+def evidence_of(
+    parts: Sequence[Part], heading: "Heading | None", rules: DispatchRules, areas: Collection[str] = ()
+) -> dict[str, list[Approach]]:
     """What a device's rounds say of each job that they concern.
 
-    ``parts`` are in order. The place that was left before one is the last that was by its arrival; of a heading counts
-    what follows the last stop, once that is left. A stop that encloses another, as at a zone and at a site in it, is no
-    place that one leaves for the next.
+    ``parts`` are in order. The place that was left before one is the last that was by its arrival, of those that are no
+    ``areas``, which one does not leave for the next place. Of a heading counts what follows the last stop, once that is
+    left.
     """
     found: dict[str, list[Approach]] = {}
-    left = sorted(each.to_ms for each in parts if each.to_ms is not None and not _encloses(each, parts))
+    places = [part for part in parts if part.stop.fence_id not in areas]
+    left = sorted(each.to_ms for each in places if each.to_ms is not None)
     for part in parts:
         if part.job_id is not None:
             left_ms = _left_before(part, left, rules)
@@ -269,26 +281,15 @@ def evidence_of(parts: Sequence[Part], heading: "Heading | None", rules: Dispatc
                 _stayed_s(part),
             )
             found.setdefault(part.job_id, []).append(approach)
-    if heading is not None and (left_last_ms := _left_after(heading, parts)) is not None:
+    if heading is not None and (left_last_ms := _left_after(heading, places)) is not None:
         found.setdefault(heading.job_id, []).append(Approach(Instant(left_last_ms)))
     return found
 
 
-def _left_after(heading: "Heading", parts: Sequence[Part]) -> int | None:
+def _left_after(heading: "Heading", places: Sequence[Part]) -> int | None:
     """When the visit was left after which it is heading for a job; None where it has been elsewhere since."""
-    last = parts[-1] if parts else None
+    last = places[-1] if places else None
     return last.to_ms if last is not None and last.stop.visit_id == heading.after else None
-
-
-def _encloses(part: Part, others: Sequence[Part]) -> bool:
-    ends_ms = part.to_ms
-    return any(
-        other.stop.visit_id != part.stop.visit_id
-        and part.from_ms <= other.from_ms
-        and other.to_ms is not None
-        and (ends_ms is None or other.to_ms <= ends_ms)
-        for other in others
-    )
 
 
 def _left_before(part: Part, left: Sequence[int], rules: DispatchRules) -> int | None:
@@ -345,10 +346,9 @@ class DeviceRounds(msgspec.Struct, omit_defaults=True):
         self.stops[stop.visit_id] = stop
         return True
 
-    @property
-    def last(self) -> Stop | None:
-        """The stop that it is, or last was, on."""
-        believed = (stop for stop in self.stops.values() if stop.is_believed)
+    def last(self, areas: Collection[str] = ()) -> Stop | None:
+        """The stop that it is, or last was, on, ``areas`` left aside."""
+        believed = (stop for stop in self.stops.values() if stop.is_believed and stop.fence_id not in areas)
         return max(believed, key=lambda stop: (stop.arrived_ms, stop.visit_id), default=None)
 
     def forget_before(self, oldest_ms: int) -> None:
@@ -370,12 +370,14 @@ class DeviceRounds(msgspec.Struct, omit_defaults=True):
         *,
         moves: bool,
         now_ms: Instant,
+        areas: Collection[str] = (),
     ) -> list[tuple[str, Evidence]]:
         """What has to be told of jobs (job_id, evidence), and counts as told from here on."""
         believed = [stop for stop in self.stops.values() if stop.is_believed]
-        parts = parts_of(believed, technician_id, candidates, rules)
-        heading = self.heading if self.heading is not None and _left_after(self.heading, parts) is not None else None
-        found = evidence_of(parts, heading, rules)
+        parts = parts_of(believed, technician_id, candidates, rules, areas)
+        places = [part for part in parts if part.stop.fence_id not in areas]
+        heading = self.heading if self.heading is not None and _left_after(self.heading, places) is not None else None
+        found = evidence_of(parts, heading, rules, areas)
         news = []
         for job_id in sorted(found.keys() | self.told.keys()):
             eta = heading.eta if heading is not None and heading.job_id == job_id else None

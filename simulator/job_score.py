@@ -54,9 +54,11 @@ def judge_jobs(company: Company, jobs: Mapping[str, Job], visits: Iterable[Logge
     words: dict[str, list[Word]] = {}
     for word in company.words:
         words.setdefault(word.job_id, []).append(word)
+    zones = {each["id"] for each in company.fences["features"] if each["properties"]["kind"] == "zone"}
     by_device: dict[str, list[LoggedVisit]] = {}
     for visit in visits:
-        by_device.setdefault(visit.device_id, []).append(visit)
+        if visit.fence_id not in zones:  # nobody leaves a zone for the next place
+            by_device.setdefault(visit.device_id, []).append(visit)
     devices = {each["technician_id"]: each["device_ids"] for each in company.technicians}
     wrong: list[str] = []
     blind: list[str] = []
@@ -84,13 +86,8 @@ def _is_blind(truth: Truth, visits: Sequence[LoggedVisit]) -> bool:
         return True
     if left_ms is None:
         return False
-    between = [visit for visit in visits if visit.departed_ms is not None and _is_between(visit, left_ms, arrived_ms)]
-    return bool(between) or not any(_left_at(visit, left_ms) for visit in visits)
-
-
-def _is_between(visit: LoggedVisit, from_ms: int, to_ms: int) -> bool:
-    departed_ms = visit.departed_ms
-    return departed_ms is not None and from_ms < visit.arrived_ms and departed_ms < to_ms
+    is_elsewhere = any(left_ms < visit.arrived_ms < arrived_ms and visit not in there for visit in visits)
+    return is_elsewhere or not any(_left_at(visit, left_ms) for visit in visits)
 
 
 def _left_at(visit: LoggedVisit, at_ms: int) -> bool:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Final
 
+import msgspec
+
 from dispatch.lifecycle import Lifecycle
 from dispatch.rounds import Candidate, candidate_of
 from dispatch.rules import DispatchRules
@@ -10,9 +12,21 @@ from schemas.job import JobRecord
 from schemas.people import Technician
 from schemas.places import Branch
 from schemas.settings import Settings
-from schemas.topics import BRANCHES, JOBS, TECHNICIANS
+from schemas.topics import BRANCHES, FENCES, JOBS, TECHNICIANS
 from schemas.wire import decode
 from stream.kafka import BUSY_PATIENCE_MS, Follower
+
+
+class _Drawn(msgspec.Struct):
+    """Of a fence's version what matters here."""
+
+    kind: str = "site"
+
+
+class _Kinds(msgspec.Struct):
+    """Of a fence what matters here."""
+
+    versions: list[_Drawn]
 
 
 class Crew:
@@ -33,7 +47,10 @@ class Crew:
         self._candidates = Follower(
             settings.kafka, JOBS, self._candidate, self._job_changed, patience_ms=BUSY_PATIENCE_MS
         )
-        self._followers = (self._technicians, self._branches, self._candidates)
+        self._zones = Follower(settings.kafka, FENCES, lambda value: decode(_Kinds, value), self._fence_changed)
+        self.areas: set[str] = set()
+        """Zones: fences that other places lie in."""
+        self._followers = (self._technicians, self._branches, self._candidates, self._zones)
 
     async def start(self) -> None:
         """Read all of it."""
@@ -70,6 +87,12 @@ class Crew:
         """The time zone of a branch, else the tenant's."""
         found = self._branches.records.get(branch or "")
         return (found.time_zone if found is not None else None) or self._rules.time_zone
+
+    def _fence_changed(self, fence_id: str, fence: _Kinds | None) -> None:
+        self._zones.records.pop(fence_id, None)  # a hundred thousand fences are not kept for the sake of a few
+        self.areas.discard(fence_id)
+        if fence is not None and fence.versions and fence.versions[-1].kind == "zone":
+            self.areas.add(fence_id)
 
     def _candidate(self, value: bytes) -> Candidate:
         return candidate_of(decode(JobRecord, value), self._lifecycle)

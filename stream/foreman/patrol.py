@@ -71,7 +71,7 @@ class Patrol:
                 rounds.place = sighting.lat, sighting.lon
                 self.changed.add(sighting.device_id)
             return False
-        last = rounds.last
+        last = rounds.last(self._crew.areas)
         if last is None or last.departed_ms is None or rounds.place is None:
             return False
         if not 0 < sighting.ts_ms - last.departed_ms <= 1000 * self._rules.longest_leg_s:
@@ -101,6 +101,7 @@ class Patrol:
             self._rules,
             moves=self._crew.moves_jobs(technician_id),
             now_ms=now_ms,
+            areas=self._crew.areas,
         )
         if news:
             self.changed.add(device_id)

@@ -124,6 +124,15 @@ def test_the_way_begins_where_the_place_before_was_left() -> None:
     assert found["3"] == [Approach(minute(220))]
 
 
+def test_a_zone_around_a_site_is_no_place_that_is_left() -> None:
+    stops = [stop("depot", "depot", 0, 20), stop("zone", "zone", 15, 40), stop("a", "site", 45, 60)]
+    parts = parts_of(stops, "amina", [job("1")], RULES, {"zone"})
+    assert evidence_of(parts, None, RULES, {"zone"})["1"][0].left_ms == minute(20)
+    assert evidence_of(parts, None, RULES)["1"][0].left_ms == minute(40)
+    back = [stop("a", "site", 10, 60), stop("z", "zone", 62, 64), stop("b", "site", 66, 80)]
+    assert [part.job_id for part in parts_of(back, "amina", [job("1")], RULES, {"zone"})] == ["1", None, "1"]
+
+
 def test_a_visit_that_lasts_is_there_until_its_newest_fix() -> None:
     parts = parts_of([stop("a", "site", 10, None)], "amina", [job("1")], RULES)
     assert evidence_of(parts, None, RULES)["1"] == [Approach(None, "a", minute(10), None, 120.0)]

@@ -51,6 +51,8 @@ class InProcess:
         self.holders = {device: name for name, devices in self.devices.items() for device in devices}
         self.moves = {each["technician_id"]: each.get("auto_logging", True) for each in self.company.technicians}
         self.rounds = {device: DeviceRounds(device) for device in self.holders}
+        features = self.company.fences["features"]
+        self.zones = {each["id"] for each in features if each["properties"]["kind"] == "zone"}
         self.jobs_of: dict[str, dict[str, Candidate]] = defaultdict(dict)
 
     def carry_out(self, command: Command, now_ms: int) -> None:
@@ -75,7 +77,7 @@ class InProcess:
         name = self.holders[device]
         jobs = list(self.jobs_of[name].values())
         for job_id, evidence in self.rounds[device].news(
-            name, jobs, self.rules, moves=self.moves[name], now_ms=Instant(now_ms)
+            name, jobs, self.rules, moves=self.moves[name], now_ms=Instant(now_ms), areas=self.zones
         ):
             sender = Sender("automatic", "foreman")
             told = TellEvidence(job_id=job_id, sender=sender, key="", issued_at=Instant(now_ms), evidence=evidence)
