@@ -24,6 +24,7 @@ from api.open_visits import OpenVisits
 from api.ports import EventLog, History, ReadModel
 from api.rates import Rates
 from api.registers import Entry, Name
+from api.shift_gate import ShiftGate
 from dispatch.rules import DispatchRules
 from geofence.rule_book import RuleBook
 from schemas.clock import Clock
@@ -51,6 +52,7 @@ class Services:
     visits: OpenVisits
     feed: LiveFeed
     holders: Holders
+    shift_gate: ShiftGate
     nearby: NearbyTechnicians
     history: History
     people: People

@@ -19,11 +19,14 @@ from api.holders import Holders
 from api.job_desk import JobDesk
 from api.job_index import JobIndex
 from api.live_feed import LiveFeed
+from api.live_states import LiveStates
 from api.nearby_technicians import NearbyTechnicians
 from api.open_visits import OpenVisits
 from api.registers import REGISTERS, Entry, Name
 from api.services import Services
+from api.shift_gate import ShiftGate
 from dispatch.lifecycle import BUILT_IN
+from dispatch.rules import DispatchRules
 from schemas.account import Account, SessionsEnded
 from schemas.fence import FenceRecord
 from schemas.job import JobRecord
@@ -69,6 +72,7 @@ class Door:
     accounts: MemoryModel[Account] = field(default_factory=MemoryModel)
     sessions_ended: MemoryModel[SessionsEnded] = field(default_factory=MemoryModel)
     settings: Settings = field(default_factory=lambda: Settings(max_batch_pings=200))
+    rules: DispatchRules = field(default_factory=DispatchRules)
     history: MemoryHistory = field(init=False)
     log: MemoryLog = field(init=False)
     visits: OpenVisits = field(init=False)
@@ -105,6 +109,7 @@ class Door:
         )
         self.visits.on_change = self.feed.visit_changed
         holders = Holders()
+        shift_gate = ShiftGate(self.rules, holders, self.registers["technicians"])
         self.nearby = NearbyTechnicians(holders, BUILT_IN)
 
         def technician_changed(technician_id: str, technician: Technician | None) -> None:
@@ -124,10 +129,11 @@ class Door:
             jobs=self.jobs,
             job_index=self.job_index,
             desk=self.desk,
-            live=self.live,
+            live=LiveStates(self.live, shift_gate, self.clock),  # type: ignore[arg-type]
             visits=self.visits,
             feed=self.feed,
             holders=holders,
+            shift_gate=shift_gate,
             nearby=self.nearby,
             history=self.history,
             people=People(
@@ -136,6 +142,7 @@ class Door:
                 self.sessions_ended,
             ),
             enrolment_links=EnrolmentLinks(b"a secret"),
+            dispatch_rules=self.rules,
         )
         # Routes take a while to build and hold no state: every test shares them, over services of its own.
         if not _built:
