@@ -129,7 +129,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         shift_gate,
         nearby,
         history,
-        People(SignIn(accounts, Passwords()), sessions, sessions_ended),
+        People(SignIn(accounts, Passwords()), sessions, sessions_ended, accounts),
         EnrolmentLinks(secret),
         explainer=explainer,
         backlogs=Backlogs(settings.backlog_bytes_per_s),

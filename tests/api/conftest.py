@@ -140,6 +140,7 @@ class Door:
                 SignIn(self.accounts, CHEAP_PASSWORDS, self._now_s),
                 Sessions(self.settings, b"a secret", self.accounts, self.sessions_ended, self._now_s),
                 self.sessions_ended,
+                self.accounts,
             ),
             enrolment_links=EnrolmentLinks(b"a secret"),
             dispatch_rules=self.rules,

@@ -4,8 +4,10 @@ import asyncio
 import json
 import struct
 import time
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,11 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from api.history import ClickHouseHistory
+from api.ports import PingQuery
 from dispatch.local_time import WEEKDAYS
 from schemas.topics import PINGS, PINGS_REJECTED
+from stream.store import open_store
 from tests.integration.parts import DEADLINE_S, Parts, until
 from tests.integration.test_people import made
 from tests.integration.test_rejected import FORM, sql
@@ -186,6 +191,7 @@ async def scenario(folder: Path) -> None:
 
             await until(checkpointed, "the tracker has written down what it holds")
             await look_everywhere(parts, inside, outside)
+            await export(parts, client, inside, outside)
             metrics = (await client.get("/metrics")).content
             assert not outside.found_in(metrics)
             assert await parts.counted("api", "onsite_pings_rejected_total", code="off_shift") == len(outside.taken) - 3
@@ -234,6 +240,34 @@ async def look_everywhere(parts: Parts, inside: Places, outside: Places) -> None
         assert len(inside.found_in(content)) == len(inside.taken)
     for name, content in (in_kafka | in_the_store).items():
         assert outside.found_in(content) == set(), name
+
+
+async def export(parts: Parts, client: Any, inside: Places, outside: Places) -> None:
+    """What is held of somebody is what the store has of them."""
+    answer = (await client.get("/v1/technicians/amina/data")).raise_for_status()
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    counted = Counter(line["kind"] for line in lines)
+    for kind, table in (("ping", "pings"), ("rejected", "rejected"), ("visit", "visits")):
+        wanted = await sql(parts, f"SELECT count() FROM {table} FINAL WHERE device_id = 'van-amina'")
+        assert wanted == [[str(counted[kind])]], table
+    assert counted["ping"] > 50
+    assert counted["technician"] == counted["device"] == counted["end"] == 1
+    positions = [
+        (line["data"]["ts"], line["data"]["lat"], line["data"]["lon"]) for line in lines if "lat" in line["data"]
+    ]
+    assert positions[1:] == sorted(set(positions[1:])), "each fix once, in order of time, after the live state"
+    assert len(inside.found_in(answer.content)) == counted["ping"]
+    assert not outside.found_in(answer.content)
+    history = ClickHouseHistory(partial(open_store, parts.settings))
+    try:
+        paged, after = [], None
+        while page := await history.every_ping(PingQuery(7, "van-amina", after)):
+            paged += [ping.identity() for ping in page]
+            after = paged[-1][1:]
+    finally:
+        await history.close()
+    assert len(paged) == len(set(paged)) == counted["ping"]
+    assert paged == sorted(paged)
 
 
 def test_what_was_taken_off_shift_is_nowhere(tmp_path: Path) -> None:
