@@ -208,7 +208,9 @@ class _Branch:
         whose = (self._technician(0), self._technician(1)) if technician == 0 else (self._technician(technician),)
         auto = technician != self._staff - 1
         for place, ((job, set_off_ms, span), window) in enumerate(zip(stops, windows, strict=True)):
-            if self._rng.random() < self._spec.errands:
+            # Of two stops at a site with one job nobody could tell which was for it.
+            is_only_stop = sum(other.fence_id == span.fence_id for _, _, other in stops) == 1
+            if self._rng.random() < self._spec.errands and is_only_stop:
                 continue
             job_id = f"{self._name}-{day + 1}-{technician + 1:02d}-{place + 1:02d}"
             end_ms = start_ms + round(self._spec.hours * 3_600_000)
@@ -231,7 +233,7 @@ class _Branch:
         set_off_ms: int,
     ) -> None:
         """Hand the job in before the day, or shortly before it is begun; perhaps for another technician at first."""
-        sent_ms = start_ms - 150 * MINUTE_MS
+        sent_ms = start_ms - 300 * MINUTE_MS
         at_first = whose
         chance = self._rng.random()
         if chance < 0.05:
@@ -284,7 +286,7 @@ class _Branch:
                 "duration_s": 1_800.0,
                 "technician_ids": list(whose),
             }
-            self._company.orders.append(Order(job_id, start_ms - 150 * MINUTE_MS, fields))
+            self._company.orders.append(Order(job_id, start_ms - 300 * MINUTE_MS, fields))
             self._company.truths[job_id] = Truth(job_id, whose, fence_id)
             if number % 3:
                 to, by = (("cancelled", "dispatcher"), ("rejected", "technician"))[number % 3 - 1]

@@ -69,6 +69,10 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/v1/jobs/{job_id}"): (401, 404, 404, 403, 403, 403, 404, 404),
     ("PATCH", "/v1/jobs/{job_id}"): (401, 403, 404, 403, 403, 403, 403, 404),
     ("POST", "/v1/jobs/{job_id}/transitions"): (401, 403, 404, 403, 403, 403, 403, 404),
+    ("POST", "/v1/plans"): (401, 200, 200, 403, 403, 403, 200, 200),
+    ("POST", "/v1/plans/apply"): (401, 403, 200, 403, 403, 403, 403, 200),
+    ("GET", "/v1/technicians/{technician_id}/suggestions"): (401, 404, 404, 403, 403, 403, 404, 404),
+    ("GET", "/v1/jobs/{job_id}/offers"): (401, 404, 404, 403, 403, 403, 404, 404),
     ("POST", "/v1/sessions"): (201, 201, 201, 201, 201, 201, 201, 201),
     ("GET", "/v1/sessions/current"): (401, 403, 403, 403, 403, 403, 200, 200),
     ("DELETE", "/v1/sessions/current"): (401, 403, 403, 403, 403, 403, 204, 204),
@@ -98,6 +102,8 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/jobs"): {"json": {"title": "new"}},
     ("PATCH", "/v1/jobs/{job_id}"): {"json": {"title": "other"}},
     ("POST", "/v1/jobs/{job_id}/transitions"): {"json": {"to": "on_site"}},
+    ("POST", "/v1/plans"): {"json": {}},
+    ("POST", "/v1/plans/apply"): {"json": {"changes": []}},
     ("POST", "/v1/sessions"): {"json": {"name": "viewer", "password": PASSWORD}},
 }
 """What is sent, where a route needs more than its path."""
