@@ -558,6 +558,19 @@ JOBS_CSV: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 
+PERSONAL_DATA: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "NDJSON, a line for each thing that is held",
+        "content": {
+            "application/x-ndjson": {
+                "schema": {"type": "string"},
+                "example": '{"kind":"technician","data":{"technician_id":"amina","name":"Amina"}}\n'
+                '{"kind":"end","data":{"lines":1}}\n',
+            }
+        },
+    }
+}
+
 MOVE: Final = {"to": "in_progress", "at": "2026-03-02T09:20:00Z", "reason": "begun"}
 
 SESSION: Final = {"account": "amina", "role": "viewer", "expires_at": "2026-03-02T20:15:00.000Z"}

@@ -9,7 +9,7 @@ import structlog
 from aiohttp import ClientError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from api.ports import AuditQuery, RejectedQuery, StoreUnavailable, VisitQuery
+from api.ports import AuditQuery, PingQuery, RejectedQuery, StoreUnavailable, VisitQuery
 from geofence.fixes import Fixes
 from schemas.audit import AuditRecord
 from schemas.ping import Ping
@@ -31,6 +31,19 @@ WHERE device_id = {device_id:String}
 ORDER BY ts, lat_e7, lon_e7
 LIMIT {limit:UInt32}
 """
+
+_PINGS: Final = """
+SELECT toUnixTimestamp64Milli(ts), lat, lon, accuracy_m, speed_mps, bearing_deg, altitude_m, battery,
+    toUnixTimestamp64Milli(sent_at), nullIf(ping_id, ''), nullIf(activity, ''), nullIf(source, ''),
+    toUnixTimestamp64Milli(received_at)
+FROM pings FINAL
+WHERE device_id = {device_id:String}
+  AND ts >= fromUnixTimestamp64Milli({ts_ms:Int64}, 'UTC')
+  AND (ts, lat_e7, lon_e7) > (fromUnixTimestamp64Milli({ts_ms:Int64}, 'UTC'), {lat_e7:Int32}, {lon_e7:Int32})
+ORDER BY ts, lat_e7, lon_e7
+LIMIT {limit:UInt32}
+"""
+_BEFORE_ALL: Final = (0, 0, 0)
 
 _FIXES: Final = """
 SELECT toUnixTimestamp64Milli(ts) AS ts_ms, lat_e7, lon_e7, accuracy_dm, speed_cm_s
@@ -130,6 +143,12 @@ class ClickHouseHistory:
         """As in the port."""
         rows = await self._rows(_TRACK, {"device_id": device_id, "from_ms": from_ms, "to_ms": to_ms, "limit": limit})
         return [Ping(device_id, ts, lat, lon, accuracy, speed) for ts, lat, lon, accuracy, speed in rows]
+
+    async def every_ping(self, query: PingQuery) -> list[Ping]:
+        """As in the port."""
+        place = dict(zip(("ts_ms", "lat_e7", "lon_e7"), query.after or _BEFORE_ALL, strict=True))
+        rows = await self._rows(_PINGS, {"device_id": query.device_id, "limit": query.limit, **place})
+        return [Ping(query.device_id, *row) for row in rows]
 
     async def fixes(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> Fixes:
         """As in the port."""

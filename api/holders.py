@@ -16,13 +16,22 @@ class Holders:
         self.on_change: Callable[[str], None] | None = None
         self._holders: dict[str, dict[str, Technician]] = {}
         self._known: dict[str, Technician] = {}
+        self._in_shifts: set[str] = set()
+
+    @property
+    def any_has_shifts(self) -> bool:
+        """Whether of anybody it is known when they work."""
+        return bool(self._in_shifts)
 
     def technician_changed(self, technician_id: str, technician: Technician | None) -> None:
         """A technician is another now; removed or deleted ones hold nothing."""
         before = self._known.pop(technician_id, None)
         if technician is not None and technician.removed_at is None:
             self._known[technician_id] = technician
+        self._in_shifts.discard(technician_id)
         after = self._known.get(technician_id)
+        if after is not None and after.shifts:
+            self._in_shifts.add(technician_id)
         held, holds = _devices(before), _devices(after)
         for device_id in held - holds:
             self._release(device_id, technician_id)

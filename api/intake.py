@@ -1,9 +1,9 @@
-"""A body's way in: read by its protocol, kept by the broker, what is refused with its reason."""
+"""A body's way in: read by its protocol, sifted by shifts, kept by the broker, what is refused with its reason."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from api.auth import Principal
 from api.problems import Problem
 from api.services import Services
+from api.shift_gate import CODE as OFF_SHIFT
 from schemas import wire
 from schemas.ping import Ping
 from schemas.protocols import PROTOCOLS, BodyError, Rejected
@@ -19,12 +20,14 @@ from schemas.times import Instant
 from schemas.topics import PINGS, PINGS_REJECTED
 
 _SLICE_PINGS: Final = 500
+_DROPPED: Final = f"{OFF_SHIFT}: taken outside the shift of who holds the device; nothing of it is kept"
+_NOT_KEPT: Final = "what it says is not kept, it may have been said outside a shift"
 _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What became of a body: so many pings that the broker has, and the items refused."""
+    """What became of a body: so many pings that the broker has, and the items refused or dropped, in their order."""
 
     accepted: int
     rejected: list[Rejected]
@@ -41,14 +44,18 @@ async def take_in(
     """Read a body and return once the broker has its pings.
 
     Raises Problem 400 for a body that is not of the protocol, 403 for pings of another device than the
-    token's, 413 for too many, 503 while the broker is away.
+    token's, 413 for too many, 503 while the broker is away, or who works when has not been read.
     """
+    services.shift_gate.ensure_known()
     pings, rejected = await _read(protocol, body, parameters, received_ms, services.settings.max_batch_pings)
     _require_own(principal, pings)
     services.rates.took_pings(principal, len(pings) + len(rejected))
-    await _append(services, protocol, pings, rejected, received_ms)
-    _count(services, pings, rejected)
-    return Taken(len(pings), rejected)
+    pings, dropped = await _sifted(services, pings, rejected)
+    kept = [_without_content(each, principal, services) for each in rejected]
+    await _append(services, protocol, pings, kept, received_ms)
+    told = sorted([*kept, *dropped], key=lambda each: each.index) if dropped else kept
+    _count(services, pings, told)
+    return Taken(len(pings), told)
 
 
 async def _read(
@@ -77,6 +84,31 @@ def _require_own(principal: Principal, pings: Sequence[Ping]) -> None:
     own = principal.device_id
     if own is not None and any(ping.device_id != own for ping in pings):
         raise Problem(403, "foreign_device", f"the token is for the device {own!r} and posts for another")
+
+
+async def _sifted(
+    services: Services, pings: list[Ping], rejected: Sequence[Rejected]
+) -> tuple[list[Ping], list[Rejected]]:
+    """The pings to be kept, and for each that is dropped a word without its content."""
+    out: set[int] = set()
+    for first in range(0, len(pings), _SLICE_PINGS):
+        out |= {first + place for place in services.shift_gate.dropped(pings[first : first + _SLICE_PINGS])}
+        if first:
+            await asyncio.sleep(0)  # other requests are served between
+    if not out:
+        return pings, []
+    refused = {each.index for each in rejected}
+    indices = [index for index in range(len(pings) + len(rejected)) if index not in refused]
+    dropped = [Rejected(indices[place], OFF_SHIFT, _DROPPED, b"", pings[place].device_id) for place in sorted(out)]
+    return [ping for place, ping in enumerate(pings) if place not in out], dropped
+
+
+def _without_content(rejected: Rejected, principal: Principal, services: Services) -> Rejected:
+    """What of a refused item may be kept: nothing of what it says, where it may have been taken off shift."""
+    of = [each for each in (rejected.device_id, principal.device_id) if each]
+    if services.shift_gate.may_keep(of):
+        return rejected
+    return replace(rejected, reason=f"{rejected.code}: {_NOT_KEPT}", raw=b"")
 
 
 async def _append(

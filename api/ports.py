@@ -65,6 +65,14 @@ class VisitQuery(msgspec.Struct, frozen=True):
     branches: tuple[str, ...] | None = None
 
 
+class PingQuery(msgspec.Struct, frozen=True):
+    """Pings of a device; ``after`` is the (ts_ms, lat_e7, lon_e7) that the page follows."""
+
+    limit: int
+    device_id: str
+    after: tuple[int, int, int] | None = None
+
+
 class RejectedQuery(msgspec.Struct, frozen=True):
     """Which refused pings: received in [from_ms, to_ms). None = any.
 
@@ -101,6 +109,9 @@ class History(Protocol):
 
     async def track(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> list[Ping]:
         """A device's distinct pings of [from_ms, to_ms), in order of time, ``limit`` at most."""
+
+    async def every_ping(self, query: PingQuery) -> list[Ping]:
+        """A device's distinct pings with all that they state, in order of time."""
 
     async def fixes(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> Fixes:
         """A device's fixes of [from_ms, to_ms) as the engine reads them, in order, the first ``limit`` at most."""

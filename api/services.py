@@ -25,6 +25,7 @@ from api.plans.solver import Solver
 from api.ports import EventLog, History, ReadModel
 from api.rates import Rates
 from api.registers import Entry, Name
+from api.shift_gate import ShiftGate
 from dispatch.rules import DispatchRules
 from geofence.rule_book import RuleBook
 from schemas.clock import Clock
@@ -52,6 +53,7 @@ class Services:
     visits: OpenVisits
     feed: LiveFeed
     holders: Holders
+    shift_gate: ShiftGate
     nearby: NearbyTechnicians
     history: History
     people: People

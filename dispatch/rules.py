@@ -46,13 +46,18 @@ class DispatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """By whose clock jobs come again, where their branch has none of its own."""
     ahead_days: float = 28.0
     """Jobs that come again are made so long ahead."""
+    store_off_shift: bool = False
+    """Fixes are kept that were taken while who holds the device was off shift."""
+    shift_margin_s: float = 1_800.0
+    """A shift begins so much earlier for them, and ends so much later."""
 
     def __post_init__(self) -> None:
         for name in ("return_within_s", "early_s", "late_s", "longest_leg_s"):
             if not 0 <= getattr(self, name) < 366 * 86_400:
                 raise ValueError(f"{name}: {getattr(self, name)} is not between 0 and a year")
-        if not 0 <= self.clear_s < 86_400:
-            raise ValueError(f"clear_s: {self.clear_s} is not between 0 and a day")
+        for name in ("clear_s", "shift_margin_s"):
+            if not 0 <= getattr(self, name) < 86_400:
+                raise ValueError(f"{name}: {getattr(self, name)} is not between 0 and a day")
         if not 0 < self.ahead_days <= 400:
             raise ValueError(f"ahead_days: {self.ahead_days} is not between 0 and 400")
         if self.business is None and any(target.hours == "business" for target in self.sla.priorities.values()):

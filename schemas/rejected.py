@@ -17,7 +17,8 @@ _NO_TEXT: Final = "\ufffd"
 class RejectedPing(msgspec.Struct):
     """``code`` is for counting, ``reason`` for people; ``raw`` is what came, as text, so that it can be sent again.
 
-    ``device_id`` is empty where it could not be read; ``protocol`` names the door it came through.
+    ``device_id`` is empty where it could not be read, ``raw`` where it may say of where somebody was off shift;
+    ``protocol`` names the door it came through.
     """
 
     device_id: str
@@ -33,8 +34,8 @@ class RejectedPing(msgspec.Struct):
         return blake2b("\0".join(parts).encode(), digest_size=_ID_BYTES).hexdigest()
 
     def is_whole(self) -> bool:
-        """Whether ``raw`` is what came to the last byte: neither cut off nor anything but UTF-8."""
-        return len(self.raw.encode()) < MAX_RAW_BYTES and _NO_TEXT not in self.raw
+        """Whether ``raw`` is what came to the last byte: not left out, nor cut off, nor anything but UTF-8."""
+        return 0 < len(self.raw.encode()) < MAX_RAW_BYTES and _NO_TEXT not in self.raw
 
 
 def text_of(raw: bytes) -> str:

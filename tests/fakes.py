@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from api.ports import AuditQuery, RejectedQuery, StoreUnavailable, VisitQuery
+from api.ports import AuditQuery, PingQuery, RejectedQuery, StoreUnavailable, VisitQuery
 from dispatch.job_book import JobBook
 from dispatch.rules import DispatchRules
 from geofence.fixes import Fixes
@@ -146,6 +146,11 @@ class MemoryHistory:
         await self.ready()
         found = [ping for ping in self.pings if ping.device_id == device_id and from_ms <= ping.ts_ms < to_ms]
         return sorted(found, key=lambda ping: ping.ts_ms)[:limit]
+
+    async def every_ping(self, query: PingQuery) -> list[Ping]:
+        await self.ready()
+        found = {ping.identity()[1:]: ping for ping in self.pings if ping.device_id == query.device_id}
+        return [found[place] for place in sorted(found) if query.after is None or place > query.after][: query.limit]
 
     async def fixes(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> Fixes:
         found = await self.track(device_id, from_ms, to_ms, len(self.pings))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from api.auth.sessions import Sessions
 from api.auth.sign_in import SignIn
 from api.ports import ReadModel
-from schemas.account import SessionsEnded
+from schemas.account import Account, SessionsEnded
 
 
 @dataclass(frozen=True)
@@ -15,3 +15,4 @@ class People:
     sign_in: SignIn
     sessions: Sessions
     sessions_ended: ReadModel[SessionsEnded]
+    accounts: ReadModel[Account]

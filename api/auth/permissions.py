@@ -23,6 +23,7 @@ Permission = Literal[
     "jobs:move",
     "jobs:invoice",
     "audit:read",
+    "personal:read",
 ]
 
 _ALL: Final[frozenset[Permission]] = frozenset(get_args(Permission))
@@ -33,7 +34,7 @@ _MAP: Final[frozenset[Permission]] = frozenset(
 PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     "admin": _ALL,
     "operations_manager": _ALL - {"pings:write"},
-    "branch_manager": _ALL - {"pings:write", "branches:write"},
+    "branch_manager": _ALL - {"pings:write", "branches:write", "personal:read"},
     "dispatcher": _MAP
     | {"fences:write", "people:read", "customers:read", "customers:write", "jobs:write", "jobs:move"},
     "technician": frozenset({"jobs:read", "jobs:move"}),

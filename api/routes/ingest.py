@@ -23,8 +23,9 @@ _TOLD_CODES: Final = 50
 _DESCRIPTION: Final = """As the app sends them: see docs/devices.md for what to type into it.
 
 The token is a bearer's, the password of HTTP Basic, or `?token=` where an app knows nothing but an address. A fix that
-is refused is answered like a good one, or the app would send it again for ever; it is kept with its reason. For whoever
-looks, the header `Onsite-Accepted` says how many fixes were taken, and `Onsite-Rejected` why others were not."""
+is refused is answered like a good one, or the app would send it again for ever; it is kept with its reason. Of one that
+was taken outside the shift of who holds the device nothing is kept. For whoever looks, the header `Onsite-Accepted`
+says how many fixes were taken, and `Onsite-Rejected` why others were not."""
 
 _HEADERS_THAT_NAME_DEVICES: Final = ("x-limit-u", "x-limit-d")
 """Of OwnTracks: its user and device."""

@@ -47,7 +47,8 @@ async def post_pings(request: Request) -> JSONAnswer:
     """One ping, a JSON array, NDJSON or CSV, by content type; gzip is understood.
 
     Answers once the broker has the pings on all its replicas. Idempotent: a ping sent again is the same ping, so
-    after an error send the whole batch again. A ping that is refused never takes the good ones with it.
+    after an error send the whole batch again. A ping that is refused never takes the good ones with it. One that was
+    taken outside the shift of who holds the device is among the rejected as `off_shift`, and nothing of it is kept.
 
     A body over 64 KiB, packed or not, is a backlog: it may be answered 429, unread, with the seconds after which its
     turn is in `Retry-After`. With `Expect: 100-continue` a client need not send it in vain.

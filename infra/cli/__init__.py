@@ -25,6 +25,7 @@ COMMANDS: Final = (
     "simulate",
     "keys",
     "accounts",
+    "people",
     "migrate",
     "doctor",
     "demo",

@@ -27,11 +27,13 @@ from api.job_desk import JobDesk
 from api.job_index import JobIndex
 from api.key_uses import KeyUses, KeyUseTeller
 from api.live_feed import LiveFeed
+from api.live_states import LiveStates
 from api.nearby_technicians import NearbyTechnicians
 from api.open_visits import OpenVisits
 from api.rates import Rates
 from api.registers import REGISTERS, Name
 from api.services import Services
+from api.shift_gate import ShiftGate
 from infra.errors import CommandError
 from infra.http import BoundedHttp
 from infra.inputs import read_dispatch_rules, read_rule_book
@@ -102,6 +104,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     rules = read_dispatch_rules(settings.dispatch)
     feed = LiveFeed(live, visits, jobs, job_index, rules.lifecycle(), clock, settings.unknown_after_s)
     holders = Holders()
+    shift_gate = ShiftGate(rules, holders, registers["technicians"])
     nearby = NearbyTechnicians(holders, rules.lifecycle())
     live.on_change, visits.on_change = _each(feed.device_changed, nearby.device_changed), feed.visit_changed
     jobs.on_change = _each(job_index.changed, feed.job_changed, nearby.job_changed)
@@ -119,13 +122,14 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         jobs,
         job_index,
         desk,
-        live,
+        LiveStates(live, shift_gate, clock),
         visits,
         feed,
         holders,
+        shift_gate,
         nearby,
         history,
-        People(SignIn(accounts, Passwords()), sessions, sessions_ended),
+        People(SignIn(accounts, Passwords()), sessions, sessions_ended, accounts),
         EnrolmentLinks(secret),
         explainer=explainer,
         backlogs=Backlogs(settings.backlog_bytes_per_s),

@@ -20,12 +20,15 @@ from api.holders import Holders
 from api.job_desk import JobDesk
 from api.job_index import JobIndex
 from api.live_feed import LiveFeed
+from api.live_states import LiveStates
 from api.nearby_technicians import NearbyTechnicians
 from api.open_visits import OpenVisits
 from api.plans.solver import Solver
 from api.registers import REGISTERS, Entry, Name
 from api.services import Services
+from api.shift_gate import ShiftGate
 from dispatch.lifecycle import BUILT_IN
+from dispatch.rules import DispatchRules
 from schemas.account import Account, SessionsEnded
 from schemas.fence import FenceRecord
 from schemas.job import JobRecord
@@ -74,6 +77,7 @@ class Door:
     accounts: MemoryModel[Account] = field(default_factory=MemoryModel)
     sessions_ended: MemoryModel[SessionsEnded] = field(default_factory=MemoryModel)
     settings: Settings = field(default_factory=lambda: Settings(max_batch_pings=200))
+    rules: DispatchRules = field(default_factory=DispatchRules)
     history: MemoryHistory = field(init=False)
     log: MemoryLog = field(init=False)
     visits: OpenVisits = field(init=False)
@@ -110,6 +114,7 @@ class Door:
         )
         self.visits.on_change = self.feed.visit_changed
         holders = Holders()
+        shift_gate = ShiftGate(self.rules, holders, self.registers["technicians"])
         self.nearby = NearbyTechnicians(holders, BUILT_IN)
 
         def technician_changed(technician_id: str, technician: Technician | None) -> None:
@@ -129,18 +134,21 @@ class Door:
             jobs=self.jobs,
             job_index=self.job_index,
             desk=self.desk,
-            live=self.live,
+            live=LiveStates(self.live, shift_gate, self.clock),  # type: ignore[arg-type]
             visits=self.visits,
             feed=self.feed,
             holders=holders,
+            shift_gate=shift_gate,
             nearby=self.nearby,
             history=self.history,
             people=People(
                 SignIn(self.accounts, CHEAP_PASSWORDS, self._now_s),
                 Sessions(self.settings, b"a secret", self.accounts, self.sessions_ended, self._now_s),
                 self.sessions_ended,
+                self.accounts,
             ),
             enrolment_links=EnrolmentLinks(b"a secret"),
+            dispatch_rules=self.rules,
             solver=Solver(SOLVING),
         )
         # Routes take a while to build and hold no state: every test shares them, over services of its own.

@@ -77,6 +77,8 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/v1/jobs/{job_id}"): Row("jobs:read", 200),
     ("PATCH", "/v1/jobs/{job_id}"): Row("jobs:write", 200),
     ("POST", "/v1/jobs/{job_id}/transitions"): Row("jobs:move", 200),
+    ("GET", "/v1/technicians/{technician_id}/data"): Row("personal:read", 200),
+    ("GET", "/v1/customers/{customer_id}/data"): Row("personal:read", 200),
     ("POST", "/v1/plans"): Row("jobs:read", 200, 200),
     ("POST", "/v1/plans/apply"): Row("jobs:write", 200, 200),
     ("GET", "/v1/technicians/{technician_id}/suggestions"): Row("jobs:read", 200),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatch.local_time import local_time, reached_ms
-from dispatch.shifts import is_on_shift, shift_spans
+from dispatch.shifts import ShiftHours, is_on_shift, shift_spans
 from dispatch.spans import Span, merged
 from schemas.people import Shift, Technician
 from schemas.times import format_instant, parse_epoch_ms
@@ -33,6 +33,37 @@ def test_weekly_and_single_shifts_are_those_of_the_clock(zone_and_from, weekly, 
         assert works == any(span.from_ms <= at_ms < span.to_ms for span in spans), format_instant(at_ms)
     some_ms = data.draw(st.integers(from_ms, to_ms - 1))
     assert is_on_shift(technician, some_ms) == any(span.from_ms <= some_ms < span.to_ms for span in spans)
+
+
+@given(
+    zones_and_moments(),
+    st.lists(weekly_hours, min_size=1, max_size=3),
+    st.integers(0, 180),
+    st.lists(st.integers(-3 * 1440, 3 * 1440), min_size=1, max_size=30),
+)
+def test_hours_cover_what_lies_within_the_margin_of_a_shift(zone_and_around, weekly, margin, minutes):
+    zone, around_ms = zone_and_around
+    margin_ms = margin * MINUTE_MS
+    technician = Technician(
+        technician_id="t", name="T", shifts=[Shift(opens, closes, days, zone) for days, opens, closes in weekly]
+    )
+    hours = ShiftHours(technician.shifts, margin_ms)
+    spans = shift_spans(technician, around_ms - 5 * DAY_MS, around_ms + 5 * DAY_MS)
+    for at_ms in (around_ms + minute * MINUTE_MS for minute in minutes):
+        near = any(span.from_ms - margin_ms <= at_ms < span.to_ms + margin_ms for span in spans)
+        assert hours.cover(at_ms) == near, format_instant(at_ms)
+        assert hours.cover(at_ms) == near
+
+
+def test_hours_are_worked_out_once_for_a_stretch_of_time(monkeypatch):
+    asked = []
+    monkeypatch.setattr("dispatch.shifts.zone_of", lambda name: asked.append(name) or ZoneInfo(name))
+    hours = ShiftHours([Shift("08:00", "16:00", ["mon"], "Europe/London")], 1_800_000)
+    eight_ms = parse_epoch_ms("2026-03-02T08:00Z")
+    assert all(hours.cover(eight_ms + second * 1000) for second in range(-1800, 8 * 3600 + 1800))
+    assert len(asked) == 1
+    assert not hours.cover(eight_ms - 1_800_001)
+    assert not hours.cover(eight_ms + 8 * 3_600_000 + 1_800_000)
 
 
 def test_without_shifts_a_technician_always_works():

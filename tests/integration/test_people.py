@@ -13,6 +13,7 @@ import httpx
 import msgspec
 import pytest
 
+from dispatch.local_time import WEEKDAYS
 from infra.grants import Grant, grant
 from infra.keys import open_key_ring
 from schemas import wire
@@ -70,7 +71,7 @@ async def add_company(admin: httpx.AsyncClient) -> None:
         site = {"site_id": branch, "customer_id": branch, "branch": branch, "fence_id": f"f-{branch}"}
         await made(admin, "/v1/sites", site)
         await made(admin, "/v1/depots", {"depot_id": branch, "name": "Dock", "branch": branch, "lat": lat, "lon": lon})
-        shift = {"from": "08:00", "to": "16:30", "weekly": ["mon"], "time_zone": "Europe/London"}
+        shift = {"from": "00:00", "to": "23:59", "weekly": list(WEEKDAYS), "time_zone": "Europe/London"}
         technician = {
             "technician_id": branch,
             "name": "Amina",

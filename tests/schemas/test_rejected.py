@@ -131,7 +131,8 @@ def record(raw: bytes, **changes: Any) -> RejectedPing:
 
 
 @pytest.mark.parametrize(
-    ("raw", "whole"), [(b"{}", True), ("ü".encode(), True), (b"van-\xff", False), (b"x" * MAX_RAW_BYTES, False)]
+    ("raw", "whole"),
+    [(b"{}", True), ("ü".encode(), True), (b"van-\xff", False), (b"x" * MAX_RAW_BYTES, False), (b"", False)],
 )
 def test_what_was_cut_or_was_no_text_is_known(raw: bytes, whole: bool) -> None:
     assert record(raw).is_whole() is whole

@@ -1,0 +1,152 @@
+"""Everything that is held of a person, a line each, page after page: no more of it is in memory at a time."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from api.job_lists import job_of
+from api.ports import AuditQuery, History, PingQuery, RejectedQuery, VisitQuery
+from api.registers import Entry
+from api.services import Services
+from schemas import account, key, wire
+from schemas.account import Account
+from schemas.job import JobRecord
+from schemas.key import ApiKey
+from schemas.people import Technician
+from schemas.ping import Ping
+from schemas.places import Customer, Site
+from schemas.times import Instant
+from schemas.visit import VisitState
+
+T = TypeVar("T")
+Q = TypeVar("Q", PingQuery, VisitQuery, RejectedQuery, AuditQuery)
+
+_PAGE: Final = 5_000
+_STATES: Final[tuple[VisitState | None, ...]] = (None, "retracted")
+"""Visits that stand, then those that were taken back: the store tells them only when asked."""
+
+
+class Line(msgspec.Struct):
+    """``kind`` says what ``data`` is. The first line is an ``export``, the last one its ``end``, or it is not whole."""
+
+    kind: str
+    data: Any
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whose data it is: their own record, the devices they hold, and the other things that are on record by an id."""
+
+    kind: str
+    id: str
+    record: Entry
+    devices: tuple[str, ...] = ()
+    sites: tuple[Site, ...] = ()
+
+
+def person_of(entry: Technician | Customer, services: Services) -> Person:
+    """Who an entry of a register is, removed ones too."""
+    if isinstance(entry, Technician):
+        return Person("technician", entry.technician_id, entry, tuple(sorted(set(entry.device_ids))))
+    sites = (site for site in services.registers["sites"].records.values() if isinstance(site, Site))
+    return Person(
+        "customer",
+        entry.customer_id,
+        entry,
+        sites=tuple(site for site in sites if site.customer_id == entry.customer_id),
+    )
+
+
+async def everything_of(person: Person, services: Services) -> AsyncIterator[bytes]:
+    """NDJSON, in pieces. Raises StoreUnavailable where the store does not answer (any more)."""
+    count = 0
+    head = {"of": person.kind, "id": person.id, "at": services.clock.now_ms(), "devices": person.devices}
+    async for some in _records(person, services, Line("export", head)):
+        count += len(some)
+        yield b"".join(wire.encode(line) + b"\n" for line in some)
+    yield wire.encode(Line("end", {"lines": count})) + b"\n"
+
+
+async def _records(person: Person, services: Services, head: Line) -> AsyncIterator[list[Line]]:
+    yield [head, Line(person.kind, person.record), *(Line("site", site) for site in person.sites)]
+    accounts, keys = accounts_of(person, services), keys_of(person, services)
+    yield [Line("account", account.public_of(each)) for each in accounts]
+    yield [Line("key", key.public_of(each)) for each in keys]
+    lives = (services.live.records.get(device_id) for device_id in person.devices)
+    yield [Line("device", live) for live in lives if live is not None]
+    for job in jobs_of(person, services):
+        yield [Line("job", job_of(job))]
+    for device_id in person.devices:
+        async for some in _of_device(device_id, services.history):
+            yield some
+    for asked in _audited(person, accounts, keys):
+        async for written in _pages(services.history.audit, asked, lambda record: (int(record.at), record.audit_id)):
+            yield [Line("audit", record) for record in written]
+
+
+async def _of_device(device_id: str, history: History) -> AsyncIterator[list[Line]]:
+    async for pings in _pages(history.every_ping, PingQuery(_PAGE, device_id), lambda ping: ping.identity()[1:]):
+        yield [Line("ping", _shown(ping)) for ping in pings]
+    for state in _STATES:
+        asked = VisitQuery(_PAGE, device_id, state=state)
+        async for visits in _pages(history.visits, asked, lambda visit: (int(visit.arrived_ms), visit.visit_id)):
+            yield [Line("visit", visit) for visit in visits]
+    refused = RejectedQuery(_PAGE, device_id)
+    async for items in _pages(history.rejected, refused, lambda item: (int(item.received_at), item.content_id())):
+        yield [Line("rejected", item) for item in items]
+
+
+async def _pages(
+    ask: Callable[[Q], Awaitable[list[T]]], query: Q, place_of: Callable[[T], Any]
+) -> AsyncIterator[list[T]]:
+    """What a query finds, page after page."""
+    while found := await ask(query):
+        yield found
+        if len(found) < query.limit:
+            return
+        query = msgspec.structs.replace(query, after=place_of(found[-1]))
+
+
+def accounts_of(person: Person, services: Services) -> list[Account]:
+    """Those that sign in as this technician."""
+    return [each for each in services.people.accounts.records.values() if _is_theirs(each, person)]
+
+
+def keys_of(person: Person, services: Services) -> list[ApiKey]:
+    """Those of this technician, and the tokens of their devices."""
+    every = services.keys.records.values()
+    return [each for each in every if _is_theirs(each, person) or each.device_id in person.devices]
+
+
+def jobs_of(person: Person, services: Services) -> Iterator[JobRecord]:
+    """Jobs that are or were a technician's, or that are for a customer."""
+    sites = {site.site_id for site in person.sites}
+    for job in list(services.jobs.records.values()):
+        if person.kind == "technician":
+            if person.id in job.technician_ids or any(each.technician_id == person.id for each in job.assignments):
+                yield job
+        elif job.customer_id == person.id or job.site_id in sites:
+            yield job
+
+
+def _is_theirs(way_in: Account | ApiKey, person: Person) -> bool:
+    return person.kind == "technician" and way_in.technician_id == person.id
+
+
+def _audited(person: Person, accounts: Iterable[Account], keys: Collection[ApiKey]) -> Iterator[AuditQuery]:
+    """What was written of them, and by them."""
+    things = [(person.kind, person.id), *(("site", site.site_id) for site in person.sites)]
+    things += [("device", device_id) for device_id in person.devices]
+    things += [("account", each.name) for each in accounts] + [("key", each.key_id) for each in keys]
+    for kind, thing_id in things:
+        yield AuditQuery(_PAGE, kind, thing_id)
+    for actor in [each.name for each in accounts] + [each.key_id for each in keys]:
+        yield AuditQuery(_PAGE, actor=actor)
+
+
+def _shown(ping: Ping) -> dict[str, Any]:
+    """A ping with what it states, its times as RFC 3339."""
+    stated: dict[str, Any] = msgspec.to_builtins(ping)
+    return stated | {name: Instant(stated[name]) for name in ("ts", "sent_at", "received_at") if name in stated}

@@ -1,0 +1,153 @@
+"""Everything that is held of a person: all of it, nothing of others, page after page, known to be whole or not."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import msgspec
+import pytest
+
+from api import personal_data
+from infra.errors import CommandError
+from infra.export import fetch
+from schemas.account import Account
+from schemas.ping import Ping
+from schemas.rejected import RejectedPing
+from schemas.times import Instant
+from schemas.topics import AUDIT
+from tests.api.conftest import NOW_MS, Door
+from tests.api.test_devices import live
+from tests.api.test_pings import is_problem
+from tests.api.test_visits import visit
+from tests.fakes import make_key, token_of
+
+WINDOW = {"window_from": "2026-03-02T09:00:00Z", "window_to": "2026-03-02T11:00:00Z"}
+
+
+@pytest.fixture
+def furnished(door: Door, monkeypatch: pytest.MonkeyPatch) -> Door:
+    """Amina and Ben, a customer each, and of both everything there can be."""
+    monkeypatch.setattr(personal_data, "_PAGE", 3)
+    for who in ("amina", "ben"):
+        for path, content in (
+            ("technicians", {"technician_id": who, "name": who.title(), "device_ids": [f"van-{who}"]}),
+            ("customers", {"customer_id": who, "name": who.title()}),
+            ("sites", {"site_id": f"site-{who}", "customer_id": who, "lat": 53.4, "lon": -2.9}),
+            ("jobs", {"job_id": f"for-{who}", "customer_id": who}),
+            ("jobs", {"job_id": f"at-{who}", "site_id": f"site-{who}"}),
+            ("jobs", {"job_id": f"by-{who}", "technician_ids": [who], **WINDOW}),
+        ):
+            assert door.post(f"/v1/{path}", json=content).status_code == 201
+        door.put_live(live(f"van-{who}"))
+        times = range(NOW_MS - 10_000, NOW_MS, 1_000)
+        door.history.pings += [Ping(f"van-{who}", ts, 53.4, -2.9, 8.0, battery=0.5, received_ms=NOW_MS) for ts in times]
+        for number, state in enumerate(("closed", "closed", "closed", "retracted")):
+            stay = visit(f"{who}-{number}", number, device_id=f"van-{who}")
+            door.history.log.append(msgspec.structs.replace(stay, state=state))
+        for number in range(4):
+            refused = RejectedPing(f"van-{who}", "null_island", "x", Instant(NOW_MS), "json", str(number))
+            door.history.refused.append(refused)
+        door.accounts.records[who] = Account(who, "technician", "argon2id of it", Instant(1), technician_id=who)
+        door.keys.records[f"key{who}"] = msgspec.structs.replace(
+            make_key("device", device_id=f"van-{who}"), key_id=f"key{who}", secret_hash=f"hash of {who}"
+        )
+    assert door.patch("/v1/jobs/by-ben", json={"technician_ids": ["amina"]}).status_code == 200
+    return door
+
+
+def lines_of(door: Door, path: str) -> list[dict[str, Any]]:
+    answer = door.get(path, role="operations_manager")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson")
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def test_a_technician(furnished: Door) -> None:
+    lines = lines_of(furnished, "/v1/technicians/amina/data")
+    assert lines[0] == {
+        "kind": "export",
+        "data": {"of": "technician", "id": "amina", "at": "2026-03-02T08:15:10.000Z", "devices": ["van-amina"]},
+    }
+    assert lines[-1] == {"kind": "end", "data": {"lines": len(lines) - 1}}
+    counted = Counter(line["kind"] for line in lines)
+    audited = counted.pop("audit")
+    assert counted == {
+        "export": 1, "technician": 1, "account": 1, "key": 1, "device": 1, "job": 2, "ping": 10, "visit": 4,
+        "rejected": 4, "end": 1,
+    }  # fmt: skip
+    assert audited == 2, "what was written of her, and that all of it is read now"
+    jobs = {line["data"]["job_id"] for line in lines if line["kind"] == "job"}
+    assert jobs == {"by-amina", "by-ben"}
+    (first, *_) = [line["data"] for line in lines if line["kind"] == "ping"]
+    assert first == {
+        "device_id": "van-amina", "ts": "2026-03-02T08:15:00.000Z", "lat": 53.4, "lon": -2.9, "accuracy_m": 8.0,
+        "battery": 0.5, "received_at": "2026-03-02T08:15:10.000Z",
+    }  # fmt: skip
+    text = json.dumps(lines)
+    assert "hash of" not in text
+    assert "argon2id" not in text
+    assert "van-ben" not in text
+
+
+def test_once_assigned_is_told_for_good(furnished: Door) -> None:
+    lines = lines_of(furnished, "/v1/technicians/ben/data")
+    assert {line["data"]["job_id"] for line in lines if line["kind"] == "job"} == {"by-ben"}
+
+
+def test_a_customer(furnished: Door) -> None:
+    lines = lines_of(furnished, "/v1/customers/amina/data")
+    counted = Counter(line["kind"] for line in lines)
+    assert counted == {"export": 1, "customer": 1, "site": 1, "job": 2, "audit": 3, "end": 1}
+    assert {line["data"]["job_id"] for line in lines if line["kind"] == "job"} == {"for-amina", "at-amina"}
+
+
+def test_that_it_was_read_is_on_record(furnished: Door) -> None:
+    lines_of(furnished, "/v1/technicians/amina/data")
+    record = furnished.log.values(AUDIT)[-1]
+    assert (record["action"], record["kind"], record["id"]) == ("exported", "technician", "amina")
+    assert (record.get("before"), record.get("after")) == (None, None)
+
+
+def test_removed_ones_have_data_too(furnished: Door) -> None:
+    assert furnished.delete("/v1/customers/ben").status_code in (204, 409)
+    assert lines_of(furnished, "/v1/customers/ben/data")[1]["data"]["customer_id"] == "ben"
+
+
+def test_what_is_not_known_yet_or_not_there(furnished: Door) -> None:
+    assert is_problem(furnished.get("/v1/technicians/ghost/data"), 404, "unknown_technician")
+    assert is_problem(furnished.get("/v1/customers/ghost/data"), 404, "unknown_customer")
+    furnished.accounts.is_caught_up = False
+    assert is_problem(furnished.get("/v1/technicians/amina/data"), 503, "unavailable")
+    furnished.accounts.is_caught_up = True
+    furnished.history.down = True
+    assert is_problem(furnished.get("/v1/technicians/amina/data"), 503, "unavailable")
+    furnished.history.down, furnished.log.down = False, True
+    assert is_problem(furnished.get("/v1/technicians/amina/data"), 503, "unavailable")
+
+
+def fetched(transport: httpx.AsyncBaseTransport, output: Path, path: str = "/v1/technicians/amina/data") -> int:
+    return anyio.run(fetch, "http://onsite", token_of("admin"), path, output, transport)
+
+
+def test_it_goes_into_a_file_for_its_owner(furnished: Door, tmp_path: Path) -> None:
+    output = tmp_path / "amina.ndjson"
+    count = fetched(httpx.ASGITransport(furnished.app), output)
+    assert len(output.read_text().splitlines()) == count > 20
+    assert output.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [output]
+
+
+@pytest.mark.parametrize("body", [b"", b'{"kind":"export"}\n', b'{"kind":"end","data":{"lines":3}}\n', b"{"])
+def test_what_breaks_off_is_no_file(tmp_path: Path, body: bytes) -> None:
+    with pytest.raises(CommandError, match="try again"):
+        fetched(httpx.MockTransport(lambda _: httpx.Response(200, content=body)), tmp_path / "amina.ndjson")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_refused_is_told(furnished: Door, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="404: there is no technician 'ghost'"):
+        fetched(httpx.ASGITransport(furnished.app), tmp_path / "x", "/v1/technicians/ghost/data")
+    with pytest.raises(CommandError, match="cannot be written"):
+        fetched(httpx.ASGITransport(furnished.app), tmp_path / "none" / "x")
