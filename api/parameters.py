@@ -8,14 +8,14 @@ from pydantic import BeforeValidator, WithJsonSchema
 from api.answers import read_cursor
 from api.problems import Problem
 from schemas.ping import LATEST_MS
-from schemas.times import parse_instant
+from schemas.times import parse_epoch_ms
 
 MAX_PAGE: Final = 1_000
 
 
 def _moment(value: object) -> int:
     # A "+" that was not escaped arrives as a space.
-    moment = int(parse_instant(value.strip().replace(" ", "+") if isinstance(value, str) else value))
+    moment = parse_epoch_ms(value.strip().replace(" ", "+") if isinstance(value, str) else value)
     return min(max(moment, 0), LATEST_MS)
 
 

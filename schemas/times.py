@@ -6,7 +6,8 @@ from functools import lru_cache
 from dateutil import parser as dateutil_parser
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+_FIRST_MS = -62_135_596_800_000
+_LAST_MS = 253_402_300_799_999
 
 
 class Instant(int):
@@ -18,9 +19,12 @@ class Instant(int):
 def parse_instant(value: object) -> Instant:
     """Read RFC 3339 text (a zone is required) or an integer of epoch milliseconds.
 
-    Raises ValueError that says what is wrong with the value.
+    Raises ValueError that says what is wrong with the value; RFC 3339 has words for the years 1 to 9999.
     """
-    return Instant(parse_epoch_ms(value))
+    epoch_ms = parse_epoch_ms(value)
+    if not _FIRST_MS <= epoch_ms <= _LAST_MS:
+        raise ValueError(f"{value!r} is not in the years 1 to 9999")
+    return Instant(epoch_ms)
 
 
 def parse_epoch_ms(value: object) -> int:

@@ -37,6 +37,12 @@ def test_refuse(value: Any) -> None:
         parse_instant(value)
 
 
+@pytest.mark.parametrize("value", [-62_135_596_800_001, 253_402_300_800_000, 10**17])
+def test_refuse_what_cannot_be_written(value: int) -> None:
+    with pytest.raises(ValueError, match="years 1 to 9999"):
+        parse_instant(value)
+
+
 @given(st.integers(-62_135_596_800_000, 253_402_300_799_999))
 def test_round_trip(epoch_ms: int) -> None:
     assert parse_instant(format_instant(epoch_ms)) == epoch_ms
