@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from dispatch.business_hours import BusinessHours
+from dispatch.costing import Rates
 from dispatch.lifecycle import Lifecycle, OwnState
 from dispatch.sla import SlaRules
 from schemas.people import zone_of
@@ -46,6 +47,8 @@ class DispatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """By whose clock jobs come again, where their branch has none of its own."""
     ahead_days: float = 28.0
     """Jobs that come again are made so long ahead."""
+    rates: Rates = Rates()
+    """Prices, of which the invoice of a completed job is made."""
 
     def __post_init__(self) -> None:
         for name in ("return_within_s", "early_s", "late_s", "longest_leg_s"):
