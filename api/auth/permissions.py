@@ -23,6 +23,8 @@ Permission = Literal[
     "jobs:move",
     "jobs:invoice",
     "audit:read",
+    "webhooks:read",
+    "webhooks:write",
 ]
 
 _ALL: Final[frozenset[Permission]] = frozenset(get_args(Permission))

@@ -16,6 +16,7 @@ from api.routes import (
     rejected,
     sessions,
     visits,
+    webhooks,
 )
 
 ROUTERS: Final = (
@@ -28,6 +29,7 @@ ROUTERS: Final = (
     visits.router,
     jobs.router,
     *registers.ROUTERS,
+    webhooks.router,
     audit.router,
     live.router,
     sessions.router,

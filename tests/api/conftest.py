@@ -32,13 +32,15 @@ from schemas.live import LiveState
 from schemas.people import Technician
 from schemas.settings import Settings
 from schemas.times import parse_instant
-from schemas.topics import FENCES, JOB_COMMANDS, KEYS, SESSIONS_ENDED
+from schemas.topics import FENCES, JOB_COMMANDS, KEYS, SESSIONS_ENDED, WEBHOOKS
+from schemas.webhook import WebhookRecord
 from tests.fakes import (
     FixedClock,
     MemoryForeman,
     MemoryHistory,
     MemoryLog,
     MemoryModel,
+    MemorySender,
     key_id_of,
     make_key,
     token_of,
@@ -65,6 +67,8 @@ class Door:
     )
     jobs: MemoryModel[JobRecord] = field(default_factory=MemoryModel)
     job_index: JobIndex = field(default_factory=JobIndex)
+    webhooks: MemoryModel[WebhookRecord] = field(default_factory=MemoryModel)
+    sender: MemorySender = field(default_factory=MemorySender)
     live: MemoryModel[LiveState] = field(default_factory=MemoryModel)
     accounts: MemoryModel[Account] = field(default_factory=MemoryModel)
     sessions_ended: MemoryModel[SessionsEnded] = field(default_factory=MemoryModel)
@@ -84,6 +88,7 @@ class Door:
                 FENCES: (self.fences, FenceRecord),
                 KEYS: (self.keys, ApiKey),
                 SESSIONS_ENDED: (self.sessions_ended, SessionsEnded),
+                WEBHOOKS: (self.webhooks, WebhookRecord),
             }
             | {each.topic: (self.registers[name], each.record) for name, each in REGISTERS.items()}
         )
@@ -124,6 +129,8 @@ class Door:
             jobs=self.jobs,
             job_index=self.job_index,
             desk=self.desk,
+            webhooks=self.webhooks,
+            sender=self.sender,
             live=self.live,
             visits=self.visits,
             feed=self.feed,
