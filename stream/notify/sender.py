@@ -92,6 +92,8 @@ class Sender:
                 answer = await _beginning_of(response)
         except TimeoutError:
             error = f"no answer within {self._settings.webhook_timeout_s:g} s"
+        except aiohttp.ClientConnectorError as failure:
+            error = str(failure.os_error) or type(failure).__name__
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             error = str(failure) or type(failure).__name__
         if error is not None:
