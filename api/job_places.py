@@ -34,8 +34,8 @@ def placed(
         if fence is None or is_gone(fence, now_ms):
             raise Problem(400, "unknown_reference", f"$.fence_id: there is no fence {plan.fence_id!r}")
         if plan.lat is None:
-            within = shape(fence.current.geometry).representative_point()
-            plan = msgspec.structs.replace(plan, lat=within.y, lon=within.x)
+            lat, lon = middle_of(fence)
+            plan = msgspec.structs.replace(plan, lat=lat, lon=lon)
         return plan, None
     if plan.lat is None or plan.lon is None:
         return plan, None
@@ -45,6 +45,12 @@ def placed(
     if existing is not None and not is_gone(existing, now_ms):
         return plan, None
     return plan, _circle(plan, rules)
+
+
+def middle_of(fence: FenceRecord) -> tuple[float, float]:
+    """A point within a fence (lat, lon)."""
+    within = shape(fence.current.geometry).representative_point()
+    return within.y, within.x
 
 
 def circle_id(plan: JobPlan) -> str:

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from api import answers, examples
 from api.entries import OWN
 from api.job_requests import MAX_ID_CHARS, Move
+from api.plans.messages import AppliedPlan, MovesAnswer, OffersAnswer, PlanChanges, PlanRequest, SuggestionAnswer
 from api.registers import REGISTERS, Register
 from api.webhooks import ReplayOrder
 from schemas import wire
@@ -36,6 +37,7 @@ TAGS: Final = [
     {"name": "webhooks", "description": "Events, told to systems of one's own (docs/events.md)."},
     {"name": "audit", "description": "What was written, by whom (docs/access.md)."},
     {"name": "jobs", "description": "Work at places, and how it goes (docs/jobs.md)."},
+    {"name": "plans", "description": "Who best does which jobs: suggestions that a person applies."},
     {"name": "enrolments", "description": "Links that set up the apps on phones (docs/devices.md)."},
     {"name": "sessions", "description": "Signing in and out, for people with an account (docs/access.md)."},
     {"name": "health", "description": "For orchestrators and Prometheus; no key needed."},
@@ -156,6 +158,12 @@ def _schemas() -> dict[str, Any]:
         answers.Page[Delivery],
         Attempted,
         ReplayOrder,
+        PlanRequest,
+        PlanChanges,
+        AppliedPlan,
+        SuggestionAnswer,
+        MovesAnswer,
+        OffersAnswer,
     )
     _, components = msgspec.json.schema_components(
         kinds, schema_hook=wire.schema_of_type, ref_template="#/components/schemas/{name}"

@@ -21,6 +21,7 @@ from api.live_feed import LiveFeed
 from api.metrics import Metrics
 from api.nearby_technicians import NearbyTechnicians
 from api.open_visits import OpenVisits
+from api.plans.solver import Solver
 from api.ports import EventLog, History, ReadModel, WebhookSender
 from api.rates import Rates
 from api.registers import Entry, Name
@@ -69,6 +70,7 @@ class Services:
     rates: Rates = field(default_factory=Rates)
     issuer: Issuer | None = None
     dispatch_rules: DispatchRules = field(default_factory=DispatchRules)
+    solver: Solver = field(default_factory=Solver)
 
 
 def services_of(connection: HTTPConnection) -> Services:

@@ -231,7 +231,7 @@ class _Branch:
         set_off_ms: int,
     ) -> None:
         """Hand the job in before the day, or shortly before it is begun; perhaps for another technician at first."""
-        sent_ms = start_ms - 150 * MINUTE_MS
+        sent_ms = start_ms - 300 * MINUTE_MS
         at_first = whose
         chance = self._rng.random()
         if chance < 0.05:
@@ -284,7 +284,7 @@ class _Branch:
                 "duration_s": 1_800.0,
                 "technician_ids": list(whose),
             }
-            self._company.orders.append(Order(job_id, start_ms - 150 * MINUTE_MS, fields))
+            self._company.orders.append(Order(job_id, start_ms - 300 * MINUTE_MS, fields))
             self._company.truths[job_id] = Truth(job_id, whose, fence_id)
             if number % 3:
                 to, by = (("cancelled", "dispatcher"), ("rejected", "technician"))[number % 3 - 1]

@@ -21,6 +21,10 @@ _RECONNECT_S: Final = 1.0
 _STOP_S: Final = 10.0
 _ANSWER_MS: Final = 2_000
 
+PATIENCE_MS: Final = 500
+BUSY_PATIENCE_MS: Final = 100
+"""See ``TopicReader``: a process follows a dozen topics, on most of which hardly anything happens."""
+
 log = structlog.get_logger()
 
 T = TypeVar("T")
@@ -286,9 +290,16 @@ async def acknowledged_by(admin: AIOKafkaAdminClient, group: str, topic: str) ->
 
 
 class TopicReader(ABC, Generic[T]):
-    """Reads all partitions of a topic, in every process for itself; a broker that is not there is waited for."""
+    """Reads all partitions of a topic, in every process for itself; a broker that is not there is waited for.
 
-    def __init__(self, bootstrap: str, topic: Topic, decode: Callable[[bytes], T]) -> None:
+    Where nothing happens the broker is asked again after ``patience_ms``. What it tells of one partition is taken while
+    it is asked about the others: what comes there meanwhile may wait for so long, which busy topics should not.
+    """
+
+    def __init__(
+        self, bootstrap: str, topic: Topic, decode: Callable[[bytes], T], *, patience_ms: int = PATIENCE_MS
+    ) -> None:
+        self._patience_ms = patience_ms
         self._bootstrap = bootstrap
         self._topic = topic
         self._decode = decode
@@ -313,7 +324,7 @@ class TopicReader(ABC, Generic[T]):
                 group_id=None,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
-                fetch_max_wait_ms=100,
+                fetch_max_wait_ms=self._patience_ms,
                 metadata_max_age_ms=30_000,
             )
             try:
@@ -357,8 +368,10 @@ class Follower(TopicReader[T]):
         topic: Topic,
         decode: Callable[[bytes], T],
         on_change: Callable[[str, T | None], None] | None = None,
+        *,
+        patience_ms: int = PATIENCE_MS,
     ) -> None:
-        super().__init__(bootstrap, topic, decode)
+        super().__init__(bootstrap, topic, decode, patience_ms=patience_ms)
         self.records: dict[str, T] = {}
         self.on_change = on_change
         self._caught_up = asyncio.Event()

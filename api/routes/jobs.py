@@ -9,10 +9,9 @@ from starlette.responses import Response, StreamingResponse
 
 from api import examples
 from api.answers import JSONAnswer
-from api.audit import put_on_record
-from api.auth import Principal
 from api.body import read_body, read_json
 from api.fence_changes import fence_change
+from api.job_audit import put_job_on_record, sender_of
 from api.job_desk import new_request_id
 from api.job_lists import JobQuery, job_of, listed, place_of
 from api.job_places import placed
@@ -27,10 +26,9 @@ from api.scope import Scope
 from api.scoped import scoped
 from api.services import Reach, Services
 from schemas import wire
-from schemas.audit import Change
 from schemas.fence import revise_fence
-from schemas.job import JobPlan, JobRecord, Risk, Source
-from schemas.job_command import CreateJob, EditJob, MoveJob, Sender
+from schemas.job import JobPlan, JobRecord, Risk
+from schemas.job_command import CreateJob, EditJob, MoveJob
 from schemas.places import Site
 from schemas.topics import FENCES
 
@@ -114,7 +112,7 @@ async def create_job(
     record = await services.desk.carry_out(
         CreateJob(
             job_id=job_id,
-            sender=_sender(scope.principal),
+            sender=sender_of(scope.principal),
             key=key,
             issued_at=services.clock.now_ms(),
             request_id=new_request_id(),
@@ -122,7 +120,7 @@ async def create_job(
         )
     )
     if before is None:
-        await _put_on_record("created", None, record, scope, services)
+        await put_job_on_record("created", None, record, scope.principal, services)
     return _answer(record, 201)
 
 
@@ -192,7 +190,7 @@ async def patch_job(
     key = idempotency_key or new_request_id()
     command = EditJob(
         job_id=job_id,
-        sender=_sender(scope.principal),
+        sender=sender_of(scope.principal),
         key=key,
         issued_at=services.clock.now_ms(),
         request_id=new_request_id(),
@@ -201,7 +199,7 @@ async def patch_job(
     )
     after = await services.desk.carry_out(command)
     if after.revision != record.revision:
-        await _put_on_record("edited", record, after, scope, services)
+        await put_job_on_record("edited", record, after, scope.principal, services)
     return _answer(after)
 
 
@@ -222,7 +220,7 @@ async def move_job(
     record = _standing(services, scope, job_id)
     command = MoveJob(
         job_id=job_id,
-        sender=_sender(scope.principal),
+        sender=sender_of(scope.principal),
         key=idempotency_key or new_request_id(),
         issued_at=services.clock.now_ms(),
         request_id=new_request_id(),
@@ -230,7 +228,7 @@ async def move_job(
     )
     after = await services.desk.carry_out(command)
     if after.revision != record.revision:
-        await _put_on_record("moved", record, after, scope, services)
+        await put_job_on_record("moved", record, after, scope.principal, services)
     return _answer(after)
 
 
@@ -253,14 +251,6 @@ def _standing(services: Services, scope: Scope, job_id: str) -> JobRecord:
     return record
 
 
-def _sender(principal: Principal) -> Sender:
-    """Who a principal is to a job's log."""
-    role: str = principal.role
-    source: Source = "technician" if role == "technician" else "dispatcher"
-    technician_id = principal.technician_id if role == "technician" else None
-    return Sender(source, f"{principal.way}:{principal.identity}", role, technician_id)
-
-
 def _etag(record: JobRecord) -> str:
     return f'"{record.revision}"'
 
@@ -277,15 +267,6 @@ def _around(scope: Scope, services: Services) -> JobSurroundings:
 def _branch_of_site(site_id: str | None, services: Services) -> str | None:
     site = None if site_id is None else services.registers["sites"].records.get(site_id)
     return None if site is None else site.branch
-
-
-async def _put_on_record(
-    action: str, before: JobRecord | None, after: JobRecord, scope: Scope, services: Services
-) -> None:
-    """What has become of a job: only its writer knows, so it is told afterwards."""
-    was = None if before is None else wire.to_builtins(job_of(before))
-    change = Change(action, "job", after.job_id, after.branch, was, wire.to_builtins(job_of(after)))
-    await put_on_record(services.log, scope.principal, services.clock.now_ms(), [change])
 
 
 async def _placed(plan: JobPlan, scope: Scope, services: Services) -> JobPlan:

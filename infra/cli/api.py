@@ -50,7 +50,7 @@ from schemas.visit import Visit
 from schemas.webhook import WebhookRecord
 from stream.answers import AnswerReader
 from stream.collector import settle
-from stream.kafka import Follower, KafkaLog
+from stream.kafka import BUSY_PATIENCE_MS, Follower, KafkaLog
 from stream.notify.sender import Sender
 from stream.store import open_store
 from stream.tail import Tail
@@ -91,11 +91,11 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         for name, register in REGISTERS.items()
     }
     job_index = JobIndex()
-    jobs = Follower(settings.kafka, JOBS, partial(wire.decode, JobRecord))
+    jobs = Follower(settings.kafka, JOBS, partial(wire.decode, JobRecord), patience_ms=BUSY_PATIENCE_MS)
     desk = JobDesk(event_log, jobs)
     webhooks = Follower(settings.kafka, WEBHOOKS, partial(wire.decode, WebhookRecord))
     sender = Sender(settings, clock)
-    live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState))
+    live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState), patience_ms=BUSY_PATIENCE_MS)
     accounts = Follower(settings.kafka, ACCOUNTS, partial(wire.decode, Account))
     sessions_ended = Follower(settings.kafka, SESSIONS_ENDED, partial(wire.decode, SessionsEnded))
     secret = read_secret(settings.secret_file)
@@ -176,6 +176,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     finally:
         for part in reversed(parts):
             await part.stop()
+        services.solver.close()
         await history.close()
         log.info("stopped")
 

@@ -42,6 +42,9 @@ FETCH_MIN_BYTES: Final = 64 * 1024
 FETCH_MAX_WAIT_MS: Final = 50
 """A frame costs as much as some dozens of live states, which come by the thousand: they are gathered for so long."""
 
+ROUNDS: Final = Topic(f"{FOREMAN_GROUP}-rounds-changelog", key="device_id", compacted=True)
+"""What the table of rounds is read back from; Faust makes it."""
+
 POSITIONS: Final = Sender("automatic", "foreman")
 CALENDAR: Final = Sender("system", "recurrence")
 
@@ -262,12 +265,8 @@ class Foreman:
             news = [each for device_id in sorted(changed(patrol)) for each in patrol.news_of(device_id, now_ms)]
             await self._append(JOB_COMMANDS, [(job_id, encode(_telling(job_id, each))) for job_id, each in news])
             news_told.inc(len(news))
-            written = [
-                self._rounds_table.send_changelog(number, rounds.device_id.encode(), encode(rounds))
-                for rounds in patrol.take_changed()
-            ]
-            for each in written:
-                await each
+            # Not by the table, which would send them one by one; a device's rounds are where its visits are.
+            await self._append(ROUNDS, [(rounds.device_id, encode(rounds)) for rounds in patrol.take_changed()])
 
     async def _append(self, topic: Topic, records: list[tuple[str, bytes | None]]) -> None:
         """Append, waiting for the broker as long as it takes."""

@@ -12,7 +12,7 @@ from schemas.places import Branch
 from schemas.settings import Settings
 from schemas.topics import BRANCHES, JOBS, TECHNICIANS
 from schemas.wire import decode
-from stream.kafka import Follower
+from stream.kafka import BUSY_PATIENCE_MS, Follower
 
 
 class Crew:
@@ -30,7 +30,9 @@ class Crew:
             settings.kafka, TECHNICIANS, lambda value: decode(Technician, value), self._technician_changed
         )
         self._branches = Follower(settings.kafka, BRANCHES, lambda value: decode(Branch, value))
-        self._candidates = Follower(settings.kafka, JOBS, self._candidate, self._job_changed)
+        self._candidates = Follower(
+            settings.kafka, JOBS, self._candidate, self._job_changed, patience_ms=BUSY_PATIENCE_MS
+        )
         self._followers = (self._technicians, self._branches, self._candidates)
 
     async def start(self) -> None:

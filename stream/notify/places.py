@@ -10,7 +10,7 @@ from schemas.settings import Settings
 from schemas.topics import BRANCHES, FENCES, TECHNICIANS, WEBHOOKS
 from schemas.webhook import WebhookRecord
 from schemas.wire import decode
-from stream.kafka import Follower
+from stream.kafka import BUSY_PATIENCE_MS, Follower
 
 
 class _FenceVersion(msgspec.Struct):
@@ -27,7 +27,9 @@ class Places:
     """Follows the topics."""
 
     def __init__(self, settings: Settings) -> None:
-        self._webhooks = Follower(settings.kafka, WEBHOOKS, lambda value: decode(WebhookRecord, value))
+        self._webhooks = Follower(
+            settings.kafka, WEBHOOKS, lambda value: decode(WebhookRecord, value), patience_ms=BUSY_PATIENCE_MS
+        )
         self._branches = Follower(settings.kafka, BRANCHES, lambda value: decode(Branch, value))
         self._fences = Follower(settings.kafka, FENCES, lambda value: decode(_FenceBranches, value))
         self._technicians = Follower(

@@ -1,5 +1,6 @@
 """The API over in-memory ports, and clients of each role."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -21,6 +22,7 @@ from api.job_index import JobIndex
 from api.live_feed import LiveFeed
 from api.nearby_technicians import NearbyTechnicians
 from api.open_visits import OpenVisits
+from api.plans.solver import Solver
 from api.registers import REGISTERS, Entry, Name
 from api.services import Services
 from dispatch.lifecycle import BUILT_IN
@@ -49,6 +51,9 @@ from tests.fakes import (
 NOW_MS = int(parse_instant("2026-03-02T08:15:10Z"))
 
 CHEAP_PASSWORDS = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+SOLVING = ThreadPoolExecutor(1)
+"""In the stead of a process of its own."""
 
 _built: list[FastAPI] = []
 
@@ -143,6 +148,7 @@ class Door:
                 self.sessions_ended,
             ),
             enrolment_links=EnrolmentLinks(b"a secret"),
+            solver=Solver(SOLVING),
         )
         # Routes take a while to build and hold no state: every test shares them, over services of its own.
         if not _built:

@@ -81,6 +81,10 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
         ),
         (401, 403, 404, 403, 403, 403, 403, 404),
     ),
+    ("POST", "/v1/plans"): (401, 200, 200, 403, 403, 403, 200, 200),
+    ("POST", "/v1/plans/apply"): (401, 403, 200, 403, 403, 403, 403, 200),
+    ("GET", "/v1/technicians/{technician_id}/suggestions"): (401, 404, 404, 403, 403, 403, 404, 404),
+    ("GET", "/v1/jobs/{job_id}/offers"): (401, 404, 404, 403, 403, 403, 404, 404),
     ("POST", "/v1/sessions"): (201, 201, 201, 201, 201, 201, 201, 201),
     ("GET", "/v1/sessions/current"): (401, 403, 403, 403, 403, 403, 200, 200),
     ("DELETE", "/v1/sessions/current"): (401, 403, 403, 403, 403, 403, 204, 204),
@@ -113,6 +117,8 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/webhooks"): {"json": {"url": "https://erp.example.com", "events": ["*"]}},
     ("PATCH", "/v1/webhooks/{webhook_id}"): {"json": {"active": False}},
     ("POST", "/v1/webhooks/{webhook_id}/replay"): {"json": {"event_ids": ["x"]}},
+    ("POST", "/v1/plans"): {"json": {}},
+    ("POST", "/v1/plans/apply"): {"json": {"changes": []}},
     ("POST", "/v1/sessions"): {"json": {"name": "viewer", "password": PASSWORD}},
 }
 """What is sent, where a route needs more than its path."""

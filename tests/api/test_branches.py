@@ -87,6 +87,10 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("POST", "/v1/webhooks/{webhook_id}/test"): Row("webhooks:write", 200),
     ("GET", "/v1/webhooks/{webhook_id}/deliveries"): Row("webhooks:read", 200),
     ("POST", "/v1/webhooks/{webhook_id}/replay"): Row("webhooks:write", 202),
+    ("POST", "/v1/plans"): Row("jobs:read", 200, 200),
+    ("POST", "/v1/plans/apply"): Row("jobs:write", 200, 200),
+    ("GET", "/v1/technicians/{technician_id}/suggestions"): Row("jobs:read", 200),
+    ("GET", "/v1/jobs/{job_id}/offers"): Row("jobs:read", 200),
     ("GET", "/v1/visits/{visit_id}"): Row("visits:read", 200),
     ("GET", "/v1/visits/{visit_id}/explain"): Row("visits:read", 200),
 }
@@ -106,6 +110,10 @@ def request_of(method: str, path: str, whose: Whose) -> tuple[str, dict[str, Any
     where = path.format(**named)
     if path == "/v1/devices/nearest":
         return where, {"params": {"lat": 53.4, "lon": -2.99}}
+    if path == "/v1/plans":
+        return where, {"json": {"iterations": 1}}
+    if path == "/v1/plans/apply":
+        return where, {"json": {"changes": []}}
     if path == "/v1/jobs/{job_id}/transitions":
         return where, {"json": {"to": "en_route"}}
     if path.startswith("/v1/jobs"):
@@ -140,8 +148,8 @@ def company(door: Door) -> Door:
                 content["device_ids"] = [whose]
             assert door.post(f"/v1/{name}", json=content).status_code == 201
         door.put(f"/v1/fences/{whose}", json=circle(whose, branch=branch))
-        job = {"job_id": whose, "title": "x", "branch": branch, "technician_ids": [whose], **WINDOW}
-        assert door.post("/v1/jobs", json=job).status_code == 201
+        job = {"job_id": whose, "title": "x", "fence_id": whose, "technician_ids": [whose], **WINDOW}
+        assert door.post("/v1/jobs", json={**job, "branch": branch}).status_code == 201
         door.webhooks.put(whose, hook(whose, branch=branch))
         door.put_live(live(whose))
         door.history.log.append(msgspec.structs.replace(visit(whose, 0, device_id=whose), fence_id=whose))

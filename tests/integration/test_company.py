@@ -177,7 +177,7 @@ def on_a_company(
     """Let the days of a company pass on a system of its own, then check."""
 
     async def run() -> None:
-        start_ms = company.spec.start_ms - 180 * MINUTE_MS
+        start_ms = company.spec.start_ms - 600 * MINUTE_MS  # time to set up
         async with running_system(folder, CLOCK_RATE, start_ms) as system:
             await staff(system, company)
             clock = await system.read_clock(CLOCK_RATE, company.fences["features"][0])

@@ -200,7 +200,15 @@ def test_a_job_moves_on_from_visits_and_words(settings: Settings, tmp_path: Path
             assert (created.revision, created.refusal) == (1, None)
             refused = await desk.ask(move("job-a", "completed", 1))
             assert refused.refusal is not None
-            assert refused.refusal.allowed == ("created", "dispatched", "en_route", "on_site", "rejected", "cancelled")
+            assert refused.refusal.allowed == (
+                "created",
+                "dispatched",
+                "en_route",
+                "on_site",
+                "in_progress",
+                "rejected",
+                "cancelled",
+            )
             await desk.visit(visit("v0", "van-a", "depot", 1, -60, 10))
             job = await desk.until_state("job-a", "en_route", driving_north)
             assert log_of(job)[-1] == ("en_route", 10, "automatic")
