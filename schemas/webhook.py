@@ -63,8 +63,8 @@ class WebhookRecord(Webhook, kw_only=True, omit_defaults=True):
 class Attempted(msgspec.Struct, frozen=True, kw_only=True):
     """What came of an attempt: ``status`` and the beginning of the ``answer``, or the ``error`` why there is none."""
 
-    status: int | None
-    error: str | None
+    status: int | None = None
+    error: str | None = None
     answer: str
     duration_s: float
     retry_after_s: float | None = None
@@ -84,11 +84,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     at: Instant
     outcome: Outcome
     attempt: int
-    status: int | None
-    error: str | None
+    status: int | None = None
+    error: str | None = None
     answer: str
     duration_s: float
-    next_at: Instant | None
+    next_at: Instant | None = None
 
 
 class Replay(msgspec.Struct, frozen=True):

@@ -79,7 +79,7 @@ async def list_webhooks(services: Reach, scope: Reader, limit: Limit = 100, curs
     responses=examples.answers(201, "It is there now", "WebhookAnswer", examples.WEBHOOK_ANSWER, *_WRITE_ERRORS),
 )
 async def add_webhook(request: Request, services: Reach, scope: Writer) -> JSONAnswer:
-    """Its secret is shown in this answer alone. What happens from a second later on is told, what was before replayed."""
+    """Its secret is shown in this answer alone. Told is what happens from a second later on, or what is replayed."""
     content = read_json(await read_body(request, services.settings.max_body_bytes))
     plan = read_plan(content, allow_private=services.settings.webhook_private_addresses)
     async with services.register_edits:
