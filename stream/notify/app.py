@@ -202,13 +202,15 @@ class Notifier:
         room = {each.webhook_id: most - self._outbox.waiting_for(each.webhook_id) for each in waiting}
         by_partition: dict[int, dict[str, bytes | None]] = {}
         taken: list[Pending] = []
+        too_many: list[Delivery] = []
         for pending in waiting:
             if room[pending.webhook_id] > 0:
                 room[pending.webhook_id] -= 1
                 by_partition.setdefault(pending.partition, {})[pending.key] = encode(pending)
                 taken.append(pending)
             else:
-                await self._report(pending, pending.attempt, _never_sent(f"more than {most} deliveries wait"), GIVEN_UP)
+                too_many.append(self._standing(pending, 0, _never_sent(f"more than {most} deliveries wait"), GIVEN_UP))
+        await self._report(too_many)
         for number, records in by_partition.items():
             await self._write(self._pending_table, number, records)
         for pending in taken:
@@ -242,7 +244,7 @@ class Notifier:
                 attempts_made.labels(verdict.outcome).inc()
                 if verdict.disables:
                     await self._disable(webhook)
-            await self._report(pending, made, came, verdict)
+            await self._report([self._standing(pending, made, came, verdict)])
             again: Pending | None = None
             if verdict.wait_s is not None:
                 due_ms = _machine_ms() + round(1000 * verdict.wait_s)
@@ -269,12 +271,11 @@ class Notifier:
         )
         await self._append(WEBHOOKS, [(webhook.webhook_id, encode(after))])
 
-    async def _report(self, pending: Pending, made: int, came: Attempted, verdict: Verdict) -> None:
-        """Tell how a delivery stands after ``made`` attempts."""
+    def _standing(self, pending: Pending, made: int, came: Attempted, verdict: Verdict) -> Delivery:
+        """How a delivery stands after ``made`` attempts."""
         webhook = self._places.webhooks.get(pending.webhook_id)
         now_ms = self._clock.now_ms()
-        next_ms = None if verdict.wait_s is None else now_ms + round(1000 * verdict.wait_s)
-        delivery = Delivery(
+        return Delivery(
             webhook_id=pending.webhook_id,
             event_id=pending.event.id,
             event_type=pending.event.type,
@@ -286,9 +287,11 @@ class Notifier:
             error=came.error,
             answer=came.answer,
             duration_s=came.duration_s,
-            next_at=None if next_ms is None else Instant(next_ms),
+            next_at=None if verdict.wait_s is None else Instant(now_ms + round(1000 * verdict.wait_s)),
         )
-        await self._append(WEBHOOK_DELIVERIES, [(pending.webhook_id, encode(delivery))])
+
+    async def _report(self, deliveries: Iterable[Delivery]) -> None:
+        await self._append(WEBHOOK_DELIVERIES, [(each.webhook_id, encode(each)) for each in deliveries])
 
     # The log
 

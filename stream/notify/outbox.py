@@ -91,10 +91,11 @@ class Outbox:
         found = True
         while found:
             found = False
-            for lane in list(self._lanes.values()):
+            for webhook_id, lane in list(self._lanes.items()):
                 pending = lane.due(now_ms) if self._may_send(lane) else None
                 if pending is not None:
                     found = True
+                    self._lanes[webhook_id] = self._lanes.pop(webhook_id)  # the others come first next time
                     lane.under_way.add(pending.key)
                     self._under_way += 1
                     yield pending

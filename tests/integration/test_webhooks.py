@@ -162,6 +162,7 @@ def test_every_event_arrives_and_what_does_not_is_a_dead_letter(parts: Parts) ->
 
             await until(again, "the replay has arrived, under the same ids")
             await until(dead, "none is a dead letter any more", set())
+            assert parts.terminate("notifier") == [0]
             assert "whsec_" not in json.dumps(
                 [(await client.get(path)).json() for path in ("/v1/audit", "/v1/webhooks")]
             )
