@@ -21,6 +21,12 @@ from schemas.visit import Visit, VisitState
 OVERLAP_MS: Final = 120_000
 """A place is left before the next is reached; by the estimates so much later, at most."""
 
+BRIEF: Final = 0.25
+"""Of the estimate of a job: a stop shorter than that part is for it only where there is no other."""
+
+USUAL_S: Final = 1_200.0
+"""The estimate of a job that has none."""
+
 _RANKS: Final = {"emergency": 0, "high": 1, "normal": 2, "low": 3}
 
 
@@ -40,6 +46,7 @@ class Candidate(msgspec.Struct, frozen=True):
     priority: str
     created_ms: int
     assignments: tuple[Assignment, ...]
+    duration_s: float | None = None
     over_ms: int | None = None
     ended_ms: int | None = None
     visit_ids: frozenset[str] = frozenset()
@@ -68,6 +75,7 @@ def candidate_of(record: JobRecord, lifecycle: Lifecycle) -> Candidate:
         record.priority,
         record.created_at,
         tuple(record.assignments),
+        record.duration_s,
         said.at if lifecycle.is_over(said.state) else None,
         last.at if is_over and last.source == "automatic" else None,
         frozenset(record.visit_ids),
@@ -174,7 +182,16 @@ class _Matching:
     def _matched(self) -> list[Part]:
         """Those that fit best first; then who comes back, and at last who comes again."""
         pairs = [
-            (away_s, part.from_ms, _RANKS[job.priority], _due_ms(job), job.created_ms, job.job_id, number)
+            (
+                away_s,
+                _is_brief(part, job),
+                part.from_ms,
+                _RANKS[job.priority],
+                _due_ms(job),
+                job.created_ms,
+                job.job_id,
+                number,
+            )
             for number, part in enumerate(self._parts)
             for job in self._jobs
             if (away_s := self._away_s(job, part)) is not None
@@ -220,6 +237,12 @@ class _Matching:
         if late_s > self._rules.late_s or early_s > self._rules.early_s:
             return None
         return max(0.0, late_s, early_s)
+
+
+def _is_brief(part: Part, job: Candidate) -> bool:
+    """Whether nobody would have done the job in that time; nobody knows of a stop that lasts."""
+    usual_s = USUAL_S if job.duration_s is None else job.duration_s
+    return part.to_ms is not None and part.to_ms - part.from_ms < 1000 * BRIEF * usual_s
 
 
 def _due_ms(job: Candidate) -> int:

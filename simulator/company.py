@@ -208,7 +208,9 @@ class _Branch:
         whose = (self._technician(0), self._technician(1)) if technician == 0 else (self._technician(technician),)
         auto = technician != self._staff - 1
         for place, ((job, set_off_ms, span), window) in enumerate(zip(stops, windows, strict=True)):
-            if self._rng.random() < self._spec.errands:
+            # Of two stops at a site with one job nobody could tell which was for it.
+            is_only_stop = sum(other.fence_id == span.fence_id for _, _, other in stops) == 1
+            if self._rng.random() < self._spec.errands and is_only_stop:
                 continue
             job_id = f"{self._name}-{day + 1}-{technician + 1:02d}-{place + 1:02d}"
             end_ms = start_ms + round(self._spec.hours * 3_600_000)

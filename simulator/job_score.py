@@ -61,15 +61,14 @@ def judge_jobs(company: Company, jobs: Mapping[str, Job], visits: Iterable[Logge
     wrong: list[str] = []
     blind: list[str] = []
     for job_id, truth in company.truths.items():
-        theirs = [
-            visit for each in truth.technician_ids for device in devices[each] for visit in by_device.get(device, ())
-        ]
+        rounds = [by_device.get(device, []) for each in truth.technician_ids for device in devices[each]]
+        theirs = [visit for visits in rounds for visit in visits]
         job, said = jobs.get(job_id), words.get(job_id, [])
         if job is None:
             wrong.append(f"{job_id}: lost")
             continue
         wrong += [f"{job_id}: {finding}" for finding in _lost_words(job, said)]
-        if _is_blind(truth, theirs):
+        if any(_is_blind(truth, each) for each in rounds):
             blind.append(job_id)
         else:
             wrong += [f"{job_id}: {finding}" for finding in _wrong_log(job, truth, said, theirs)]

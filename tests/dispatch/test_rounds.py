@@ -66,6 +66,15 @@ def test_a_visit_in_the_window_is_preferred_to_one_before() -> None:
     ]
 
 
+def test_a_brief_stop_gives_way_to_a_longer_one() -> None:
+    assert meant([stop("a", "site", 10, 11)], [job("1")]) == [("a", "1")]
+    assert meant([stop("a", "site", 10, 11), stop("b", "site", 30, 60)], [job("1")]) == [("a", None), ("b", "1")]
+    assert meant([stop("a", "site", 10, 11), stop("b", "site", 30, 60)], [job("1", duration_s=120.0)]) == [
+        ("a", "1"),
+        ("b", None),
+    ]
+
+
 def test_an_emergency_comes_first() -> None:
     assert meant([stop("a", "site", 10, 60)], [job("1"), job("2", priority="emergency")]) == [("a", "2")]
 
