@@ -162,6 +162,14 @@ def test_every_event_arrives_and_what_does_not_is_a_dead_letter(parts: Parts) ->
 
             await until(again, "the replay has arrived, under the same ids")
             await until(dead, "none is a dead letter any more", set())
+            spans = {"from": "2020-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}
+            for more, count in (({}, len(told)), ({"types": ["job.created"]}, jobs), ({"types": ["visit.*"]}, 0)):
+                answer = await client.post(f"/v1/webhooks/{ids['broken']}/replay", json=spans | more)
+                assert answer.json() == {"events": count}
+            await client.post("/v1/branches", json={"branch": "north", "name": "North"})
+            assert (await client.patch(f"/v1/webhooks/{ids['broken']}", json={"branch": "north"})).status_code == 200
+            answer = await client.post(f"/v1/webhooks/{ids['broken']}/replay", json=spans)
+            assert answer.json() == {"events": 0}, "of the webhook's branch alone"
             assert parts.terminate("notifier") == [0]
             assert "whsec_" not in json.dumps(
                 [(await client.get(path)).json() for path in ("/v1/audit", "/v1/webhooks")]
@@ -169,3 +177,37 @@ def test_every_event_arrives_and_what_does_not_is_a_dead_letter(parts: Parts) ->
 
     asyncio.run(run())
     assert "whsec_" not in "".join(path.read_text() for path in (parts.folder / "logs").glob("*.log"))
+
+
+def test_two_share_the_work_and_one_goes_on_alone(parts: Parts) -> None:
+    jobs, port = 60, reserve_free()
+
+    async def run() -> None:
+        await parts.start_all(notifier=QUICK, api=QUICK)
+        async with receivers(port) as found, parts.client() as client:
+            await add(client, found, "well", f"http://127.0.0.1:{port}")
+            await asyncio.sleep(1)  # until the notifier has read of it
+            for number in range(jobs):
+                await client.post("/v1/jobs", json={"job_id": f"j{number}", "title": "x"})
+                if number == jobs // 4:
+                    parts.children["first notifier"] = parts.children["notifier"]
+                    parts.start("notifier", **QUICK, ONSITE_METRICS_PORT="0")
+                if number % 10 == 0:
+                    await asyncio.sleep(1)  # partitions change hands meanwhile
+
+            async def subjects() -> int:
+                return len({found.events[each]["subject"] for each in found.asked["well"]})
+
+            await until(subjects, "every job is told", jobs)
+            assert parts.is_running("first notifier")
+            parts.kill("first notifier")
+            for number in range(jobs):
+                await client.patch(f"/v1/jobs/j{number}", json={"title": "y"})
+
+            async def edited() -> int:
+                return sum(event["type"] == "job.edited" for event in found.events.values())
+
+            await until(edited, "what the other one had is told as well", jobs)
+            assert parts.is_running("notifier")
+
+    asyncio.run(run())
