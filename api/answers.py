@@ -12,6 +12,7 @@ from schemas.key import Role
 from schemas.live import DeviceState
 from schemas.times import Instant
 from schemas.visit import Visit
+from schemas.webhook import Webhook
 
 T = TypeVar("T")
 
@@ -141,6 +142,18 @@ class VisitAnswer(Visit, frozen=True):
     """The newest revision of a visit, and every revision of it, the first one first."""
 
     revisions: list[Visit]
+
+
+class WebhookAnswer(Webhook, kw_only=True):
+    """A webhook with its secret, which is shown this once."""
+
+    secret: str
+
+
+class ReplayAnswer(msgspec.Struct):
+    """How many events are on their way again."""
+
+    events: int
 
 
 class Page(msgspec.Struct, Generic[T]):

@@ -359,6 +359,43 @@ DEPOT: Final[dict[str, Any]] = {
     "updated_at": "2026-03-01T10:00:00.000Z",
 }
 
+WEBHOOK: Final[dict[str, Any]] = {
+    "webhook_id": "5f1c2a9be07d4410",
+    "url": "https://erp.example.com/onsite",
+    "events": ["job.completed", "job.invoice_ready", "visit.*"],
+    "branch": "liverpool",
+    "description": "invoices",
+    "active": True,
+    "created_at": "2026-03-01T10:00:00.000Z",
+    "updated_at": "2026-03-01T10:00:00.000Z",
+}
+
+NEW_WEBHOOK: Final = {name: WEBHOOK[name] for name in ("url", "events", "branch", "description")}
+
+WEBHOOK_ANSWER: Final = {**WEBHOOK, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="}  # nosec B105
+
+ATTEMPTED: Final = {"status": 204, "answer": "", "duration_s": 0.112}
+
+DELIVERIES: Final = {
+    "items": [
+        {
+            "webhook_id": "5f1c2a9be07d4410",
+            "event_id": "0c9be07d44105f1c2a9be07d44105f1c",
+            "event_type": "job.completed",
+            "branch": "liverpool",
+            "at": "2026-03-02T08:15:02.310Z",
+            "outcome": "failed",
+            "attempt": 10,
+            "status": 500,
+            "answer": "out of order",
+            "duration_s": 0.204,
+        }
+    ],
+    "next_cursor": "WzE3NzI0MzkzMDIzMTAsIjBjOWJlMDdkIl0",
+}
+
+REPLAY: Final = {"from": "2026-03-02T00:00:00Z", "to": "2026-03-03T00:00:00Z", "types": ["job.*"]}
+
 AUDIT_PAGE: Final = {
     "items": [
         {

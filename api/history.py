@@ -9,14 +9,16 @@ import structlog
 from aiohttp import ClientError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from api.ports import AuditQuery, PingQuery, RejectedQuery, StoreUnavailable, VisitQuery
+from api.ports import AuditQuery, DeliveryQuery, EventQuery, PingQuery, RejectedQuery, StoreUnavailable, VisitQuery
 from geofence.fixes import Fixes
 from schemas.audit import AuditRecord
+from schemas.event import Event
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
-from schemas.tables import audit, rejected
+from schemas.tables import audit, events, rejected, webhook_deliveries
 from schemas.tables.visits import SELECTED, of_rows
 from schemas.visit import Visit
+from schemas.webhook import Delivery
 
 ANSWER_WITHIN_S: Final = 10.0
 READY_WITHIN_S: Final = 2.0
@@ -125,6 +127,24 @@ _AUDIT_CONDITIONS: Final = {
 }
 """What each filter of an AuditQuery asks for."""
 
+_EVENT_CONDITIONS: Final = {
+    "types": (
+        "arrayExists(each -> if(endsWith(each, '*'), startsWith(type, trimRight(each, '*')), type = each), "
+        "{types:Array(String)})"
+    ),
+    "from_ms": "recorded_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
+    "to_ms": "recorded_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
+    "event_ids": "event_id IN {event_ids:Array(String)}",
+    "branches": "hasAny({branches:Array(String)}, [ifNull(branch, ''), ifNull(branch_of_fence, '')])",
+}
+"""What each filter of an EventQuery asks for."""
+
+_DELIVERY_CONDITIONS: Final = {
+    "webhook_id": "webhook_id = {webhook_id:String}",
+    "outcome": "outcome = {outcome:String}",
+}
+"""What each filter of a DeliveryQuery asks for."""
+
 
 class ClickHouseHistory:
     """The History port. ``connect`` opens a clickhouse-connect AsyncClient; it is called when first needed."""
@@ -208,6 +228,27 @@ class ClickHouseHistory:
         )
         return audit.of_rows(await self._rows(sql, parameters))
 
+    async def events(self, query: EventQuery) -> list[Event]:
+        """As in the port."""
+        conditions, parameters = _asked(query, _EVENT_CONDITIONS)
+        sql = (
+            f"SELECT {events.SELECTED} FROM events FINAL WHERE {' AND '.join(conditions) or 'true'} "
+            "ORDER BY recorded_at, event_id LIMIT {limit:UInt32}"
+        )
+        return events.of_rows(await self._rows(sql, parameters))
+
+    async def deliveries(self, query: DeliveryQuery) -> list[Delivery]:
+        """As in the port."""
+        conditions, parameters = _asked(query, _DELIVERY_CONDITIONS)
+        if query.after is not None:
+            parameters["after_ms"], parameters["after_id"] = query.after
+            conditions.append("(at, event_id) < (fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC'), {after_id:String})")
+        sql = (
+            f"SELECT {webhook_deliveries.SELECTED} FROM webhook_deliveries FINAL WHERE {' AND '.join(conditions)} "
+            "ORDER BY at DESC, event_id DESC LIMIT {limit:UInt32}"
+        )
+        return webhook_deliveries.of_rows(await self._rows(sql, parameters))
+
     async def jobs_csv(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
         """As in the port. Some thousand at a time, so that neither side ever holds them all."""
         conditions = " AND ".join([_JOB_CONDITIONS[name] for name in wanted] or ["true"])
@@ -255,10 +296,9 @@ class ClickHouseHistory:
 
 
 def _asked(
-    query: VisitQuery | RejectedQuery | AuditQuery, table: Mapping[str, str]
+    query: VisitQuery | RejectedQuery | AuditQuery | EventQuery | DeliveryQuery, table: Mapping[str, str]
 ) -> tuple[list[str], dict[str, Any]]:
     """The conditions of a table that a query states, and the parameters in them."""
     stated = {name: value for name in table if (value := getattr(query, name)) is not None}
-    if "branches" in stated:
-        stated["branches"] = list(stated["branches"])
+    stated |= {name: list(value) for name, value in stated.items() if isinstance(value, tuple)}
     return [table[name] for name in stated], stated | {"limit": query.limit}

@@ -11,6 +11,7 @@ from api.entries import OWN
 from api.job_requests import MAX_ID_CHARS, Move
 from api.plans.messages import AppliedPlan, MovesAnswer, OffersAnswer, PlanChanges, PlanRequest, SuggestionAnswer
 from api.registers import REGISTERS, Register
+from api.webhooks import ReplayOrder
 from schemas import wire
 from schemas.audit import AuditRecord
 from schemas.explanation import RecomputedVisit
@@ -18,6 +19,7 @@ from schemas.job import Job, JobPlan
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.visit import Visit
+from schemas.webhook import Attempted, Delivery, Webhook, WebhookPlan
 
 TAGS: Final = [
     {"name": "pings", "description": "Position fixes in, and which were refused."},
@@ -32,6 +34,7 @@ TAGS: Final = [
     {"name": "sites", "description": "Where customers are visited."},
     {"name": "branches", "description": "Parts of the company; a region is one too (docs/access.md)."},
     {"name": "depots", "description": "Where technicians start from and stock is kept."},
+    {"name": "webhooks", "description": "Events, told to systems of one's own (docs/events.md)."},
     {"name": "audit", "description": "What was written, by whom (docs/access.md)."},
     {"name": "jobs", "description": "Work at places, and how it goes (docs/jobs.md)."},
     {"name": "plans", "description": "Who best does which jobs: suggestions that a person applies."},
@@ -147,6 +150,14 @@ def _schemas() -> dict[str, Any]:
         answers.Page[Job],
         JobPlan,
         Move,
+        Webhook,
+        WebhookPlan,
+        answers.WebhookAnswer,
+        answers.ReplayAnswer,
+        answers.Page[Webhook],
+        answers.Page[Delivery],
+        Attempted,
+        ReplayOrder,
         PlanRequest,
         PlanChanges,
         AppliedPlan,
@@ -162,6 +173,9 @@ def _schemas() -> dict[str, Any]:
     components["AuditPage"] = components.pop("Page_AuditRecord_")
     components["RejectedPage"] = components.pop("Page_RejectedPing_")
     components["JobPage"] = components.pop("Page_Job_")
+    components["WebhookPage"] = components.pop("Page_Webhook_")
+    components["DeliveryPage"] = components.pop("Page_Delivery_")
+    components |= _webhook_schemas(components.pop("WebhookPlan"))
     components |= _job_schemas(components.pop("JobPlan"))
     components["Move"]["additionalProperties"] = False
     for register in REGISTERS.values():
@@ -183,6 +197,20 @@ def _job_schemas(plan: dict[str, Any]) -> dict[str, Any]:
     identity = {"job_id": {"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS}}
     nullable = {field: {"anyOf": [each, {"type": "null"}]} for field, each in stated.items()}
     return {"NewJob": {**closed, "properties": identity | stated}, "JobPatch": {**closed, "properties": nullable}}
+
+
+def _webhook_schemas(plan: dict[str, Any]) -> dict[str, Any]:
+    """Of a new webhook, and of a merge patch."""
+    closed = {"type": "object", "additionalProperties": False}
+    fields = {
+        name: {key: each for key, each in field.items() if key != "default"}
+        for name, field in plan["properties"].items()
+    }
+    nullable = {name: {"anyOf": [each, {"type": "null"}]} for name, each in fields.items()}
+    return {
+        "NewWebhook": {**closed, "required": plan["required"], "properties": fields},
+        "WebhookPatch": {**closed, "properties": nullable},
+    }
 
 
 def _register_schemas(register: Register, schema: dict[str, Any]) -> dict[str, Any]:

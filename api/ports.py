@@ -7,10 +7,12 @@ import msgspec
 
 from geofence.fixes import Fixes
 from schemas.audit import AuditRecord
+from schemas.event import Event
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.topics import Topic
 from schemas.visit import Visit, VisitState
+from schemas.webhook import Attempted, Delivery, Outcome, SigningSecret
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -104,6 +106,39 @@ class AuditQuery(msgspec.Struct, frozen=True):
     branches: tuple[str, ...] | None = None
 
 
+class EventQuery(msgspec.Struct, frozen=True):
+    """Which events: recorded in [from_ms, to_ms), with these ids, of these branches. None = any.
+
+    ``types`` are patterns as webhooks have them.
+    """
+
+    limit: int
+    types: tuple[str, ...] | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    event_ids: tuple[str, ...] | None = None
+    branches: tuple[str, ...] | None = None
+
+
+class DeliveryQuery(msgspec.Struct, frozen=True):
+    """Which deliveries to a webhook: with this outcome. None = any.
+
+    ``after`` is the (at_ms, event_id) that the page follows.
+    """
+
+    limit: int
+    webhook_id: str
+    outcome: Outcome | None = None
+    after: tuple[int, str] | None = None
+
+
+class WebhookSender(Protocol):
+    """Tells a receiver."""
+
+    async def send(self, url: str, signing: Sequence[SigningSecret], event: Event) -> Attempted:
+        """What came of an attempt; a failed one is no exception."""
+
+
 class History(Protocol):
     """What the store remembers; every method raises StoreUnavailable."""
 
@@ -130,6 +165,12 @@ class History(Protocol):
 
     async def audit(self, query: AuditQuery) -> list[AuditRecord]:
         """What was written, the newest first."""
+
+    async def events(self, query: EventQuery) -> list[Event]:
+        """What was told, in the order in which it became known."""
+
+    async def deliveries(self, query: DeliveryQuery) -> list[Delivery]:
+        """How deliveries stand, the newest attempt first."""
 
     def jobs_csv(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
         """Jobs as CSV, by id, in pieces, names first.

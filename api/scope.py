@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from api.auth.principal import Principal
-from api.auth.sight import branches_seen, lies_within, sees, sees_all
+from api.auth.sight import branches_seen, sees, sees_all
 from api.holders import Holders
 from api.problems import Problem
 from schemas.fence import FenceRecord
 from schemas.job import Job
-from schemas.places import Branch
+from schemas.places import Branch, lies_within
 from schemas.visit import Visit
 
 

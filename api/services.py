@@ -22,7 +22,7 @@ from api.metrics import Metrics
 from api.nearby_technicians import NearbyTechnicians
 from api.open_visits import OpenVisits
 from api.plans.solver import Solver
-from api.ports import EventLog, History, ReadModel
+from api.ports import EventLog, History, ReadModel, WebhookSender
 from api.rates import Rates
 from api.registers import Entry, Name
 from api.shift_gate import ShiftGate
@@ -34,6 +34,7 @@ from schemas.job import JobRecord
 from schemas.key import ApiKey
 from schemas.live import LiveState
 from schemas.settings import Settings
+from schemas.webhook import WebhookRecord
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Services:
     jobs: ReadModel[JobRecord]
     job_index: JobIndex
     desk: JobDesk
+    webhooks: ReadModel[WebhookRecord]
+    sender: WebhookSender
     live: ReadModel[LiveState]
     visits: OpenVisits
     feed: LiveFeed

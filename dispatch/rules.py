@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from dispatch.business_hours import BusinessHours
+from dispatch.costing import Rates
 from dispatch.lifecycle import Lifecycle, OwnState
 from dispatch.sla import SlaRules
 from schemas.people import zone_of
@@ -50,6 +51,8 @@ class DispatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Fixes are kept that were taken while who holds the device was off shift."""
     shift_margin_s: float = 1_800.0
     """A shift begins so much earlier for them, and ends so much later."""
+    rates: Rates = Rates()
+    """Prices, of which the invoice of a completed job is made."""
 
     def __post_init__(self) -> None:
         for name in ("return_within_s", "early_s", "late_s", "longest_leg_s"):

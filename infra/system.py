@@ -36,11 +36,12 @@ log = structlog.get_logger()
 BROKER_PORT: Final = 9092
 STORE_PORT: Final = 8123
 API_PORT: Final = 8080
-ROLES: Final = ("tracker", "foreman", "recorder", "api")
+ROLES: Final = ("tracker", "foreman", "recorder", "notifier", "api")
 """Onsite's own processes in the order they are started; each is a command of that name."""
 
 _READY_DEADLINE_S: Final = 120.0
 _STOP_DEADLINE_S: Final = 15.0
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 _LOOPBACK_OF: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # nosec B104 -- nothing binds here
 
 
@@ -102,6 +103,8 @@ class System:
             clock_rate=clock.rate,
             clock_start_ms=clock.start_ms,
             clock_origin_ms=clock.origin_ms,
+            # Who serves this machine alone may be told on it; otherwise it is as the environment says.
+            webhook_private_addresses=wanted.host in _LOOPBACK or Settings().webhook_private_addresses,
         )
 
     @property

@@ -20,7 +20,10 @@ class Clock:
 
     def now_ms(self) -> Instant:
         """Onsite's present moment, epoch milliseconds."""
-        machine_ms = time.time_ns() // 1_000_000
+        return self.moment_of(time.time_ns() // 1_000_000)
+
+    def moment_of(self, machine_ms: int) -> Instant:
+        """What Onsite's clock shows at a moment of the machine's, epoch milliseconds both."""
         return Instant(self.start_ms + round((machine_ms - self.origin_ms) * self.rate))
 
     def real_s(self, onsite_s: float) -> float:

@@ -1,5 +1,7 @@
 """Customers and their sites, branches and depots: compacted topics, each record whole."""
 
+from collections.abc import Collection, Mapping
+
 import msgspec
 
 from schemas.people import Contact, Id, Label, zone_of
@@ -83,3 +85,15 @@ def require_point(lat: float | None, lon: float | None) -> None:
         raise ValueError("lat and lon are stated together")
     if lat is not None and lon is not None and not (-90.0 <= lat <= 90.0 and -180.0 <= lon <= 180.0):
         raise ValueError(f"({lat}, {lon}) is no point on the globe")
+
+
+def lies_within(branch: str | None, regions: Collection[str], branches: Mapping[str, Branch]) -> bool:
+    """Whether a branch is one of the regions, or a part of one; regions that are parts of each other end nowhere."""
+    passed: set[str] = set()
+    while branch is not None and branch not in passed:
+        if branch in regions:
+            return True
+        passed.add(branch)
+        above = branches.get(branch)
+        branch = None if above is None else above.region
+    return False

@@ -13,6 +13,9 @@ from schemas.key import Role
 
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
+LONGEST_WEBHOOK_WAIT_S: Final = 86_400.0
+"""Between two attempts of a delivery, whatever a receiver asks for."""
+
 
 class Settings(BaseSettings):
     """What a process of Onsite can be told. The defaults fit the embedded system on one machine."""
@@ -81,6 +84,19 @@ class Settings(BaseSettings):
     session_timeout_s: float = Field(10.0, gt=0, description="after this a killed worker's partitions go to another")
     recorder_flush_s: float = Field(0.5, gt=0, description="the recorder inserts at least this often")
     recorder_max_rows: int = Field(200_000, ge=1, description="rows of one insert at most")
+    webhook_timeout_s: float = Field(15.0, gt=0, le=120, description="a receiver of events answers within this")
+    webhook_retries_s: str = Field(
+        "5,300,1800,7200,18000,36000,50400,72000,86400",
+        description="seconds between the attempts of a delivery, comma separated; after them it is a dead letter",
+    )
+    webhook_parallel: int = Field(64, ge=1, description="deliveries under way at once, by notifier")
+    webhook_parallel_each: int = Field(4, ge=1, description="of these, to one webhook; 1 while its deliveries fail")
+    webhook_max_pending: int = Field(
+        10_000, ge=1, description="deliveries that wait for one webhook, by notifier; further ones are dead letters"
+    )
+    webhook_private_addresses: bool = Field(
+        False, description="webhooks may lead to loopback and private addresses; onsite up on loopback says true"
+    )
     pings_retention_days: int = Field(400, ge=1, description="days a ping is kept, refused ones too, by receive time")
     unknown_after_s: float = Field(600.0, gt=0, description="a device silent for this long is shown as unknown")
 
@@ -106,6 +122,12 @@ class Settings(BaseSettings):
             raise ValueError("must be stated with ONSITE_OIDC_ISSUER")
         return audience
 
+    @field_validator("webhook_retries_s")
+    @classmethod
+    def _is_a_schedule(cls, schedule: str) -> str:
+        _schedule_of(schedule)
+        return schedule
+
     @field_validator("oidc_roles")
     @classmethod
     def _names_roles(cls, roles: str) -> str:
@@ -115,6 +137,10 @@ class Settings(BaseSettings):
     def roles_of_oidc(self) -> dict[str, Role]:
         """The role that each value of the provider's claim stands for, the first one that is held counts."""
         return _roles_of(self.oidc_roles)
+
+    def webhook_schedule_s(self) -> tuple[float, ...]:
+        """The waits between the attempts of a delivery, seconds."""
+        return _schedule_of(self.webhook_retries_s)
 
     def clock(self) -> Clock:
         """The one clock of this process."""
@@ -130,6 +156,14 @@ def _roles_of(text: str) -> dict[str, Role]:
             raise ValueError(f"{pair!r} is not value=role; roles are {', '.join(get_args(Role))}")
         roles[value] = cast(Role, role)
     return roles
+
+
+def _schedule_of(text: str) -> tuple[float, ...]:
+    """Of ``seconds,seconds``."""
+    waits = tuple(float(each) for each in text.split(",") if each.strip())
+    if not all(0 < wait_s <= LONGEST_WEBHOOK_WAIT_S for wait_s in waits):
+        raise ValueError(f"each wait is more than 0 s and {LONGEST_WEBHOOK_WAIT_S:.0f} s at most")
+    return waits
 
 
 @lru_cache

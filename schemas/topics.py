@@ -36,6 +36,10 @@ SITES: Final = Topic("onsite.sites", key="site_id", compacted=True)
 BRANCHES: Final = Topic("onsite.branches", key="branch", compacted=True)
 DEPOTS: Final = Topic("onsite.depots", key="depot_id", compacted=True)
 AUDIT: Final = Topic("onsite.audit", key="kind/id", retention_days=30)
+EVENTS: Final = Topic("onsite.events", key="subject", retention_days=30)
+WEBHOOKS: Final = Topic("onsite.webhooks", key="webhook_id", compacted=True)
+WEBHOOK_REPLAYS: Final = Topic("onsite.webhooks.replays", key="subject")
+WEBHOOK_DELIVERIES: Final = Topic("onsite.webhooks.deliveries", key="webhook_id", retention_days=30)
 
 TOPICS: Final = (
     PINGS,
@@ -56,11 +60,16 @@ TOPICS: Final = (
     BRANCHES,
     DEPOTS,
     AUDIT,
+    EVENTS,
+    WEBHOOKS,
+    WEBHOOK_REPLAYS,
+    WEBHOOK_DELIVERIES,
 )
 
 TRACKER_GROUP: Final = "onsite-tracker"
 RECORDER_GROUP: Final = "onsite-recorder"
 FOREMAN_GROUP: Final = "onsite-foreman"
+NOTIFIER_GROUP: Final = "onsite-notifier"
 """Consumer groups. The tracker reads the recorder's offsets to know what the store has."""
 
 

@@ -6,12 +6,14 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from api.ports import AuditQuery, PingQuery, RejectedQuery, StoreUnavailable, VisitQuery
+from api.ports import AuditQuery, DeliveryQuery, EventQuery, PingQuery, RejectedQuery, StoreUnavailable, VisitQuery
 from dispatch.job_book import JobBook
 from dispatch.rules import DispatchRules
+from dispatch.subscriptions import matches
 from geofence.fixes import Fixes
 from schemas import wire
 from schemas.audit import AuditRecord
+from schemas.event import Event
 from schemas.fence import FenceRecord
 from schemas.job import JobRecord
 from schemas.job_command import Answer, read_command
@@ -21,6 +23,7 @@ from schemas.rejected import RejectedPing
 from schemas.times import Instant
 from schemas.topics import AUDIT, MAX_RECORD_BYTES, LogUnavailable, RecordTooLarge, Topic
 from schemas.visit import Visit
+from schemas.webhook import Attempted, Delivery, SigningSecret
 
 T = TypeVar("T")
 
@@ -140,6 +143,8 @@ class MemoryHistory:
         self.pings: list[Ping] = []
         self.log: list[Visit] = []
         self.refused: list[RejectedPing] = []
+        self.told: list[Event] = []
+        self.delivered: list[Delivery] = []
         self.down = False
 
     async def track(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> list[Ping]:
@@ -182,6 +187,22 @@ class MemoryHistory:
         written = [wire.decode(AuditRecord, value or b"") for _, value in self._log.records.get(AUDIT.name, [])]
         found = {(int(record.at), record.audit_id): record for record in written if _written_so(record, query)}
         return [found[place] for place in sorted(found, reverse=True)][: query.limit]
+
+    async def events(self, query: EventQuery) -> list[Event]:
+        await self.ready()
+        found = {event.id: event for event in self.told if _told_so(event, query)}
+        return sorted(found.values(), key=lambda event: (event.recorded_at, event.id))[: query.limit]
+
+    async def deliveries(self, query: DeliveryQuery) -> list[Delivery]:
+        await self.ready()
+        found = [
+            each
+            for each in self.delivered
+            if each.webhook_id == query.webhook_id
+            and query.outcome in (None, each.outcome)
+            and (query.after is None or (each.at, each.event_id) < query.after)
+        ]
+        return sorted(found, key=lambda each: (each.at, each.event_id), reverse=True)[: query.limit]
 
     async def jobs_csv(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
         await self.ready()
@@ -240,6 +261,28 @@ def _written_so(record: AuditRecord, query: AuditQuery) -> bool:
         and (query.after is None or (record.at, record.audit_id) < query.after)
         and (query.branches is None or record.branch in query.branches)
     )
+
+
+def _told_so(event: Event, query: EventQuery) -> bool:
+    return (
+        (query.types is None or any(matches(pattern, event.type) for pattern in query.types))
+        and (query.event_ids is None or event.id in query.event_ids)
+        and (query.from_ms is None or event.recorded_at >= query.from_ms)
+        and (query.to_ms is None or event.recorded_at < query.to_ms)
+        and (query.branches is None or not {event.branch, event.branch_of_fence}.isdisjoint(query.branches))
+    )
+
+
+class MemorySender:
+    """Keeps what it is to send; ``comes`` is what comes of it."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Sequence[SigningSecret], Event]] = []
+        self.comes = Attempted(status=204, error=None, answer="", duration_s=0.1)
+
+    async def send(self, url: str, signing: Sequence[SigningSecret], event: Event) -> Attempted:
+        self.sent.append((url, signing, event))
+        return self.comes
 
 
 def make_key(

@@ -24,6 +24,8 @@ Permission = Literal[
     "jobs:invoice",
     "audit:read",
     "personal:read",
+    "webhooks:read",
+    "webhooks:write",
 ]
 
 _ALL: Final[frozenset[Permission]] = frozenset(get_args(Permission))

@@ -1,11 +1,11 @@
 """Who sees which branch, pure. Who sees a region sees every branch within it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from api.auth.principal import Principal
 from schemas.key import Role
-from schemas.places import Branch
+from schemas.places import Branch, lies_within
 
 EVERYWHERE: Final[frozenset[Role]] = frozenset({"admin", "operations_manager"})
 """Roles that see all branches, whatever else is said of who has them."""
@@ -29,15 +29,3 @@ def branches_seen(principal: Principal, branches: Mapping[str, Branch]) -> tuple
         return None
     within = {branch for branch in branches if lies_within(branch, principal.branches, branches)}
     return tuple(sorted(within | principal.branches))
-
-
-def lies_within(branch: str | None, regions: Collection[str], branches: Mapping[str, Branch]) -> bool:
-    """Whether a branch is one of the regions, or a part of one; regions that are parts of each other end nowhere."""
-    passed: set[str] = set()
-    while branch is not None and branch not in passed:
-        if branch in regions:
-            return True
-        passed.add(branch)
-        above = branches.get(branch)
-        branch = None if above is None else above.region
-    return False

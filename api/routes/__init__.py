@@ -18,6 +18,7 @@ from api.routes import (
     rejected,
     sessions,
     visits,
+    webhooks,
 )
 
 ROUTERS: Final = (
@@ -32,6 +33,7 @@ ROUTERS: Final = (
     plans.router,
     *registers.ROUTERS,
     personal_data.router,
+    webhooks.router,
     audit.router,
     live.router,
     sessions.router,

@@ -19,6 +19,7 @@ COMMANDS: Final = (
     "tracker",
     "foreman",
     "recorder",
+    "notifier",
     "visits",
     "backtest",
     "replay",

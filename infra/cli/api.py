@@ -47,11 +47,13 @@ from schemas.job import JobRecord
 from schemas.key import ApiKey
 from schemas.live import LiveState
 from schemas.settings import Settings, load_settings
-from schemas.topics import ACCOUNTS, FENCES, JOBS, KEYS, LIVE, RECORDER_GROUP, SESSIONS_ENDED, VISITS
+from schemas.topics import ACCOUNTS, FENCES, JOBS, KEYS, LIVE, RECORDER_GROUP, SESSIONS_ENDED, VISITS, WEBHOOKS
 from schemas.visit import Visit
+from schemas.webhook import WebhookRecord
 from stream.answers import AnswerReader
 from stream.collector import settle
 from stream.kafka import BUSY_PATIENCE_MS, Follower, KafkaLog
+from stream.notify.sender import Sender
 from stream.store import open_store
 from stream.tail import Tail
 
@@ -93,6 +95,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     job_index = JobIndex()
     jobs = Follower(settings.kafka, JOBS, partial(wire.decode, JobRecord), patience_ms=BUSY_PATIENCE_MS)
     desk = JobDesk(event_log, jobs)
+    webhooks = Follower(settings.kafka, WEBHOOKS, partial(wire.decode, WebhookRecord))
+    sender = Sender(settings, clock)
     live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState), patience_ms=BUSY_PATIENCE_MS)
     accounts = Follower(settings.kafka, ACCOUNTS, partial(wire.decode, Account))
     sessions_ended = Follower(settings.kafka, SESSIONS_ENDED, partial(wire.decode, SessionsEnded))
@@ -122,6 +126,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         jobs,
         job_index,
         desk,
+        webhooks,
+        sender,
         LiveStates(live, shift_gate, clock),
         visits,
         feed,
@@ -161,9 +167,9 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_exit)
-    followers: list[Follower[Any]] = [keys, accounts, sessions_ended, fences, *registers.values(), jobs, live]
+    followers: list[Follower[Any]] = [keys, accounts, sessions_ended, fences, *registers.values(), jobs, webhooks, live]
     answers = AnswerReader(settings.kafka, desk.take)
-    parts: list[Any] = [event_log, *followers, visits_told, answers, KeyUseTeller(key_uses, event_log)]
+    parts: list[Any] = [event_log, sender, *followers, visits_told, answers, KeyUseTeller(key_uses, event_log)]
     for part in parts:
         await part.start()
     host, port = listener.getsockname()[:2]

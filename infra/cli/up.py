@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
             str | None, typer.Option(help="What the clock shows at the start (RFC 3339 or epoch ms). Default: now.")
         ] = None,
     ) -> None:
-        """Run the whole system on this machine: broker, store, tracker, foreman, recorder and API.
+        """Run the whole system on this machine: broker, store, tracker, foreman, recorder, notifier and API.
 
         Waits until all is ready, restarts what dies, stops everything on Ctrl-C or SIGTERM.
 

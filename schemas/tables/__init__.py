@@ -4,6 +4,7 @@ from typing import Final
 
 from schemas import topics
 from schemas.tables.audit import AUDIT
+from schemas.tables.events import EVENTS
 from schemas.tables.fences import FENCES
 from schemas.tables.jobs import JOBS
 from schemas.tables.pings import PINGS
@@ -11,6 +12,7 @@ from schemas.tables.registers import BRANCHES, CUSTOMERS, DEPOTS, SITES, TECHNIC
 from schemas.tables.rejected import REJECTED
 from schemas.tables.table import Table
 from schemas.tables.visits import VISITS
+from schemas.tables.webhook_deliveries import WEBHOOK_DELIVERIES
 
 TABLES: Final[dict[str, Table]] = {
     topics.PINGS.name: PINGS,
@@ -24,5 +26,7 @@ TABLES: Final[dict[str, Table]] = {
     topics.BRANCHES.name: BRANCHES,
     topics.DEPOTS.name: DEPOTS,
     topics.AUDIT.name: AUDIT,
+    topics.EVENTS.name: EVENTS,
+    topics.WEBHOOK_DELIVERIES.name: WEBHOOK_DELIVERIES,
 }
 """Topic -> the table its records are inserted into."""

@@ -37,13 +37,15 @@ from schemas.live import LiveState
 from schemas.people import Technician
 from schemas.settings import Settings
 from schemas.times import parse_instant
-from schemas.topics import FENCES, JOB_COMMANDS, KEYS, SESSIONS_ENDED
+from schemas.topics import FENCES, JOB_COMMANDS, KEYS, SESSIONS_ENDED, WEBHOOKS
+from schemas.webhook import WebhookRecord
 from tests.fakes import (
     FixedClock,
     MemoryForeman,
     MemoryHistory,
     MemoryLog,
     MemoryModel,
+    MemorySender,
     key_id_of,
     make_key,
     token_of,
@@ -73,6 +75,8 @@ class Door:
     )
     jobs: MemoryModel[JobRecord] = field(default_factory=MemoryModel)
     job_index: JobIndex = field(default_factory=JobIndex)
+    webhooks: MemoryModel[WebhookRecord] = field(default_factory=MemoryModel)
+    sender: MemorySender = field(default_factory=MemorySender)
     live: MemoryModel[LiveState] = field(default_factory=MemoryModel)
     accounts: MemoryModel[Account] = field(default_factory=MemoryModel)
     sessions_ended: MemoryModel[SessionsEnded] = field(default_factory=MemoryModel)
@@ -93,6 +97,7 @@ class Door:
                 FENCES: (self.fences, FenceRecord),
                 KEYS: (self.keys, ApiKey),
                 SESSIONS_ENDED: (self.sessions_ended, SessionsEnded),
+                WEBHOOKS: (self.webhooks, WebhookRecord),
             }
             | {each.topic: (self.registers[name], each.record) for name, each in REGISTERS.items()}
         )
@@ -134,6 +139,8 @@ class Door:
             jobs=self.jobs,
             job_index=self.job_index,
             desk=self.desk,
+            webhooks=self.webhooks,
+            sender=self.sender,
             live=LiveStates(self.live, shift_gate, self.clock),  # type: ignore[arg-type]
             visits=self.visits,
             feed=self.feed,

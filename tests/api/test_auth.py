@@ -69,6 +69,20 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/v1/jobs/{job_id}"): (401, 404, 404, 403, 403, 403, 404, 404),
     ("PATCH", "/v1/jobs/{job_id}"): (401, 403, 404, 403, 403, 403, 403, 404),
     ("POST", "/v1/jobs/{job_id}/transitions"): (401, 403, 404, 403, 403, 403, 403, 404),
+    ("GET", "/v1/webhooks"): (401, 403, 200, 403, 403, 403, 403, 200),
+    ("POST", "/v1/webhooks"): (401, 403, 201, 403, 403, 403, 403, 201),
+    **dict.fromkeys(
+        (
+            ("GET", "/v1/webhooks/{webhook_id}"),
+            ("PATCH", "/v1/webhooks/{webhook_id}"),
+            ("DELETE", "/v1/webhooks/{webhook_id}"),
+            ("POST", "/v1/webhooks/{webhook_id}/secret"),
+            ("POST", "/v1/webhooks/{webhook_id}/test"),
+            ("GET", "/v1/webhooks/{webhook_id}/deliveries"),
+            ("POST", "/v1/webhooks/{webhook_id}/replay"),
+        ),
+        (401, 403, 404, 403, 403, 403, 403, 404),
+    ),
     ("POST", "/v1/plans"): (401, 200, 200, 403, 403, 403, 200, 200),
     ("POST", "/v1/plans/apply"): (401, 403, 200, 403, 403, 403, 403, 200),
     ("GET", "/v1/technicians/{technician_id}/suggestions"): (401, 404, 404, 403, 403, 403, 404, 404),
@@ -102,6 +116,9 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/jobs"): {"json": {"title": "new"}},
     ("PATCH", "/v1/jobs/{job_id}"): {"json": {"title": "other"}},
     ("POST", "/v1/jobs/{job_id}/transitions"): {"json": {"to": "on_site"}},
+    ("POST", "/v1/webhooks"): {"json": {"url": "https://erp.example.com", "events": ["*"]}},
+    ("PATCH", "/v1/webhooks/{webhook_id}"): {"json": {"active": False}},
+    ("POST", "/v1/webhooks/{webhook_id}/replay"): {"json": {"event_ids": ["x"]}},
     ("POST", "/v1/plans"): {"json": {}},
     ("POST", "/v1/plans/apply"): {"json": {"changes": []}},
     ("POST", "/v1/sessions"): {"json": {"name": "viewer", "password": PASSWORD}},
@@ -148,7 +165,13 @@ def test_every_route_for_everybody(furnished: Door, method: str, path: str, who:
     headers = credentials_of(furnished, who)
     kept = {topic: list(records) for topic, records in furnished.log.records.items()}
     where = path.format(
-        device_id="van-12", fence_id="f", visit_id="v", job_id="x", sealed="x", **dict.fromkeys(KEYS_OF_REGISTERS, "x")
+        device_id="van-12",
+        fence_id="f",
+        visit_id="v",
+        job_id="x",
+        sealed="x",
+        webhook_id="x",
+        **dict.fromkeys(KEYS_OF_REGISTERS, "x"),
     )
     answer = furnished.request(method, where, None, headers=headers, **REQUESTS.get((method, path), {}))
     assert answer.status_code == ANSWERS[method, path][WHO.index(who)], answer.text

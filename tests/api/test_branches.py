@@ -18,6 +18,7 @@ from tests.api.test_fences import circle, collection
 from tests.api.test_pings import is_problem
 from tests.api.test_sessions import add_account, cookie_of, sign_in
 from tests.api.test_visits import visit
+from tests.api.test_webhooks import hook
 from tests.fakes import key_id_of, make_key
 from tests.project.test_docs import ROOT, rows_below
 
@@ -60,6 +61,7 @@ LISTS: Final[dict[str, tuple[Permission, str]]] = {
     "/v1/fences": ("fences:read", "id"),
     "/v1/audit": ("audit:read", "id"),
     "/v1/jobs": ("jobs:read", "job_id"),
+    "/v1/webhooks": ("webhooks:read", "webhook_id"),
 } | {f"/v1/{each.name}": (each.read, each.key) for each in REGISTERS.values()}
 """What each needs, and what its items are called by."""
 
@@ -79,6 +81,14 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("POST", "/v1/jobs/{job_id}/transitions"): Row("jobs:move", 200),
     ("GET", "/v1/technicians/{technician_id}/data"): Row("personal:read", 200),
     ("GET", "/v1/customers/{customer_id}/data"): Row("personal:read", 200),
+    ("POST", "/v1/webhooks"): Row("webhooks:write", 201, 400),
+    ("GET", "/v1/webhooks/{webhook_id}"): Row("webhooks:read", 200),
+    ("PATCH", "/v1/webhooks/{webhook_id}"): Row("webhooks:write", 200),
+    ("DELETE", "/v1/webhooks/{webhook_id}"): Row("webhooks:write", 204),
+    ("POST", "/v1/webhooks/{webhook_id}/secret"): Row("webhooks:write", 200),
+    ("POST", "/v1/webhooks/{webhook_id}/test"): Row("webhooks:write", 200),
+    ("GET", "/v1/webhooks/{webhook_id}/deliveries"): Row("webhooks:read", 200),
+    ("POST", "/v1/webhooks/{webhook_id}/replay"): Row("webhooks:write", 202),
     ("POST", "/v1/plans"): Row("jobs:read", 200, 200),
     ("POST", "/v1/plans/apply"): Row("jobs:write", 200, 200),
     ("GET", "/v1/technicians/{technician_id}/suggestions"): Row("jobs:read", 200),
@@ -97,7 +107,7 @@ for each in REGISTERS.values():
 def request_of(method: str, path: str, whose: Whose) -> tuple[str, dict[str, Any]]:
     """The path and the body of a request about what belongs to a branch."""
     branch = BRANCH[whose]
-    named = dict.fromkeys(("device_id", "fence_id", "visit_id", "job_id"), whose)
+    named = dict.fromkeys(("device_id", "fence_id", "visit_id", "job_id", "webhook_id"), whose)
     named |= {register.key: branch if register.name == "branches" else whose for register in REGISTERS.values()}
     where = path.format(**named)
     if path == "/v1/devices/nearest":
@@ -110,6 +120,12 @@ def request_of(method: str, path: str, whose: Whose) -> tuple[str, dict[str, Any
         return where, {"json": {"to": "en_route"}}
     if path.startswith("/v1/jobs"):
         return where, {"json": {"title": "changed"} if method == "PATCH" else {"title": "new", "branch": branch}}
+    if path == "/v1/webhooks":
+        return where, {"json": {"url": "https://erp.example.com", "events": ["*"], "branch": branch}}
+    if path == "/v1/webhooks/{webhook_id}":
+        return where, {"json": {"description": "changed"}} if method == "PATCH" else {}
+    if path == "/v1/webhooks/{webhook_id}/replay":
+        return where, {"json": {"event_ids": [whose]}}
     if path == "/v1/fences/import":
         return where, {"json": collection(circle(whose, branch=branch, radius_m=70))}
     if method == "PUT":
@@ -136,6 +152,7 @@ def company(door: Door) -> Door:
         door.put(f"/v1/fences/{whose}", json=circle(whose, branch=branch))
         job = {"job_id": whose, "title": "x", "fence_id": whose, "technician_ids": [whose], **WINDOW}
         assert door.post("/v1/jobs", json={**job, "branch": branch}).status_code == 201
+        door.webhooks.put(whose, hook(whose, branch=branch))
         door.put_live(live(whose))
         door.history.log.append(msgspec.structs.replace(visit(whose, 0, device_id=whose), fence_id=whose))
         door.history.refused.append(RejectedPing(whose, "null_island", "null_island", Instant(NOW_MS), "json", whose))

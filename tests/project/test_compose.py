@@ -84,7 +84,7 @@ def test_every_command_is_one_of_the_command_line(place: str) -> None:
 
 def test_the_whole_system_is_there() -> None:
     ours = {words[1] for name, words in commands().items() if name != "Dockerfile"}
-    assert ours == {"api", "tracker", "foreman", "recorder", "migrate"}
+    assert ours == {"api", "tracker", "foreman", "recorder", "notifier", "migrate"}
     assert {"kafka", "clickhouse", "prometheus", "grafana"} <= set(SERVICES)
     assert SERVICES["tracker"]["deploy"]["replicas"] == 2
 

@@ -1,0 +1,1 @@
+"""The notifier: what happened becomes events, and events reach whoever subscribes to them."""

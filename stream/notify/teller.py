@@ -1,0 +1,83 @@
+"""What is told of a partition's jobs and visits: events of a frame, and what to write down once they are told."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+from prometheus_client import Counter
+
+from dispatch.costing import Rates
+from dispatch.events import NOTHING_OF_JOB, NOTHING_OF_VISIT, ToldJob, ToldVisit, job_events, visit_events
+from schemas import wire
+from schemas.event import Event
+from schemas.job import JobRecord
+from schemas.times import Instant
+from schemas.topics import JOBS
+from schemas.visit import Visit
+from stream.frames import Frame
+from stream.notify.places import Places
+
+JOB: Final = "job/"
+VISIT: Final = "visit/"
+"""How the keys of what was told begin."""
+
+log = structlog.get_logger()
+
+unreadable = Counter("onsite_notifier_unreadable_records", "Records nobody can read", ["topic"])
+
+
+class Teller:
+    """``told`` has for each job and visit of the partition what was told of it, as it was written down."""
+
+    def __init__(self, told: Mapping[str, bytes], places: Places, rates: Rates) -> None:
+        self._told = dict(told)
+        self._places = places
+        self._rates = rates
+
+    def news_of(self, frame: Frame, moment_of: Callable[[int], Instant]) -> tuple[list[Event], dict[str, bytes]]:
+        """The events of a frame in their order, and what was told with them, for ``told``.
+
+        ``moment_of`` gives Onsite's time for the broker's.
+        """
+        events: list[Event] = []
+        written: dict[str, bytes] = {}
+        tell = self._tell_job if frame.topic == JOBS.name else self._tell_visit
+        for value, stamp_ms in zip(frame.values, frame.timestamps_ms, strict=True):
+            if value is None:
+                continue
+            try:
+                found, key, now_told = tell(value, written, moment_of(stamp_ms))
+            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+                unreadable.labels(frame.topic).inc()
+                log.warning("unreadable record skipped", topic=frame.topic, error=str(error))
+                continue
+            events += found
+            if now_told is not None:
+                written[key] = now_told
+        return events, written
+
+    def remember(self, written: Mapping[str, bytes]) -> None:
+        """It is told and written down."""
+        self._told |= written
+
+    def _tell_job(
+        self, value: bytes, written: Mapping[str, bytes], recorded_at: Instant
+    ) -> tuple[Sequence[Event], str, bytes | None]:
+        job = wire.decode(JobRecord, value)
+        key = JOB + job.job_id
+        before = written.get(key) or self._told.get(key)
+        told = NOTHING_OF_JOB if before is None else wire.decode(ToldJob, before)
+        events, after = job_events(job, told, self._rates, recorded_at)
+        return events, key, None if after is told else wire.encode(after)
+
+    def _tell_visit(
+        self, value: bytes, written: Mapping[str, bytes], recorded_at: Instant
+    ) -> tuple[Sequence[Event], str, bytes | None]:
+        visit = wire.decode(Visit, value)
+        key = VISIT + visit.visit_id
+        before = written.get(key) or self._told.get(key)
+        told = NOTHING_OF_VISIT if before is None else wire.decode(ToldVisit, before)
+        branch = self._places.branch_of_device(visit.device_id)
+        events, after = visit_events(visit, told, branch, self._places.branch_of_fence(visit.fence_id), recorded_at)
+        return events, key, None if after is told else wire.encode(after)

@@ -1,0 +1,70 @@
+"""What a frame of jobs or visits is told as: in order, once, whatever else is in it."""
+
+from typing import Any, cast
+
+import msgspec
+
+from dispatch.costing import Rates
+from dispatch.job_book import JobBook
+from dispatch.rules import DispatchRules
+from schemas import wire
+from schemas.times import Instant
+from schemas.topics import JOBS, VISITS
+from stream.frames import Frame
+from stream.notify.teller import Teller
+from tests.dispatch.examples import after, create, move
+from tests.dispatch.test_events import visit
+
+
+class Known:
+    """Every device is of the north, every fence of the south."""
+
+    def branch_of_device(self, device_id: str) -> str:
+        return "north"
+
+    def branch_of_fence(self, fence_id: str) -> str:
+        return "south"
+
+
+def teller() -> Teller:
+    return Teller({}, cast(Any, Known()), Rates())
+
+
+def frame(topic: str, *values: bytes | None) -> Frame:
+    return Frame(topic, 0, 0, len(values) - 1, list(values), [1_000 * (each + 1) for each in range(len(values))])
+
+
+JOB = after(JobBook(DispatchRules()), create())
+MOVED = after(JobBook(DispatchRules()), create(), move("en_route", 5))
+
+
+def test_revisions_of_a_frame_follow_each_other() -> None:
+    told = teller()
+    events, written = told.news_of(frame(JOBS.name, wire.encode(JOB), wire.encode(MOVED)), Instant)
+    assert [event.type for event in events] == ["job.created", "job.scheduled", "job.en_route"]
+    assert [event.recorded_at for event in events] == [1_000, 1_000, 2_000]
+    again, _ = told.news_of(frame(JOBS.name, wire.encode(MOVED)), Instant)
+    assert [event.id for event in again] == [event.id for event in events], "it was not written down yet"
+    told.remember(written)
+    assert told.news_of(frame(JOBS.name, wire.encode(JOB), wire.encode(MOVED)), Instant) == ([], {})
+
+
+def test_what_was_written_down_is_known_to_the_next_one() -> None:
+    _, written = teller().news_of(frame(JOBS.name, wire.encode(JOB)), Instant)
+    events, _ = Teller(written, cast(Any, Known()), Rates()).news_of(frame(JOBS.name, wire.encode(MOVED)), Instant)
+    assert [event.type for event in events] == ["job.en_route"]
+
+
+def test_what_nobody_can_read_is_passed_over() -> None:
+    values = (b"{", None, b"\xff", wire.encode(JOB), b"[]")
+    events, _ = teller().news_of(frame(JOBS.name, *values), Instant)
+    assert [event.type for event in events] == ["job.created", "job.scheduled"]
+
+
+def test_visits_belong_to_two_branches() -> None:
+    confirmed = visit(2, "confirmed")
+    moved = msgspec.structs.replace(confirmed, revision=3)
+    events, _ = teller().news_of(frame(VISITS.name, wire.encode(confirmed), wire.encode(moved)), Instant)
+    assert [(event.type, event.branch, event.branch_of_fence) for event in events] == [
+        ("visit.confirmed", "north", "south")
+    ]
