@@ -261,7 +261,9 @@ class Notifier:
             self._due.set()
 
     async def _disable(self, webhook: WebhookRecord) -> None:
-        """The receiver has said that it wants no more of it."""
+        """The receiver wants no more of it; who has changed the webhook meanwhile has the last word."""
+        if self._places.webhooks.get(webhook.webhook_id) is not webhook:
+            return
         log.warning("webhook disabled: its receiver answered 410", webhook_id=webhook.webhook_id)
         after = msgspec.structs.replace(
             webhook,
