@@ -106,7 +106,7 @@ def read_ping(fields: object) -> Ping:
                 raise PingError("bad_field", f"{name}: {values[name]!r} is not a number") from error
     try:
         ping = msgspec.convert(values, Ping, strict=False)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the latter for half a surrogate pair as a number
         raise PingError("bad_field", str(error)) from error
     if not is_unicode(ping.device_id):
         raise PingError("bad_device_id", "device_id holds half a surrogate pair")
