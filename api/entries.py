@@ -9,6 +9,7 @@ import msgspec
 from api.problems import Problem
 from api.registers import Entry, Register
 from schemas import wire
+from schemas.merge_patch import merged
 from schemas.times import Instant
 
 OWN: Final = ("updated_at", "removed_at")
@@ -41,10 +42,10 @@ def created(register: Register, content: object, now_ms: Instant) -> Entry:
 def patched(register: Register, before: Entry, patch: object, now_ms: Instant) -> Entry:
     """The entry after a JSON merge patch (RFC 7396); the very same one when that changes nothing."""
     stated = content_of(before)
-    merged = _merged(stated, _stated(patch))
-    if merged.get(register.key) != key_of(register, before):
+    content = merged(stated, _stated(patch))
+    if content.get(register.key) != key_of(register, before):
         raise Problem(400, "invalid_request", f"$.{register.key}: an id stays as it is")
-    after = _read(register, merged, _after(before, now_ms))
+    after = _read(register, content, _after(before, now_ms))
     return before if is_same(before, after) else after
 
 
@@ -74,16 +75,6 @@ def _read(register: Register, fields: Mapping[str, Any], updated_at: Instant) ->
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise Problem(400, "invalid_request", f"{register.kind}: {error}") from error
     return msgspec.structs.replace(entry, updated_at=updated_at)
-
-
-def _merged(target: object, patch: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = _merged(merged.get(name), value) if isinstance(value, dict) else value
-    return merged
 
 
 def _after(before: Entry, now_ms: Instant) -> Instant:

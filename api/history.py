@@ -187,11 +187,7 @@ class ClickHouseHistory:
         conditions, parameters = _asked(query, _CONDITIONS)
         if query.state is None:
             conditions.append("state != 'retracted'")
-        if query.after is not None:
-            parameters["after_ms"], parameters["after_id"] = query.after
-            conditions.append(
-                "(arrived_at, visit_id) > (fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC'), {after_id:String})"
-            )
+        _go_on(query.after, "(arrived_at, visit_id) >", conditions, parameters)
         sql = (
             f"SELECT {SELECTED} FROM visits FINAL WHERE {' AND '.join(conditions)} "
             "ORDER BY arrived_at, visit_id LIMIT {limit:UInt32}"
@@ -205,11 +201,7 @@ class ClickHouseHistory:
     async def rejected(self, query: RejectedQuery) -> list[RejectedPing]:
         """As in the port."""
         conditions, parameters = _asked(query, _REJECTED_CONDITIONS)
-        if query.after is not None:
-            parameters["after_ms"], parameters["after_id"] = query.after
-            conditions.append(
-                "(received_at, content_id) < (fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC'), {after_id:String})"
-            )
+        _go_on(query.after, "(received_at, content_id) <", conditions, parameters)
         sql = (
             f"SELECT {rejected.SELECTED} FROM rejected FINAL WHERE {' AND '.join(conditions) or 'true'} "
             "ORDER BY received_at DESC, content_id DESC LIMIT {limit:UInt32}"
@@ -219,9 +211,7 @@ class ClickHouseHistory:
     async def audit(self, query: AuditQuery) -> list[AuditRecord]:
         """As in the port."""
         conditions, parameters = _asked(query, _AUDIT_CONDITIONS)
-        if query.after is not None:
-            parameters["after_ms"], parameters["after_id"] = query.after
-            conditions.append("(at, audit_id) < (fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC'), {after_id:String})")
+        _go_on(query.after, "(at, audit_id) <", conditions, parameters)
         sql = (
             f"SELECT {audit.SELECTED} FROM audit FINAL WHERE {' AND '.join(conditions) or 'true'} "
             "ORDER BY at DESC, audit_id DESC LIMIT {limit:UInt32}"
@@ -240,9 +230,7 @@ class ClickHouseHistory:
     async def deliveries(self, query: DeliveryQuery) -> list[Delivery]:
         """As in the port."""
         conditions, parameters = _asked(query, _DELIVERY_CONDITIONS)
-        if query.after is not None:
-            parameters["after_ms"], parameters["after_id"] = query.after
-            conditions.append("(at, event_id) < (fromUnixTimestamp64Milli({after_ms:Int64}, 'UTC'), {after_id:String})")
+        _go_on(query.after, "(at, event_id) <", conditions, parameters)
         sql = (
             f"SELECT {webhook_deliveries.SELECTED} FROM webhook_deliveries FINAL WHERE {' AND '.join(conditions)} "
             "ORDER BY at DESC, event_id DESC LIMIT {limit:UInt32}"
@@ -302,3 +290,10 @@ def _asked(
     stated = {name: value for name in table if (value := getattr(query, name)) is not None}
     stated |= {name: list(value) for name, value in stated.items() if isinstance(value, tuple)}
     return [table[name] for name in stated], stated | {"limit": query.limit}
+
+
+def _go_on(after: tuple[int, str] | None, place: str, conditions: list[str], parameters: dict[str, Any]) -> None:
+    """Ask for what follows a page that ended at a moment and an id; ``place`` names these, and the order."""
+    if after is not None:
+        parameters["after_ms"], parameters["after_id"] = after
+        conditions.append(f"{place} (fromUnixTimestamp64Milli({{after_ms:Int64}}, 'UTC'), {{after_id:String}})")

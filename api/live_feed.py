@@ -14,8 +14,8 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from api.bounding_box import BoundingBox
-from api.job_index import JobIndex
-from api.job_lists import job_of
+from api.jobs.index import JobIndex
+from api.jobs.lists import job_of
 from api.open_visits import UNDER_WAY, OpenVisits
 from api.ports import ReadModel
 from api.read_model import device_of

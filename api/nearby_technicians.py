@@ -6,7 +6,7 @@ A device that nobody holds stands for a technician of its own name, as it does f
 from collections.abc import Collection
 from typing import Final
 
-from api.holders import Holders
+from dispatch.holders import Holders
 from dispatch.lifecycle import Lifecycle
 from dispatch.nearest import Nearby, NearestTechnicians
 from schemas.job import JobRecord

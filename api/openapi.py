@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 
 from api import answers, examples
 from api.entries import OWN
-from api.job_requests import MAX_ID_CHARS, Move
+from api.jobs.requests import MAX_ID_CHARS, Move
 from api.plans.messages import AppliedPlan, MovesAnswer, OffersAnswer, PlanChanges, PlanRequest, SuggestionAnswer
 from api.registers import REGISTERS, Register
 from api.webhooks import ReplayOrder

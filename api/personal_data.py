@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from api.job_lists import job_of
+from api.jobs.lists import job_of
 from api.ports import AuditQuery, History, PingQuery, RejectedQuery, VisitQuery
 from api.registers import Entry
 from api.services import Services

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 from api.auth.principal import Principal
 from api.auth.sight import branches_seen, sees, sees_all
-from api.holders import Holders
 from api.problems import Problem
+from dispatch.holders import Holders
 from schemas.fence import FenceRecord
 from schemas.job import Job
 from schemas.places import Branch, lies_within

@@ -13,9 +13,8 @@ from api.auth.oidc import Issuer
 from api.auth.people import People
 from api.enrolment import EnrolmentLinks
 from api.explanation import Explainer
-from api.holders import Holders
-from api.job_desk import JobDesk
-from api.job_index import JobIndex
+from api.jobs.desk import JobDesk
+from api.jobs.index import JobIndex
 from api.key_uses import KeyUses
 from api.live_feed import LiveFeed
 from api.metrics import Metrics
@@ -26,6 +25,7 @@ from api.ports import EventLog, History, ReadModel, WebhookSender
 from api.rates import Rates
 from api.registers import Entry, Name
 from api.shift_gate import ShiftGate
+from dispatch.holders import Holders
 from dispatch.rules import DispatchRules
 from geofence.rule_book import RuleBook
 from schemas.clock import Clock

@@ -7,10 +7,10 @@ nobody holds is not judged, and who has no shifts always works.
 from collections.abc import Sequence
 from typing import Final
 
-from api.holders import Holders
 from api.ports import ReadModel
 from api.problems import unavailable
 from api.registers import Entry
+from dispatch.holders import Holders
 from dispatch.rules import DispatchRules
 from dispatch.shifts import ShiftHours
 from schemas.people import Technician

@@ -9,35 +9,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from dispatch.rules import DispatchRules
 from schemas.job import Job, LogEntry
 from simulator.company import Company, Truth, Word
+from simulator.score import LoggedStay
 
-LONGEST_LEG_MS: Final = 10_800_000
-"""As by the foreman's default rules: who was so long on the way was not on the way all that time."""
+LONGEST_LEG_MS: Final = 1000 * DispatchRules().longest_leg_s
 
 SLACK_MS: Final = 120_000
 """An interval of a visit is right nineteen times in twenty; so far beside it a time still counts as right."""
 
 
-class LoggedVisit(Protocol):
-    """What is needed of a visit; times in epoch ms."""
+class LoggedVisit(LoggedStay, Protocol):
+    """A stay, and whose it is."""
 
     @property
     def device_id(self) -> str: ...  # noqa: D102
-    @property
-    def fence_id(self) -> str: ...  # noqa: D102
-    @property
-    def arrived_ms(self) -> int: ...  # noqa: D102
-    @property
-    def arrived_earliest_ms(self) -> int: ...  # noqa: D102
-    @property
-    def arrived_latest_ms(self) -> int: ...  # noqa: D102
-    @property
-    def departed_ms(self) -> int | None: ...  # noqa: D102
-    @property
-    def departed_earliest_ms(self) -> int | None: ...  # noqa: D102
-    @property
-    def departed_latest_ms(self) -> int | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,16 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, Final, cast
 
 import faust
+import structlog
 from faust.transport.drivers import TRANSPORTS, aiokafka
 from faust.types import TP, ConsumerMessage, Message
 
 from schemas.settings import Settings
+from schemas.topics import Topic
 from stream.collector import settle
 from stream.frames import Fetched, Frame
 from stream.kafka import until_answering
@@ -29,6 +32,12 @@ BUFFERED_FRAMES: Final = 4
 
 METADATA_MAX_AGE_MS: Final = 5_000
 _LOOK_EVERY_S: Final = 0.1
+
+log = structlog.get_logger()
+
+
+class PartitionsLostError(Exception):
+    """A partition is another process's, or what was kept of it has not been read: nothing more may be made of it."""
 
 
 class FramedApp(faust.App):
@@ -47,6 +56,31 @@ class FramedApp(faust.App):
     fetch_max_wait_ms: int = 100
     prepare: Callable[[], Awaitable[None]] | None = None
     drain: Callable[[], Awaitable[None]] | None = None
+    crashing: asyncio.Future[None] | None = None
+    """Set once something was ``fatal``."""
+
+    def take_frames(self, topic: Topic, on_frame: Callable[[Frame], Awaitable[None]]) -> None:
+        """Give the frames of a topic to ``on_frame``, each partition's in order; what it has taken is acknowledged."""
+        source = self.topic(topic.name, value_serializer="raw", key_serializer="raw")
+
+        @self.agent(source, name=f"{self.conf.id}.{topic.name}")
+        async def take(stream: Any) -> None:
+            async for event in stream.noack().events():
+                with self.fatal(topic.name):
+                    await on_frame(cast(Frame, event.value))
+                    event.ack()
+
+    @contextmanager
+    def fatal(self, step: str, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+        """Whatever fails in here ends the process: it is started again from what it has written."""
+        try:
+            yield
+        except but:
+            raise
+        except Exception as error:
+            log.exception("process failed", app=self.conf.id, step=step)
+            self.crashing = asyncio.ensure_future(self.crash(error))
+            raise
 
     async def on_first_start(self) -> None:
         """Wait for the broker, prepare, then start as Faust does."""

@@ -18,6 +18,8 @@ from schemas.topics import MAX_RECORD_BYTES, LogUnavailable, RecordTooLarge, Top
 _BATCH_BYTES: Final = 512 * 1024
 _MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
 _RECONNECT_S: Final = 1.0
+_PATIENTLY_AT_ONCE: Final = 2_000
+"""Records that are tried again together: so many are confirmed well within the timeout."""
 _STOP_S: Final = 10.0
 _ANSWER_MS: Final = 2_000
 
@@ -117,6 +119,19 @@ class KafkaLog:
             raise LogUnavailable(f"the broker has not confirmed within {self._timeout_s:g} s") from error
         except KafkaError as error:
             raise LogUnavailable(f"the broker refused: {error}") from error
+
+    async def append_patiently(self, topic: Topic, records: Sequence[tuple[str, bytes | None]]) -> None:
+        """Append, waiting for the broker as long as it takes: what was derived must not be lost."""
+        for start in range(0, len(records), _PATIENTLY_AT_ONCE):
+            some = records[start : start + _PATIENTLY_AT_ONCE]
+            while True:
+                try:
+                    await self.append(topic, some)
+                except LogUnavailable as error:
+                    log.warning("broker not ready, waiting", topic=topic.name, error=str(error))
+                    await asyncio.sleep(_RECONNECT_S)
+                else:
+                    break
 
     def _put(
         self, topic: str, partitions: int, records: Sequence[tuple[str, bytes | None]]

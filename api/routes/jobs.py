@@ -11,12 +11,12 @@ from api import examples
 from api.answers import JSONAnswer
 from api.body import read_body, read_json
 from api.fence_changes import fence_change
-from api.job_audit import put_job_on_record, sender_of
-from api.job_desk import new_request_id
-from api.job_lists import JobQuery, job_of, listed, place_of
-from api.job_places import placed
-from api.job_references import JobSurroundings, require_branch, require_references
-from api.job_requests import job_id_of, read_changes, read_move, read_plan
+from api.jobs.audit import put_job_on_record, sender_of
+from api.jobs.desk import new_request_id
+from api.jobs.lists import JobQuery, job_of, listed, place_of
+from api.jobs.places import placed
+from api.jobs.references import JobSurroundings, require_branch, require_references
+from api.jobs.requests import job_id_of, read_changes, read_move, read_plan
 from api.paging import page_of, place_after
 from api.parameters import Cursor, From, Limit, To
 from api.preconditions import IfChanged, IfMatch, is_known, require_match

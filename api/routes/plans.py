@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from api import examples
 from api.answers import JSONAnswer
 from api.body import read_body, read_json
-from api.job_audit import put_job_on_record, sender_of
-from api.job_desk import new_request_id
-from api.job_places import middle_of
+from api.jobs.audit import put_job_on_record, sender_of
+from api.jobs.desk import new_request_id
+from api.jobs.places import middle_of
 from api.plans.gathering import DayAhead, gather
 from api.plans.messages import (
     AppliedChange,

@@ -22,9 +22,8 @@ from api.auth.sign_in import SignIn
 from api.enrolment import EnrolmentLinks
 from api.explanation import Explainer
 from api.history import ClickHouseHistory
-from api.holders import Holders
-from api.job_desk import JobDesk
-from api.job_index import JobIndex
+from api.jobs.desk import JobDesk
+from api.jobs.index import JobIndex
 from api.key_uses import KeyUses, KeyUseTeller
 from api.live_feed import LiveFeed
 from api.live_states import LiveStates
@@ -34,6 +33,7 @@ from api.rates import Rates
 from api.registers import REGISTERS, Name
 from api.services import Services
 from api.shift_gate import ShiftGate
+from dispatch.holders import Holders
 from infra.errors import CommandError
 from infra.http import BoundedHttp
 from infra.inputs import read_dispatch_rules, read_rule_book

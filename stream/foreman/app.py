@@ -5,11 +5,9 @@ read back when partitions are assigned. The rounds of devices are kept in a tabl
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, cast
 
-import msgspec
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -22,22 +20,22 @@ from schemas.job import Evidence, JobRecord
 from schemas.job_command import Answer, CreateJob, Sender, TellEvidence
 from schemas.settings import Settings
 from schemas.times import Instant
-from schemas.topics import FOREMAN_GROUP, JOB_ANSWERS, JOB_COMMANDS, JOBS, LIVE, VISITS, LogUnavailable, Topic
+from schemas.topics import FOREMAN_GROUP, JOB_ANSWERS, JOB_COMMANDS, JOBS, LIVE, VISITS, Topic
 from schemas.visit import Visit
-from schemas.wire import Record, decode, encode
+from schemas.wire import decode, encode
 from stream.collector import settle
 from stream.foreman.crew import Crew
 from stream.foreman.patrol import Patrol, Sighting
 from stream.foreman.writer import JobPartition, read_commands
-from stream.framed import FramedApp, framed_app
+from stream.framed import FramedApp, PartitionsLostError, framed_app
 from stream.frames import Frame
 from stream.kafka import KafkaLog, partition_of
 from stream.log_ends import LogEnds
+from stream.records import records_of
 from stream.restored import STORE_URL, RestoredOnce
 
 LOOK_AGAIN_S: Final = 0.2
 """What the crew's changes mean for rounds is looked at so often."""
-RETRY_S: Final = 1.0
 FETCH_MIN_BYTES: Final = 64 * 1024
 FETCH_MAX_WAIT_MS: Final = 50
 """A frame costs as much as some dozens of live states, which come by the thousand: they are gathered for so long."""
@@ -56,10 +54,6 @@ news_told = Counter("onsite_foreman_news", "News of rounds told to jobs")
 unreadable = Counter("onsite_foreman_unreadable_records", "Records nobody can read", ["topic"])
 jobs_kept = Gauge("onsite_foreman_jobs", "Jobs whose writer this process is")
 frame_seconds = Histogram("onsite_foreman_frame_seconds", "Time of a frame of commands")
-
-
-class PartitionsLostError(Exception):
-    """Another foreman has begun to write jobs of a partition while this one went on with it."""
 
 
 class Foreman:
@@ -111,7 +105,7 @@ class Foreman:
             LIVE: self._on_live,
         }
         for topic, on_frame in agents.items():
-            self._add_agent(app, topic, on_frame)
+            app.take_frames(topic, on_frame)
 
         @app.on_partitions_revoked.connect
         async def revoked(*_: Any, **__: Any) -> None:
@@ -121,16 +115,6 @@ class Foreman:
         app.prepare = self._prepare
         app.drain = self._drain
         return app
-
-    def _add_agent(self, app: FramedApp, topic: Topic, on_frame: Callable[[Frame], Awaitable[None]]) -> None:
-        source = app.topic(topic.name, value_serializer="raw", key_serializer="raw")
-
-        @app.agent(source, name=f"foreman.{topic.name}")
-        async def take(stream: Any) -> None:
-            async for event in stream.noack().events():
-                with self._fatal(topic.name):
-                    await on_frame(cast(Frame, event.value))
-                    event.ack()
 
     async def _prepare(self) -> None:
         await self._log.start()
@@ -148,7 +132,7 @@ class Foreman:
         await self._log.stop()
 
     async def _restore(self) -> None:
-        with self._fatal("restore"):
+        with self.app.fatal("restore"):
             assigned = {each.partition for each in self.app.consumer.assignment() if each.topic == JOB_COMMANDS.name}
             jobs, ends = cast(RestoredOnce, self._job_table.data).take()
             rounds, _ = cast(RestoredOnce, self._rounds_table.data).take()
@@ -224,31 +208,33 @@ class Foreman:
         ahead = self._book.made_ahead(after or record, self._crew.time_zone_of(record.branch), now_ms)
         if ahead is not None:
             after, occurrences = ahead
-            await self._append(JOB_COMMANDS, [(each.job_id, encode(_ordering(each, now_ms))) for each in occurrences])
+            await self._log.append_patiently(
+                JOB_COMMANDS, [(each.job_id, encode(_ordering(each, now_ms))) for each in occurrences]
+            )
         if after is None:
             partition.pass_over(record, now_ms)
         return after
 
     async def _answer(self, answers: Iterable[Answer]) -> None:
-        await self._append(JOB_ANSWERS, [(answer.request_id, encode(answer)) for answer in answers])
+        await self._log.append_patiently(JOB_ANSWERS, [(answer.request_id, encode(answer)) for answer in answers])
 
     # Rounds
 
     async def _on_visits(self, frame: Frame) -> None:
-        visits = _read_all(Visit, frame)
+        visits = records_of(Visit, frame, unreadable)
         await self._look(frame.partition, lambda patrol: patrol.hear(visits))
 
     async def _on_live(self, frame: Frame) -> None:
-        sightings = _read_all(Sighting, frame)
+        sightings = records_of(Sighting, frame, unreadable)
         await self._look(frame.partition, lambda patrol: patrol.see(sightings))
 
     async def _look_again(self) -> None:
         """Jobs or technicians have changed: what the rounds of those concerned say may be for other jobs now."""
         while True:
             await asyncio.sleep(LOOK_AGAIN_S)
-            with self._fatal("jobs"):
+            with self.app.fatal("jobs"):
                 await self._look_at_jobs()
-            with self._fatal("rounds"):
+            with self.app.fatal("rounds"):
                 technicians = set(self._unsettled)
                 self._unsettled -= technicians
                 devices = {device_id for each in technicians for device_id in self._crew.devices_of(each)}
@@ -263,30 +249,14 @@ class Foreman:
                 return
             now_ms = self._clock.now_ms()
             news = [each for device_id in sorted(changed(patrol)) for each in patrol.news_of(device_id, now_ms)]
-            await self._append(JOB_COMMANDS, [(job_id, encode(_telling(job_id, each))) for job_id, each in news])
+            await self._log.append_patiently(
+                JOB_COMMANDS, [(job_id, encode(_telling(job_id, each))) for job_id, each in news]
+            )
             news_told.inc(len(news))
             # Not by the table, which would send them one by one; a device's rounds are where its visits are.
-            await self._append(ROUNDS, [(rounds.device_id, encode(rounds)) for rounds in patrol.take_changed()])
-
-    async def _append(self, topic: Topic, records: list[tuple[str, bytes | None]]) -> None:
-        """Append, waiting for the broker as long as it takes."""
-        while records:
-            try:
-                return await self._log.append(topic, records)
-            except LogUnavailable as error:
-                log.warning("broker not ready, waiting", topic=topic.name, error=str(error))
-                await asyncio.sleep(RETRY_S)
-        return None
-
-    @contextmanager
-    def _fatal(self, step: str) -> Iterator[None]:
-        """Whatever fails in here ends the process: it is started again from what it has written."""
-        try:
-            yield
-        except Exception as error:
-            log.exception("foreman failed", step=step)
-            asyncio.ensure_future(self.app.crash(error))  # noqa: RUF006 -- the app keeps it
-            raise
+            await self._log.append_patiently(
+                ROUNDS, [(rounds.device_id, encode(rounds)) for rounds in patrol.take_changed()]
+            )
 
 
 def _telling(job_id: str, evidence: Evidence) -> TellEvidence:
@@ -308,16 +278,3 @@ def _by_id(records: dict[bytes, bytes]) -> dict[str, bytes]:
 
 def _rounds_of(records: dict[bytes, bytes]) -> dict[str, DeviceRounds]:
     return {key.decode(): decode(DeviceRounds, value) for key, value in records.items()}
-
-
-def _read_all(kind: type[Record], frame: Frame) -> list[Record]:
-    """The records of a frame; those nobody can read are counted and left out, deleted keys too."""
-    found: list[Record] = []
-    for value in frame.values:
-        if value is None:
-            continue
-        try:
-            found.append(decode(kind, value))
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            unreadable.labels(frame.topic).inc()
-    return found

@@ -1,10 +1,11 @@
 """Who works where: technicians, branches and the jobs under way, as the compacted topics have them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
 
+from dispatch.holders import Holders
 from dispatch.lifecycle import Lifecycle
 from dispatch.rounds import Candidate, candidate_of
 from dispatch.rules import DispatchRules
@@ -36,8 +37,8 @@ class Crew:
         self._rules = rules
         self._lifecycle: Final[Lifecycle] = rules.lifecycle()
         self._on_change = on_change
-        self._holders: dict[str, str] = {}
-        self._devices: dict[str, list[str]] = {}
+        self._holders = Holders()
+        self._holders.on_change = lambda device_id: on_change(self.technician_of(device_id))
         self._jobs: dict[str, Candidate] = {}
         self._of_technician: dict[str, dict[str, Candidate]] = {}
         self._technicians = Follower(
@@ -66,13 +67,16 @@ class Crew:
 
     def technician_of(self, device_id: str) -> str:
         """Who holds the device; a device that nobody holds stands for a technician of its own name."""
-        return self._holders.get(device_id, device_id)
+        holder = self._holders.holder_of(device_id)
+        return device_id if holder is None else holder.technician_id
 
     def devices_of(self, technician_id: str) -> list[str]:
-        """The devices of a technician."""
-        return self._devices.get(technician_id, [technician_id])
+        """The devices of a technician, or the device that stands for one of its own name."""
+        technician = self._technicians.records.get(technician_id)
+        is_gone = technician is None or technician.removed_at is not None
+        return [technician_id] if technician is None or is_gone else technician.device_ids or [technician_id]
 
-    def jobs_of(self, technician_id: str) -> Iterable[Candidate]:
+    def jobs_of(self, technician_id: str) -> Collection[Candidate]:
         """The jobs that are, or were, the technician's."""
         return self._of_technician.get(technician_id, {}).values()
 
@@ -98,17 +102,8 @@ class Crew:
         return candidate_of(decode(JobRecord, value), self._lifecycle)
 
     def _technician_changed(self, technician_id: str, technician: Technician | None) -> None:
-        is_gone = technician is None or technician.removed_at is not None
-        devices = [] if technician is None or is_gone else technician.device_ids
-        before = self._devices.pop(technician_id, [])
-        for device_id in before:
-            if self._holders.get(device_id) == technician_id:
-                del self._holders[device_id]
-        if devices:
-            self._devices[technician_id] = devices
-            self._holders |= dict.fromkeys(devices, technician_id)
-        for holder in (technician_id, *before):  # a device that nobody holds any more stands for itself
-            self._on_change(holder)
+        self._holders.technician_changed(technician_id, technician)
+        self._on_change(technician_id)
 
     def _job_changed(self, job_id: str, job: Candidate | None) -> None:
         before = self._jobs.pop(job_id, None)

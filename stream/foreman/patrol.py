@@ -71,13 +71,16 @@ class Patrol:
                 rounds.place = sighting.lat, sighting.lon
                 self.changed.add(sighting.device_id)
             return False
+        technician_id = self._crew.technician_of(sighting.device_id)
+        jobs = self._crew.jobs_of(technician_id)
+        if not jobs:
+            return False
         last = rounds.last(self._crew.areas)
         if last is None or last.departed_ms is None or rounds.place is None:
             return False
         if not 0 < sighting.ts_ms - last.departed_ms <= 1000 * self._rules.longest_leg_s:
             return False
-        technician_id = self._crew.technician_of(sighting.device_id)
-        planned = planned_at(self._crew.jobs_of(technician_id), technician_id, sighting.ts_ms, self._rules)
+        planned = planned_at(jobs, technician_id, sighting.ts_ms, self._rules)
         job = headed_for(rounds.place, (sighting.lat, sighting.lon), planned)
         if job is None:
             return False

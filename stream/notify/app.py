@@ -8,8 +8,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import msgspec
@@ -32,26 +31,24 @@ from schemas.topics import (
     WEBHOOK_DELIVERIES,
     WEBHOOK_REPLAYS,
     WEBHOOKS,
-    LogUnavailable,
     Topic,
 )
 from schemas.webhook import Attempted, Delivery, Replay, WebhookRecord
-from schemas.wire import Record, decode, encode
+from schemas.wire import decode, encode
 from stream.collector import settle
-from stream.framed import FramedApp, framed_app
+from stream.framed import FramedApp, PartitionsLostError, framed_app
 from stream.frames import Frame
 from stream.kafka import KafkaLog
 from stream.notify.outbox import Outbox, Pending
 from stream.notify.places import Places
 from stream.notify.sender import Sender
 from stream.notify.teller import Teller, unreadable
+from stream.records import records_of
 from stream.restored import STORE_URL, RestoredOnce
 
 LOOK_EVERY_S: Final = 0.25
 """What is due is looked at so often."""
-RETRY_S: Final = 1.0
 DRAIN_S: Final = 5.0
-AT_ONCE: Final = 500
 FETCH_MAX_WAIT_MS: Final = 50
 
 GIVEN_UP: Final = Verdict("failed", None)
@@ -61,10 +58,6 @@ log = structlog.get_logger()
 events_told = Counter("onsite_notifier_events", "Events made", ["type"])
 attempts_made = Counter("onsite_notifier_attempts", "Attempts to deliver an event, by what followed", ["outcome"])
 deliveries_waiting = Gauge("onsite_notifier_deliveries_waiting", "Deliveries that wait, those under way too")
-
-
-class PartitionsLostError(Exception):
-    """A frame has come of a partition whose table was not read."""
 
 
 class Notifier:
@@ -100,7 +93,7 @@ class Notifier:
         self._told_table = self._table(app, "told")
         self._pending_table = self._table(app, "pending", on_recover=self._restore)
         for topic, on_frame in agents.items():
-            self._add_agent(app, topic, on_frame)
+            app.take_frames(topic, on_frame)
 
         @app.on_partitions_revoked.connect
         async def revoked(*_: Any, **__: Any) -> None:
@@ -115,16 +108,6 @@ class Notifier:
         return app.Table(
             name, key_type=bytes, value_type=bytes, store=STORE_URL, partitions=self._settings.partitions, **more
         )
-
-    def _add_agent(self, app: FramedApp, topic: Topic, on_frame: Callable[[Frame], Awaitable[None]]) -> None:
-        source = app.topic(topic.name, value_serializer="raw", key_serializer="raw")
-
-        @app.agent(source, name=f"notifier.{topic.name}")
-        async def take(stream: Any) -> None:
-            async for event in stream.noack().events():
-                with self._fatal(topic.name):
-                    await on_frame(cast(Frame, event.value))
-                    event.ack()
 
     async def _prepare(self) -> None:
         await self._log.start()
@@ -150,7 +133,7 @@ class Notifier:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _restore(self) -> None:
-        with self._fatal("restore"):
+        with self.app.fatal("restore"):
             assigned = {each.partition for each in self.app.consumer.assignment() if each.topic == EVENTS.name}
             told, _ = cast(RestoredOnce, self._told_table.data).take()
             waiting, _ = cast(RestoredOnce, self._pending_table.data).take()
@@ -175,7 +158,7 @@ class Notifier:
         if teller is None:
             raise PartitionsLostError(f"{frame.topic} of partition {frame.partition} before its table was read")
         events, written = teller.news_of(frame, self._clock.moment_of)
-        await self._append(EVENTS, _encoded(events))
+        await self._log.append_patiently(EVENTS, _encoded(events))
         for event in events:
             events_told.labels(event.type).inc()
         await self._write(self._told_table, frame.partition, written)
@@ -186,14 +169,14 @@ class Notifier:
     async def _on_events(self, frame: Frame) -> None:
         waiting = [
             Pending(webhook.webhook_id, event, _machine_ms(), frame.partition)
-            for event in _read_all(Event, frame)
+            for event in records_of(Event, frame, unreadable)
             for webhook in self._places.webhooks.values()
             if webhook.active and webhook.removed_at is None and wants(webhook, event, self._places.branches)
         ]
         await self._let_wait([each for each in waiting if each.key not in self._outbox])
 
     async def _on_replays(self, frame: Frame) -> None:
-        replays = _read_all(Replay, frame)
+        replays = records_of(Replay, frame, unreadable)
         await self._let_wait([Pending(each.webhook_id, each.event, _machine_ms(), frame.partition) for each in replays])
 
     async def _let_wait(self, waiting: Sequence[Pending]) -> None:
@@ -219,7 +202,7 @@ class Notifier:
         self._due.set()
 
     async def _send_what_is_due(self) -> None:
-        with self._fatal("look"):
+        with self.app.fatal("look"):
             while True:
                 self._due.clear()
                 for pending in self._outbox.take(_machine_ms()):
@@ -231,7 +214,7 @@ class Notifier:
 
     async def _deliver(self, pending: Pending, outbox: Outbox) -> None:
         """Make an attempt and write down what follows from it: only what is written down is over."""
-        with self._fatal("deliver"):
+        with self.app.fatal("deliver"):
             webhook = self._places.webhooks.get(pending.webhook_id)
             made, verdict, failed = pending.attempt, GIVEN_UP, None
             if webhook is None or webhook.removed_at is not None or not webhook.active:
@@ -271,7 +254,7 @@ class Notifier:
             disabled_reason="the receiver answered 410 Gone",
             updated_at=Instant(max(self._clock.now_ms(), webhook.updated_at + 1)),
         )
-        await self._append(WEBHOOKS, [(webhook.webhook_id, encode(after))])
+        await self._log.append_patiently(WEBHOOKS, [(webhook.webhook_id, encode(after))])
 
     def _standing(self, pending: Pending, made: int, came: Attempted, verdict: Verdict) -> Delivery:
         """How a delivery stands after ``made`` attempts."""
@@ -293,37 +276,14 @@ class Notifier:
         )
 
     async def _report(self, deliveries: Iterable[Delivery]) -> None:
-        await self._append(WEBHOOK_DELIVERIES, [(each.webhook_id, encode(each)) for each in deliveries])
+        await self._log.append_patiently(WEBHOOK_DELIVERIES, [(each.webhook_id, encode(each)) for each in deliveries])
 
     # The log
-
-    async def _append(self, topic: Topic, records: list[tuple[str, bytes | None]]) -> None:
-        """Append, waiting for the broker as long as it takes."""
-        for start in range(0, len(records), AT_ONCE):
-            some = records[start : start + AT_ONCE]
-            while True:
-                try:
-                    await self._log.append(topic, some)
-                except LogUnavailable as error:
-                    log.warning("broker not ready, waiting", topic=topic.name, error=str(error))
-                    await asyncio.sleep(RETRY_S)
-                else:
-                    break
 
     async def _write(self, table: Any, number: int, records: Mapping[str, bytes | None]) -> None:
         """Write to a table's changelog, and return when the broker has it; None takes a key away."""
         for each in [table.send_changelog(number, key.encode(), value) for key, value in records.items()]:
             await each
-
-    @contextmanager
-    def _fatal(self, step: str) -> Iterator[None]:
-        """Whatever fails in here ends the process: it is started again from what it has written."""
-        try:
-            yield
-        except Exception as error:
-            log.exception("notifier failed", step=step)
-            asyncio.ensure_future(self.app.crash(error))  # noqa: RUF006 -- the app keeps it
-            raise
 
 
 def _encoded(events: Iterable[Event]) -> list[tuple[str, bytes | None]]:
@@ -344,16 +304,3 @@ def _never_sent(error: str) -> Attempted:
 def _machine_ms() -> int:
     """The machine's moment: receivers live by real time, however fast Onsite's clock runs."""
     return time.time_ns() // 1_000_000
-
-
-def _read_all(kind: type[Record], frame: Frame) -> list[Record]:
-    """The records of a frame; those nobody can read are counted and left out."""
-    found: list[Record] = []
-    for value in frame.values:
-        if value is None:
-            continue
-        try:
-            found.append(decode(kind, value))
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            unreadable.labels(frame.topic).inc()
-    return found

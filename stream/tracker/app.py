@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import numpy as np
@@ -24,13 +23,13 @@ from geofence.visits.ground import ground_of
 from schemas.clock import Clock
 from schemas.fence import FenceError, FenceRecord
 from schemas.settings import Settings
-from schemas.topics import FENCES, LIVE, PINGS, TRACKER_GROUP, VISITS, LogUnavailable, Topic
+from schemas.topics import FENCES, LIVE, PINGS, TRACKER_GROUP, VISITS, LogUnavailable
 from schemas.visit import Visit
 from schemas.wire import decode, encode
 from stream.collector import paused, settle
 from stream.columns import read_columns
 from stream.decode import decode_pings
-from stream.framed import FramedApp, framed_app
+from stream.framed import FramedApp, PartitionsLostError, framed_app
 from stream.frames import Frame
 from stream.kafka import Follower, KafkaLog, acknowledged
 from stream.restored import STORE_URL, RestoredOnce
@@ -72,10 +71,6 @@ fold_seconds = Histogram(
 )
 
 
-class PartitionsLostError(Exception):
-    """Another tracker has begun to write checkpoints of a partition while this one went on with it."""
-
-
 class Tracker:
     """Wires the pure engine to Kafka. ``app`` is the Faust app to run; ``rule_book`` holds as long as it runs."""
 
@@ -106,7 +101,6 @@ class Tracker:
         self._changing = asyncio.Lock()
         self._checkpointing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
-        self._crashing: asyncio.Future[None] | None = None
         self._log = KafkaLog(settings.kafka)
         self._told = ToldVisits(settings.kafka)
         self._follower = Follower(
@@ -134,7 +128,7 @@ class Tracker:
         @app.agent(pings, name="tracker")
         async def track(stream: Any) -> None:
             async for event in stream.noack().events():
-                with self._fatal("frame"):
+                with self.app.fatal("frame"):
                     await self._on_frame(event)
 
         @app.on_partitions_assigned.connect
@@ -213,17 +207,7 @@ class Tracker:
         for visit in revisions:
             visits_published.labels(visit.state).inc()
             self._board.touch(visit.device_id)
-        await self._append(VISITS, [(visit.device_id, encode(visit)) for visit in revisions])
-
-    async def _append(self, topic: Topic, records: list[tuple[str, bytes | None]]) -> None:
-        """Append, waiting for the broker as long as it takes: what was derived must not be lost."""
-        while records:
-            try:
-                return await self._log.append(topic, records)
-            except LogUnavailable as error:
-                log.warning("broker not ready, waiting", topic=topic.name, error=str(error))
-                await asyncio.sleep(RETRY_S)
-        return None
+        await self._log.append_patiently(VISITS, [(visit.device_id, encode(visit)) for visit in revisions])
 
     # Checkpoints
 
@@ -237,13 +221,13 @@ class Tracker:
 
         A tracker that has failed writes nothing more: what it was about may be half done.
         """
-        if self._crashing is not None:
+        if self.app.crashing is not None:
             return
         async with self._checkpointing:
             # Visits told from here on are known to what is packed below: they are learnt again for nothing.
             told = await self._told.ends(VISITS.name, self._partitions)
             lost = await self._lost()
-            with self._fatal("checkpoint"), checkpoint_seconds.time():
+            with self.app.fatal("checkpoint"), checkpoint_seconds.time():
                 if lost and not handing_over:
                     raise PartitionsLostError(f"another tracker has taken over {sorted(lost)}")
                 async with self._changing:
@@ -287,7 +271,7 @@ class Tracker:
         self._folded = []
 
     async def _restore(self) -> None:
-        with self._fatal("restore"), paused():
+        with self.app.fatal("restore"), paused():
             await self._take_over()
         settle()
 
@@ -397,7 +381,7 @@ class Tracker:
 
     async def _tell_live(self) -> None:
         states = self._board.take_due(self._tracks_of, self._clock.now_ms())
-        await self._append(LIVE, [(state.device_id, encode(state)) for state in states])
+        await self._log.append_patiently(LIVE, [(state.device_id, encode(state)) for state in states])
 
     # Late fixes
 
@@ -447,23 +431,11 @@ class Tracker:
         """Run a step again and again; a service that does not answer is waited for."""
         while True:
             try:
-                with self._fatal(step.__name__, but=_SERVICE_ERRORS):
+                with self.app.fatal(step.__name__, but=_SERVICE_ERRORS):
                     await step()
             except _SERVICE_ERRORS as error:
                 log.warning("waiting", step=step.__name__, error=str(error))
                 await asyncio.sleep(RETRY_S)
-
-    @contextmanager
-    def _fatal(self, step: str, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-        """Whatever fails in here ends the process: it is started again from its last checkpoint."""
-        try:
-            yield
-        except but:
-            raise
-        except Exception as error:
-            log.exception("tracker failed", step=step)
-            self._crashing = asyncio.ensure_future(self.app.crash(error))
-            raise
 
 
 def settled_after_ms(fences: FenceSet, rules: Rules) -> float:

@@ -16,9 +16,8 @@ from api.auth.people import People
 from api.auth.sessions import Sessions
 from api.auth.sign_in import SignIn
 from api.enrolment import EnrolmentLinks
-from api.holders import Holders
-from api.job_desk import JobDesk
-from api.job_index import JobIndex
+from api.jobs.desk import JobDesk
+from api.jobs.index import JobIndex
 from api.live_feed import LiveFeed
 from api.live_states import LiveStates
 from api.nearby_technicians import NearbyTechnicians
@@ -27,6 +26,7 @@ from api.plans.solver import Solver
 from api.registers import REGISTERS, Entry, Name
 from api.services import Services
 from api.shift_gate import ShiftGate
+from dispatch.holders import Holders
 from dispatch.lifecycle import BUILT_IN
 from dispatch.rules import DispatchRules
 from schemas.account import Account, SessionsEnded

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from api.job_desk import ANSWER_WITHIN_S
+from api.jobs.desk import ANSWER_WITHIN_S
 from schemas import wire
 from schemas.job import Approach, Evidence
 from schemas.job_command import Sender, TellEvidence
@@ -201,12 +201,12 @@ def test_visits_and_jobs_know_each_other(staffed: Door) -> None:
     )
     staffed.foreman.read(wire.encode(command))
     assert staffed.get("/v1/jobs/j1").json()["visit_ids"] == ["v1"]
-    assert staffed.job_index.job_of("v1") == "j1"
+    assert staffed.job_index.visits_of("j1") == ["v1"]
 
 
 def test_without_an_answer_it_is_not_known(staffed: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ANSWER_WITHIN_S > 1
-    monkeypatch.setattr("api.job_desk.ANSWER_WITHIN_S", 0.01)
+    monkeypatch.setattr("api.jobs.desk.ANSWER_WITHIN_S", 0.01)
     staffed.foreman.silent = True
     answer = staffed.post("/v1/jobs", json=JOB, headers={"Idempotency-Key": "k"})
     assert problem(answer) == (503, "unavailable")

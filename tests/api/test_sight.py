@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from api.auth import Principal
 from api.auth.sight import branches_seen, lies_within, sees
-from api.holders import Holders
+from dispatch.holders import Holders
 from schemas.key import Role
 from schemas.people import Technician
 from schemas.places import Branch

@@ -114,7 +114,7 @@ def test_every_event_arrives_and_what_does_not_is_a_dead_letter(parts: Parts) ->
             assert (tried.json()["status"], tried.json()["error"]) == (204, None)
             assert found.events.popitem()[1]["type"] == "webhook.test"
             found.asked.clear()
-            await asyncio.sleep(1)  # until the notifier has read of them
+            await until(lambda: parts.counted("notifier", "onsite_notifier_webhooks"), "they are known", 5.0)
             for number in range(jobs):
                 await client.post("/v1/jobs", json={"job_id": f"j{number}", "title": "x"})
                 await client.post(f"/v1/jobs/j{number}/transitions", json={"to": "dispatched"})
@@ -186,7 +186,7 @@ def test_two_share_the_work_and_one_goes_on_alone(parts: Parts) -> None:
         await parts.start_all(notifier=QUICK, api=QUICK)
         async with receivers(port) as found, parts.client() as client:
             await add(client, found, "well", f"http://127.0.0.1:{port}")
-            await asyncio.sleep(1)  # until the notifier has read of it
+            await until(lambda: parts.counted("notifier", "onsite_notifier_webhooks"), "it is known", 1.0)
             for number in range(jobs):
                 await client.post("/v1/jobs", json={"job_id": f"j{number}", "title": "x"})
                 if number == jobs // 4:

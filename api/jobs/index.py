@@ -22,10 +22,6 @@ class JobIndex:
             self._visits_of_job[job_id] = record.visit_ids
             self._job_of_visit |= dict.fromkeys(record.visit_ids, job_id)
 
-    def job_of(self, visit_id: str) -> str | None:
-        """The job that a visit is for; None where it is for none."""
-        return self._job_of_visit.get(visit_id)
-
     def of_its_job(self, visit: Visit) -> Visit:
         """The visit with the job that it is for."""
         job_id = self._job_of_visit.get(visit.visit_id)

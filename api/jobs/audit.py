@@ -2,7 +2,7 @@
 
 from api.audit import put_on_record
 from api.auth import Principal
-from api.job_lists import job_of
+from api.jobs.lists import job_of
 from api.services import Services
 from schemas import wire
 from schemas.audit import Change

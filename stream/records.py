@@ -1,0 +1,20 @@
+"""From a frame to records."""
+
+import msgspec
+from prometheus_client import Counter
+
+from schemas.wire import Record, decode
+from stream.frames import Frame
+
+
+def records_of(kind: type[Record], frame: Frame, unreadable: Counter) -> list[Record]:
+    """The records of a frame, in order; deleted keys are left out, and those nobody can read, which are counted."""
+    found: list[Record] = []
+    for value in frame.values:
+        if value is None:
+            continue
+        try:
+            found.append(decode(kind, value))
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            unreadable.labels(frame.topic).inc()
+    return found
