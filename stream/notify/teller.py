@@ -36,9 +36,9 @@ class Teller:
         self._rates = rates
 
     def news_of(self, frame: Frame, moment_of: Callable[[int], Instant]) -> tuple[list[Event], dict[str, bytes]]:
-        """The events of a frame in their order, and what was told with them, for ``told``.
+        """The events of a frame in their order, and what was told with them, to be written down for ``told``.
 
-        ``moment_of`` gives Onsite's time for the broker's.
+        They count as told. ``moment_of`` gives Onsite's time for the broker's.
         """
         events: list[Event] = []
         written: dict[str, bytes] = {}
@@ -47,36 +47,28 @@ class Teller:
             if value is None:
                 continue
             try:
-                found, key, now_told = tell(value, written, moment_of(stamp_ms))
+                found, key, now_told = tell(value, moment_of(stamp_ms))
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 unreadable.labels(frame.topic).inc()
                 log.warning("unreadable record skipped", topic=frame.topic, error=str(error))
                 continue
             events += found
             if now_told is not None:
-                written[key] = now_told
+                self._told[key] = written[key] = now_told
         return events, written
 
-    def remember(self, written: Mapping[str, bytes]) -> None:
-        """It is told and written down."""
-        self._told |= written
-
-    def _tell_job(
-        self, value: bytes, written: Mapping[str, bytes], recorded_at: Instant
-    ) -> tuple[Sequence[Event], str, bytes | None]:
+    def _tell_job(self, value: bytes, recorded_at: Instant) -> tuple[Sequence[Event], str, bytes | None]:
         job = wire.decode(JobRecord, value)
         key = JOB + job.job_id
-        before = written.get(key) or self._told.get(key)
+        before = self._told.get(key)
         told = NOTHING_OF_JOB if before is None else wire.decode(ToldJob, before)
         events, after = job_events(job, told, self._rates, recorded_at)
         return events, key, None if after is told else wire.encode(after)
 
-    def _tell_visit(
-        self, value: bytes, written: Mapping[str, bytes], recorded_at: Instant
-    ) -> tuple[Sequence[Event], str, bytes | None]:
+    def _tell_visit(self, value: bytes, recorded_at: Instant) -> tuple[Sequence[Event], str, bytes | None]:
         visit = wire.decode(Visit, value)
         key = VISIT + visit.visit_id
-        before = written.get(key) or self._told.get(key)
+        before = self._told.get(key)
         told = NOTHING_OF_VISIT if before is None else wire.decode(ToldVisit, before)
         branch = self._places.branch_of_device(visit.device_id)
         events, after = visit_events(visit, told, branch, self._places.branch_of_fence(visit.fence_id), recorded_at)
