@@ -17,6 +17,7 @@ from api.routes import (
     registers,
     rejected,
     sessions,
+    transitions,
     visits,
     webhooks,
 )
@@ -24,6 +25,7 @@ from api.routes import (
 ROUTERS: Final = (
     pings.router,
     ingest.router,
+    transitions.router,
     rejected.router,
     devices.router,
     enrolments.router,
