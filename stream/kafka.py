@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -34,6 +33,9 @@ T = TypeVar("T")
 
 _Record: TypeAlias = tuple[bytes, bytes | None]
 """Key and value."""
+
+_Groups: TypeAlias = Mapping[int, list[_Record]]
+"""Records by partition."""
 
 
 async def answers(bootstrap: str) -> bool:
@@ -109,9 +111,7 @@ class KafkaLog:
             if value is not None and len(value) > MAX_RECORD_BYTES:
                 raise RecordTooLarge(f"the record {key!r} has {len(value)} bytes, over {MAX_RECORD_BYTES}")
         self.ensure_room()
-        async with self._in_time():
-            partitions = await self._partition_count(topic.name)
-            await self._confirmed(topic, _by_partition(records, partitions))
+        await self._confirmed(topic, lambda partitions: _by_partition(records, partitions))
 
     async def append_patiently(self, topic: Topic, records: Sequence[tuple[str, bytes | None]]) -> None:
         """Append, waiting for the broker as long as it takes: what was derived must not be lost."""
@@ -127,12 +127,7 @@ class KafkaLog:
         By partition, an offset that is after all of its records.
         """
         groups = {number: [(key.encode(), value) for key, value in group] for number, group in records.items() if group}
-
-        async def confirmed() -> dict[int, int]:
-            async with self._in_time():
-                return await self._confirmed(topic, groups)
-
-        return await self._patiently(topic, confirmed)
+        return await self._patiently(topic, lambda: self._confirmed(topic, lambda _: groups))
 
     async def _patiently(self, topic: Topic, append: Callable[[], Awaitable[T]]) -> T:
         while True:
@@ -142,22 +137,23 @@ class KafkaLog:
                 log.warning("broker not ready, waiting", topic=topic.name, error=str(error))
                 await asyncio.sleep(_RECONNECT_S)
 
-    @asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[None]:
+    async def _confirmed(self, topic: Topic, grouped: Callable[[int], _Groups]) -> dict[int, int]:
+        """Queue records in the lanes of their partitions; return when the broker has confirmed them.
+
+        ``grouped`` gives the records by partition, for so many partitions.
+        """
         try:
             async with asyncio.timeout(self._timeout_s):
-                yield
+                groups = grouped(await self._partition_count(topic.name))
+                confirmations = {number: self._lane(topic.name, number).put(group) for number, group in groups.items()}
+                if confirmations:
+                    # Others wait for the same ones: they are not to be cancelled.
+                    await asyncio.wait(confirmations.values())
+            return {number: confirmation.result() for number, confirmation in confirmations.items()}
         except TimeoutError as error:
             raise LogUnavailable(f"the broker has not confirmed within {self._timeout_s:g} s") from error
         except KafkaError as error:
             raise LogUnavailable(f"the broker refused: {error}") from error
-
-    async def _confirmed(self, topic: Topic, groups: "Mapping[int, list[_Record]]") -> dict[int, int]:
-        """Queue records in the lanes of their partitions; return when the broker has confirmed them."""
-        confirmations = {number: self._lane(topic.name, number).put(group) for number, group in groups.items()}
-        if confirmations:
-            await asyncio.wait(confirmations.values())  # others wait for the same ones: they are not to be cancelled
-        return {number: confirmation.result() for number, confirmation in confirmations.items()}
 
     async def ready(self) -> None:
         """Return when the broker answers; raises LogUnavailable when it does not."""
@@ -292,7 +288,7 @@ def _new_confirmation() -> "asyncio.Future[int]":
     return future
 
 
-def _by_partition(records: Sequence[tuple[str, bytes | None]], partitions: int) -> dict[int, list[_Record]]:
+def _by_partition(records: Sequence[tuple[str, bytes | None]], partitions: int) -> _Groups:
     groups: dict[int, list[_Record]] = {}
     for key, value in records:
         key_bytes = key.encode()
