@@ -1,8 +1,8 @@
 """How much longer than its route a trip takes: an additive model of the logarithm, fitted to the last trips.
 
 The effects of the terms are found by backfitting (Hastie and Tibshirani 1986) with each mean shrunk towards none, so
-that two trips move little and two hundred decide. Geography is remembered for long; the general level, which drifts,
-is what the last trips say.
+that two trips move little and two hundred decide. Geography is remembered for long; the general level drifts: it is a
+curve over the trips since, of which the end counts.
 """
 
 from collections.abc import Mapping
@@ -26,10 +26,11 @@ from dispatch.eta.terms import (
     weekend_shares,
 )
 
-SWEEPS: Final = 4
+SWEEPS: Final = 2
 HALF_LIFE_TRIPS: Final = 1_000.0
-LEVEL_HALF_LIFE_TRIPS: Final = 40.0
 MEAN_SHRINK: Final = 0.3
+AGES_TRIPS: Final = np.array([0.0, 60.0, 180.0, 420.0, 900.0, 1_860.0])
+"""Knots of the curve of the level, in trips that have arrived since."""
 LEVEL_SHRINK: Final = 3.0
 PACE_SHRINK: Final = 5.0
 USUAL_PACE: Final = 0.3
@@ -84,18 +85,20 @@ def fit(queries: Queries, remaining_s: Floats, delay: Floats, age_trips: Floats)
         return Correction()
     engine_s = np.maximum(queries.engine_s, SHORTEST_S)
     rest = np.clip(np.log(np.maximum(remaining_s, SHORTEST_S) / engine_s), -CLIP, CLIP)
-    of_trip = _trip_weights(queries)
-    weight = of_trip * 0.5 ** (age_trips / HALF_LIFE_TRIPS)
+    weight = _trip_weights(queries) * 0.5 ** (age_trips / HALF_LIFE_TRIPS)
     shared = [(term, shares_of(queries)) for term, shares_of in _KNOTS]
     grouped = [(cells.shrink, *np.unique(cell_keys(queries, cells), return_inverse=True)) for cells in CELLS]
     grouped.append((DEVICE_SHRINK, np.arange(int(queries.device.max()) + 1, dtype=np.uint64), queries.device))
-    mean = 0.0
+    aged = _age_shares(age_trips)
+    mean, drift = 0.0, np.zeros(len(AGES_TRIPS))
     knots = [np.zeros(term.slots) for term, _ in shared]
     groups = [np.zeros(len(keys)) for _, keys, _ in grouped]
     for _ in range(SWEEPS):
         before = mean
         mean = float(np.sum(weight * (rest + before)) / (np.sum(weight) + MEAN_SHRINK))
-        rest = rest + (before - mean)
+        rest = rest + (before - mean) + _effect(drift, aged)
+        drift = _shared_means(rest, weight, aged, len(AGES_TRIPS), LEVEL_SHRINK)
+        rest = rest - _effect(drift, aged)
         for number, (term, shares) in enumerate(shared):
             rest = rest + _effect(knots[number], shares)
             knots[number] = _shared_means(rest, weight, shares, term.slots, term.shrink)
@@ -104,13 +107,10 @@ def fit(queries: Queries, remaining_s: Floats, delay: Floats, age_trips: Floats)
             rest = rest + groups[number][slot]
             groups[number] = _means(rest, weight, slot, len(keys), shrink)
             rest = rest - groups[number][slot]
-    recent = of_trip * 0.5 ** (age_trips / LEVEL_HALF_LIFE_TRIPS)
-    drifted = float(np.sum(recent * rest) / (np.sum(recent) + LEVEL_SHRINK))
-    rest = rest - drifted
     pace = (np.sum(weight * delay * rest) + PACE_SHRINK * USUAL_PACE) / (np.sum(weight * delay**2) + PACE_SHRINK)
     rest = rest - pace * delay
     return Correction(
-        level=mean + drifted,
+        level=mean + float(drift[0]),
         knots={term.name: effects for (term, _), effects in zip(shared, knots, strict=True)},
         cells={
             cells.name: (keys, effects)
@@ -127,6 +127,12 @@ def _trip_weights(queries: Queries) -> Floats:
     _, trip = np.unique(queries.trip, return_inverse=True)
     weight = np.sqrt(np.maximum(queries.engine_s, 60.0))
     return np.asarray(weight / np.bincount(trip, weight)[trip])
+
+
+def _age_shares(age_trips: Floats) -> Shares:
+    at = np.clip(age_trips, 0.0, AGES_TRIPS[-1])
+    low = np.clip(np.searchsorted(AGES_TRIPS, at, side="right") - 1, 0, len(AGES_TRIPS) - 2)
+    return Shares(low, low + 1, (at - AGES_TRIPS[low]) / (AGES_TRIPS[low + 1] - AGES_TRIPS[low]))
 
 
 def _skew(rest: Floats, weight: Floats, remaining_s: Floats) -> float:

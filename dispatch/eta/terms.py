@@ -56,14 +56,14 @@ class Cells:
 
 
 CELLS: Final = (
-    Cells("to region", 0, 3_000, 2.0),
-    Cells("to place", 0, 400, 2.0),
-    Cells("from region", 3_000, 0, 2.0),
-    Cells("from quarter", 800, 0, 2.0),
-    Cells("region to region", 3_000, 2_000, 1.0),
-    Cells("quarter to place", 1_000, 400, 1.0),
-    Cells("quarter to place, between", 1_000, 400, 1.0, shift=0.5),
-    Cells("street to place", 400, 400, 1.0),
+    Cells("to region", 0, 3_000, 4.0),
+    Cells("to place", 0, 400, 4.0),
+    Cells("from region", 3_000, 0, 4.0),
+    Cells("from quarter", 800, 0, 4.0),
+    Cells("region to region", 3_000, 2_000, 2.0),
+    Cells("quarter to place", 1_000, 400, 2.0),
+    Cells("quarter to place, between", 1_000, 400, 2.0, shift=0.5),
+    Cells("street to place", 400, 400, 2.0),
 )
 """From wide to narrow: what a narrow square has not seen the wide one has."""
 

@@ -35,25 +35,28 @@ DEVICE_SHRINK_TRIPS: Final = 20.0
 
 
 class Windows:
-    """State of the calibration. ``device`` are numbers from 0, as for ``Queries``."""
+    """State of the calibration. ``device`` are numbers from 0, as for ``Queries``.
+
+    Between the middles of two buckets both are asked, and both learn, by how near they are.
+    """
 
     def __init__(self, level: float = LEVEL) -> None:
         self.level = level
         self._tail = (1.0 - level) / 2.0
         buckets = len(CENTRES_S)
-        self._errors: list[deque[Floats]] = [deque(maxlen=TRIPS) for _ in range(buckets)]
+        self._errors: list[deque[tuple[Floats, Floats]]] = [deque(maxlen=TRIPS) for _ in range(buckets)]
         self._tails = np.full((2, buckets), self._tail)
         self._squares = np.zeros(0)
         self._counts = np.zeros(0)
-        self._offsets: Floats | None = None
+        self._ends: Floats | None = None
 
     def around(self, predicted_s: Floats, device: Ints) -> tuple[Floats, Floats]:
         """The ends of the windows, in seconds from the moment of asking."""
-        if self._offsets is None:
-            self._offsets = np.array([self._quantiles(bucket) for bucket in range(len(CENTRES_S))]).T
-        at, centres = np.log(np.maximum(predicted_s, SHORTEST_S)), np.log(CENTRES_S)
+        if self._ends is None:
+            self._ends = np.array([self._quantiles(bucket) for bucket in range(len(CENTRES_S))]).T
+        at, middles = np.log(np.maximum(predicted_s, SHORTEST_S)), np.log(CENTRES_S)
         spread = self._spread(device)
-        low, high = (np.interp(at, centres, side) * spread for side in self._offsets)
+        low, high = (np.interp(at, middles, side) * spread for side in self._ends)
         return predicted_s * np.exp(np.minimum(low, 0.0)), predicted_s * np.exp(np.maximum(high, 0.0))
 
     def learn(self, device: int, predicted_s: Floats, from_s: Floats, to_s: Floats, actual_s: Floats) -> None:
@@ -61,22 +64,23 @@ class Windows:
         error = np.log(np.maximum(actual_s, SHORTEST_S) / np.maximum(predicted_s, SHORTEST_S))
         scaled = error / self._spread(np.array([device]))[0]
         self._note_spread(device, float(np.mean(error**2)))
-        bucket = bucket_of(predicted_s)
         missed = np.array([actual_s < from_s, actual_s > to_s], np.float64)
-        for number in np.unique(bucket):
-            here = bucket == number
-            self._errors[number].append(scaled[here])
-            self._tails[:, number] += STEP * (self._tail - missed[:, here].mean(axis=1))
+        shares = bucket_shares(predicted_s)
+        shares /= np.maximum(shares.sum(axis=0), 1.0)  # a trip counts once at most
+        for bucket in np.flatnonzero(shares.any(axis=0)).tolist():
+            rows = shares[:, bucket] > 0.0
+            part = shares[rows, bucket]
+            self._errors[bucket].append((scaled[rows], part))
+            self._tails[:, bucket] += STEP * ((self._tail - missed[:, rows]) * part).sum(axis=1)
         np.clip(self._tails, _WIDEST, _NARROWEST, out=self._tails)
-        self._offsets = None
+        self._ends = None
 
     def _quantiles(self, bucket: int) -> tuple[float, float]:
         """The lower and the upper error that the window reaches to."""
         errors = self._errors[bucket]
-        counts = np.array([len(each) for each in errors], np.int64)
-        values = np.concatenate([*errors, PRIOR_ERRORS])
         prior = np.full(len(PRIOR_ERRORS), PRIOR_TRIPS / len(PRIOR_ERRORS))
-        weights = np.concatenate([np.repeat(1.0 / counts, counts), prior])
+        values = np.concatenate([*(each for each, _ in errors), PRIOR_ERRORS])
+        weights = np.concatenate([*(part for _, part in errors), prior])
         order = np.argsort(values)
         reached = np.cumsum(weights[order]) - weights[order] / 2.0
         low, high = self._tails[0, bucket], 1.0 - self._tails[1, bucket]
@@ -104,7 +108,7 @@ class Windows:
         return found
 
 
-def bucket_of(predicted_s: Floats) -> Ints:
-    """The bucket whose middle is nearest, in logarithms."""
-    doublings = np.rint(np.log2(np.maximum(predicted_s, SHORTEST_S) / CENTRES_S[0]))
-    return np.asarray(np.clip(doublings, 0, len(CENTRES_S) - 1).astype(np.int64))
+def bucket_shares(predicted_s: Floats) -> Floats:
+    """float64[n, buckets]: how much each is of the two buckets whose middles it lies between, in logarithms."""
+    at = np.clip(np.log2(np.maximum(predicted_s, SHORTEST_S) / CENTRES_S[0]), 0.0, len(CENTRES_S) - 1.0)
+    return np.asarray(np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(len(CENTRES_S)))))

@@ -20,7 +20,9 @@ from dispatch.eta.scores import Score, by_horizon, score
 from dispatch.eta.windows import LEVEL
 from infra.errors import CommandError
 from infra.inputs import read_bytes
-from routing.provider import Ways
+from routing.provider import Provider, Ways
+from routing.roads.build import RoadsError
+from routing.roads.providers import RoadsInProcess
 from routing.straight_line import StraightLine
 from schemas import wire
 from schemas.times import Instant, parse_instant
@@ -41,6 +43,10 @@ def register(app: typer.Typer) -> None:
 
 def eta(
     trips_file: Annotated[Path, typer.Argument(metavar="TRIPS", help="NDJSON, a trip a line, in any order")],
+    map_dir: Annotated[
+        Path | None,
+        typer.Option("--map", help="folder that onsite map build wrote: ways by road, not as the crow flies"),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="where to write a prediction a line", show_default=False)
     ] = None,
@@ -56,7 +62,7 @@ def eta(
     zone = _zone(time_zone)
     from_s = -math.inf if scored_from is None else _moment(scored_from) / 1000
     trips = _read_trips(trips_file)
-    ways = _ways(trips)
+    ways = _ways(trips, _provider(map_dir))
     queries = questions_of(trips, ways.travel_s, zone)
     arrived_s = np.array([trip.arrived_ms for trip in trips], np.float64) / 1000
     answers = replay(queries, arrived_s, EtaEngine(level))
@@ -99,10 +105,17 @@ def _read_trips(path: Path) -> list[Trip]:
     return list(trips.values())
 
 
-def _ways(trips: Sequence[Trip]) -> Ways:
+def _provider(map_dir: Path | None) -> Provider:
+    try:
+        return StraightLine() if map_dir is None else RoadsInProcess(map_dir)
+    except RoadsError as error:
+        raise CommandError(str(error)) from error
+
+
+def _ways(trips: Sequence[Trip], provider: Provider) -> Ways:
     counts = [len(trip.points) for trip in trips]
     points = [point for trip in trips for point in trip.points]
-    return StraightLine().ways(
+    return provider.ways(
         np.array([point.lat for point in points], np.float64),
         np.array([point.lon for point in points], np.float64),
         np.repeat(np.array([trip.to.lat for trip in trips], np.float64), counts),
