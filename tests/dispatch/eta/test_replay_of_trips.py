@@ -25,7 +25,7 @@ def trips_of(count: int, seed: int, pace: float = 1.7) -> list[Trip]:
     rng = np.random.default_rng(seed)
     found = []
     for number in range(count):
-        lat, lon, to_lat, to_lon = rng.uniform((47.0, 9.4, 47.0, 9.4), (47.1, 9.5, 47.1, 9.5))
+        lat, lon, to_lat, to_lon = rng.uniform((47.0, 9.4, 47.0, 9.4), (47.1, 9.5, 47.1, 9.5)).tolist()
         took_s = float(StraightLine().ways(*(np.array([each]) for each in (lat, lon, to_lat, to_lon))).travel_s[0])
         took_s *= pace * float(np.exp(rng.normal(0.0, 0.1)))
         departed_ms = MONDAY_MS + int(number * 600_000 + rng.integers(0, 300_000))
@@ -35,7 +35,7 @@ def trips_of(count: int, seed: int, pace: float = 1.7) -> list[Trip]:
                 lat + (to_lat - lat) * part,
                 lon + (to_lon - lon) * part,
             )
-            for part in np.linspace(0.0, 0.9, int(rng.integers(1, 6)))
+            for part in np.linspace(0.0, 0.9, int(rng.integers(1, 6))).tolist()
         ]
         arrived_ms = Instant(departed_ms + round(1000 * took_s))
         found.append(
