@@ -12,7 +12,7 @@ from schemas.settings import Settings
 from schemas.topics import BRANCHES, FENCES, TECHNICIANS, WEBHOOKS
 from schemas.webhook import WebhookRecord
 from schemas.wire import decode
-from stream.kafka import BUSY_PATIENCE_MS, Follower
+from stream.kafka import BUSY_PATIENCE_MS, Follower, follow_all, stop_all
 
 webhooks_known = Gauge("onsite_notifier_webhooks", "Webhooks that were ever added")
 
@@ -48,15 +48,11 @@ class Places:
 
     async def start(self) -> None:
         """Read all of it."""
-        for follower in self._followers:
-            await follower.start()
-        for follower in self._followers:
-            await follower.caught_up()
+        await follow_all(self._followers)
 
     async def stop(self) -> None:
         """Follow no longer."""
-        for follower in self._followers:
-            await follower.stop()
+        await stop_all(self._followers)
 
     @property
     def webhooks(self) -> Mapping[str, WebhookRecord]:
