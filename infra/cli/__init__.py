@@ -27,6 +27,7 @@ COMMANDS: Final = (
     "keys",
     "accounts",
     "people",
+    "map",
     "migrate",
     "doctor",
     "demo",

@@ -1,0 +1,128 @@
+"""How well an entry of a map fits the words of an address, and which of several is meant. Pure."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from routing.addresses.words import COMMON, COUNTRIES, OF_STREETS, is_number, words_of
+from routing.straight_line import distances_m
+from schemas.found_place import FoundPlace, GeocodeStatus
+
+_APART_M: Final = 250.0
+"""Places nearer to each other than this are one, for a van."""
+
+_POSTCODE_DIGITS: Final = 4
+
+WHOLE: Final = 3
+NEARLY: Final = 2
+PARTLY: Final = 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The words of an address. ``last`` may be half typed."""
+
+    words: tuple[str, ...]
+
+    @staticmethod
+    def of(text: str) -> "Asked":
+        """Read."""
+        return Asked(tuple(words_of(text)))
+
+    @property
+    def last(self) -> str:
+        """The last word, "" where that is a number."""
+        return "" if not self.words or is_number(self.words[-1]) else self.words[-1]
+
+    @property
+    def telling(self) -> list[str]:
+        """The words that tell places apart."""
+        return [each for each in self.words if not is_number(each) and each not in COMMON | COUNTRIES]
+
+    @property
+    def numbers(self) -> list[str]:
+        """What may be the house's number, the likeliest first."""
+        return sorted((each for each in self.words if is_number(each)), key=len)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A street or a town of a map, in words; ``around`` are other names of where it is."""
+
+    street: Sequence[str]
+    town: Collection[str] = ()
+    around: Collection[str] = ()
+    postcodes: Collection[str] = ()
+
+
+@dataclass(frozen=True, order=True)
+class Fit:
+    """How well an entry fits; the greater the better. ``street``: WHOLE, NEARLY, PARTLY or 0."""
+
+    street: int
+    town: int
+    is_house: bool
+    left_over: int
+    """Words that the entry has no place for, counted below 0."""
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether it can be taken without asking."""
+        return self.street >= NEARLY and self.town >= 0 and (self.town > 0 or self.left_over == 0)
+
+
+def fit_of(asked: Asked, entry: Entry, number: str | None) -> Fit:
+    """How an entry fits; ``number`` is the word by which it has the very house."""
+    words = set(asked.words)
+    missing = [each for each in entry.street if each not in words]
+    begun = {each for each in missing if asked.last and each.startswith(asked.last)}
+    telling = [each for each in entry.street if each not in COMMON] or list(entry.street)
+    untold = [each for each in telling if each in missing]
+    if not missing:
+        street = WHOLE
+    elif not untold and not (words & OF_STREETS and set(missing) & OF_STREETS):
+        street = NEARLY
+    elif begun.issuperset(untold) or 2 * len(untold) <= len(telling):
+        street = PARTLY
+    else:
+        street = 0
+    others = set((Counter(asked.words) - Counter(entry.street)).elements())
+    around = {*entry.around, *entry.postcodes}
+    town = 2 if entry.town and others.issuperset(entry.town) else 1 if others & around else 0
+    known = {*entry.street, number, *entry.town, *around} | COUNTRIES | COMMON
+    left_over = [each for each in asked.words if each not in known and not (begun and each == asked.last)]
+    numbers = [each for each in left_over if is_number(each)]
+    if not town and any(len(each) >= _POSTCODE_DIGITS and each.isdigit() for each in numbers):
+        town = -1  # another postcode
+    words_left = len(left_over) - len(numbers)
+    return Fit(street, town, number is not None, -words_left)
+
+
+def best_first(found: Sequence[tuple[Fit, FoundPlace]]) -> list[FoundPlace]:
+    """In order, those marked that fit as well as the best; what fits in part only where nothing else is."""
+    if not found:
+        return []
+    ordered = sorted(found, key=lambda each: each[0], reverse=True)
+    best = ordered[0][0]
+    if best.street >= NEARLY:
+        ordered = [each for each in ordered if each[0].street >= NEARLY]
+    return [msgspec.structs.replace(place, is_exact=best.is_certain and fit == best) for fit, place in ordered]
+
+
+def verdict_on(found: Sequence[FoundPlace]) -> tuple[GeocodeStatus, FoundPlace | None]:
+    """Which candidate an address means, the best one being the first; None and why where nobody can say."""
+    exact = [each for each in found if each.is_exact]
+    if not exact:
+        return "not_found", None
+    best = exact[0]
+    if best.kind == "place":
+        return "too_coarse", None
+    lat, lon = (np.array([getattr(each, name) for each in exact]) for name in ("lat", "lon"))
+    apart_m = distances_m(lat[:1], lon[:1], lat, lon)
+    if bool((apart_m > max(_APART_M, best.precision_m)).any()):
+        return "ambiguous", None
+    return "found", best
