@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from fastapi import Query
+from fastapi import Header, Query
 from pydantic import BeforeValidator, WithJsonSchema
 
 from api.answers import read_cursor
@@ -26,6 +26,13 @@ Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="how many at most")]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
 From = Annotated[Moment | None, Query(alias="from", description="RFC 3339 or epoch milliseconds, inclusive")]
 To = Annotated[Moment | None, Query(alias="to", description="RFC 3339 or epoch milliseconds, exclusive")]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1, max_length=255, description="sent again under the same key, it is done once and answered alike"
+    ),
+]
 
 
 def cursor_key(cursor: str | None) -> str:

@@ -8,10 +8,10 @@ import msgspec
 
 from api.problems import Problem
 from schemas import wire
-from schemas.job import Job, JobPlan
+from schemas.job import FOUND, Job, JobPlan
 from schemas.times import Instant
 
-_PLANNED: Final = frozenset(JobPlan.__struct_encode_fields__)
+_PLANNED: Final = frozenset(JobPlan.__struct_encode_fields__) - set(FOUND)
 _OTHERS: Final = frozenset(Job.__struct_encode_fields__) - _PLANNED
 
 MAX_ID_CHARS: Final = 128

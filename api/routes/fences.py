@@ -10,6 +10,7 @@ from starlette.responses import Response
 from api import examples
 from api.answers import ImportAnswer, JSONAnswer, RejectedFence, write_cursor
 from api.body import read_body, read_json
+from api.corrections import remember_moved_fence
 from api.fence_changes import fence_change
 from api.parameters import Cursor, Limit, cursor_key
 from api.preconditions import IfChanged, IfMatch, IfNoneMatch, is_known, require_match
@@ -138,6 +139,8 @@ async def put_fence(
         after = revise_fence(before, fence_id, version, now_ms)
         if after is not before:
             await _write(services, scope, [after])
+    if standing is not None and after is not before:
+        await remember_moved_fence(after, scope, services)
     return _feature_answer(after, 201 if standing is None else 200)
 
 

@@ -30,8 +30,8 @@ _ALIKE: Final = {
 _COUNTRIES: Final = (
     "Liechtenstein FL LI Fürstentum Schweiz Suisse Svizzera Switzerland CH Österreich Austria AT Deutschland Germany "
     "DE France FR Italia Italy IT United Kingdom UK GB England Scotland Wales Ireland IE Eire USA US Canada CA "
-    "Nederland Netherlands NL België Belgique Belgium BE Luxembourg LU Danmark Denmark DK Sverige Sweden SE Norge Norway NO "
-    "España Spain ES Portugal PT Polska Poland PL"
+    "Nederland Netherlands NL België Belgique Belgium BE Luxembourg LU Danmark Denmark DK Sverige Sweden SE Norge "
+    "Norway NO España Spain ES Portugal PT Polska Poland PL"
 )
 """What may stand at the end of an address and says nothing within one map."""
 
