@@ -518,6 +518,11 @@ JOB: Final = {
 
 JOBS: Final = {"items": [JOB], "next_cursor": "WzE3NzI0NDIwMDAwMDAsImpvYi00NzExIl0"}
 
+HISTORY: Final = {
+    "items": [{"at": "2026-03-02T09:00:00.000Z", "job": JOB, "visits": [VISIT]}],
+    "next_cursor": "WzE3NzI0NDIwMDAwMDAsImpvYi00NzExIl0",
+}
+
 PLACES: Final = {
     "status": "found",
     "items": [

@@ -13,6 +13,7 @@ from api.plans.messages import AppliedPlan, MovesAnswer, OffersAnswer, PlanChang
 from api.registers import REGISTERS, Register
 from api.requests.messages import Acceptance, AcceptedRequest, Refusal
 from api.webhooks import ReplayOrder
+from api.work_history import HistoryItem
 from schemas import wire
 from schemas.audit import AuditRecord
 from schemas.explanation import RecomputedVisit
@@ -169,6 +170,7 @@ def _schemas() -> dict[str, Any]:
         Acceptance,
         Refusal,
         AcceptedRequest,
+        answers.Page[HistoryItem],
         PlanRequest,
         PlanChanges,
         AppliedPlan,
@@ -184,6 +186,7 @@ def _schemas() -> dict[str, Any]:
     components["AuditPage"] = components.pop("Page_AuditRecord_")
     components["RejectedPage"] = components.pop("Page_RejectedPing_")
     components["JobPage"] = components.pop("Page_Job_")
+    components["HistoryPage"] = components.pop("Page_HistoryItem_")
     components["RequestPage"] = components.pop("Page_ServiceRequest_")
     components["NewRequest"] = components.pop("RequestPlan")
     components["RequestRefusal"] = components.pop("Refusal")

@@ -35,14 +35,15 @@ _ALL: Final[frozenset[Permission]] = frozenset(get_args(Permission))
 _MAP: Final[frozenset[Permission]] = frozenset(
     {"devices:read", "fences:read", "visits:read", "branches:read", "jobs:read"}
 )
+_REQUESTS: Final[frozenset[Permission]] = frozenset({"requests:post", "requests:read", "requests:decide"})
 
 PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     "admin": _ALL,
     "operations_manager": _ALL - {"pings:write"},
     "branch_manager": _ALL - {"pings:write", "branches:write", "personal:read"},
     "dispatcher": _MAP
-    | {"fences:write", "people:read", "customers:read", "customers:write", "jobs:write", "jobs:move"}
-    | {"requests:post", "requests:read", "requests:decide"},
+    | _REQUESTS
+    | {"fences:write", "people:read", "customers:read", "customers:write", "jobs:write", "jobs:move"},
     "technician": frozenset({"jobs:read", "jobs:move"}),
     "accountant": frozenset(
         {"visits:read", "people:read", "customers:read", "branches:read", "jobs:read", "jobs:invoice"}

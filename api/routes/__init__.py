@@ -21,6 +21,7 @@ from api.routes import (
     sessions,
     visits,
     webhooks,
+    work_history,
 )
 
 ROUTERS: Final = (
@@ -36,6 +37,7 @@ ROUTERS: Final = (
     service_requests.router,
     plans.router,
     *registers.ROUTERS,
+    work_history.router,
     personal_data.router,
     webhooks.router,
     audit.router,
