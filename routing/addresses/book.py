@@ -53,7 +53,7 @@ class AddressBook:
         telling = asked.telling or list(asked.words)
         if not telling:
             return []
-        terms = [f'"{each}"' for each in telling] + ([f'"{asked.last}"*'] if asked.last else [])
+        terms = [f'"{each}"' for each in telling] + [f'"{each}"*' for each in asked.begun]
         db = self._opened()
         found: list[tuple[Fit, FoundPlace]] = []
         for row in db.execute(_FOUND, (" OR ".join(terms), _LOOKED_AT)):

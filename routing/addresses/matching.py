@@ -16,6 +16,7 @@ _APART_M: Final = 250.0
 """Places nearer to each other than this are one, for a van."""
 
 _POSTCODE_DIGITS: Final = 4
+_HALF_A_STREET: Final = ("s", "st", "stra", "stras", "strass")
 
 WHOLE: Final = 3
 NEARLY: Final = 2
@@ -24,7 +25,7 @@ PARTLY: Final = 1
 
 @dataclass(frozen=True)
 class Asked:
-    """The words of an address. ``last`` may be half typed."""
+    """The words of an address; the last one may be half typed."""
 
     words: tuple[str, ...]
 
@@ -34,9 +35,13 @@ class Asked:
         return Asked(tuple(words_of(text)))
 
     @property
-    def last(self) -> str:
-        """The last word, "" where that is a number."""
-        return "" if not self.words or is_number(self.words[-1]) else self.words[-1]
+    def begun(self) -> tuple[str, ...]:
+        """What words may begin with that somebody is about to type: ``feldst`` is ``feld``, and half a street."""
+        if not self.words or is_number(self.words[-1]):
+            return ()
+        last = self.words[-1]
+        stems = [last.removesuffix(end) for end in _HALF_A_STREET if last.endswith(end)]
+        return last, *(stem for stem in stems if len(stem) > 1)
 
     @property
     def telling(self) -> list[str]:
@@ -79,7 +84,7 @@ def fit_of(asked: Asked, entry: Entry, number: str | None) -> Fit:
     """How an entry fits; ``number`` is the word by which it has the very house."""
     words = set(asked.words)
     missing = [each for each in entry.street if each not in words]
-    begun = {each for each in missing if asked.last and each.startswith(asked.last)}
+    begun = {each for each in missing if each.startswith(asked.begun)}
     telling = [each for each in entry.street if each not in COMMON] or list(entry.street)
     untold = [each for each in telling if each in missing]
     if not missing:
@@ -94,7 +99,7 @@ def fit_of(asked: Asked, entry: Entry, number: str | None) -> Fit:
     around = {*entry.around, *entry.postcodes}
     town = 2 if entry.town and others.issuperset(entry.town) else 1 if others & around else 0
     known = {*entry.street, number, *entry.town, *around} | COUNTRIES | COMMON
-    left_over = [each for each in asked.words if each not in known and not (begun and each == asked.last)]
+    left_over = [each for each in asked.words if each not in known and not (begun and each == asked.words[-1])]
     numbers = [each for each in left_over if is_number(each)]
     if not town and any(len(each) >= _POSTCODE_DIGITS and each.isdigit() for each in numbers):
         town = -1  # another postcode
