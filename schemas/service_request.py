@@ -63,7 +63,7 @@ class ServiceRequest(RequestPlan, omit_defaults=True, forbid_unknown_fields=True
     """The value on the topic. ``reason`` is why it was declined; ``job_id`` the job that was made of it."""
 
     request_id: str
-    state: RequestState = "received"
+    state: RequestState
     created_at: Instant
     updated_at: Instant
     job_id: str | None = None

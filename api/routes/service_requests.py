@@ -64,7 +64,7 @@ async def ask(request: Request, services: Reach, scope: Asking, idempotency_key:
             return _answer(_as_it_stands(before, services))
         now_ms = services.clock.now_ms()
         stated = {name: getattr(plan, name) for name in RequestPlan.__struct_fields__}
-        asked = ServiceRequest(**stated, request_id=request_id, created_at=now_ms, updated_at=now_ms)
+        asked = ServiceRequest(**stated, request_id=request_id, state="received", created_at=now_ms, updated_at=now_ms)
         await _write("received", None, asked, scope, services)
     return _answer(asked, 201)
 
@@ -125,7 +125,7 @@ async def accept(request: Request, services: Reach, scope: Decider, request_id: 
             job = await job_made_of(stands, acceptance, scope, services)
         before = _requests(services)[request_id]
         if before.state != "accepted":
-            after = _changed(before, services, state="accepted", job_id=job.job_id, customer_id=job.customer_id)
+            after = _changed(before, services, state="accepted", job_id=job.job_id)
             await _write("accepted", before, after, scope, services)
     return JSONAnswer(AcceptedRequest(_standing(services, scope, request_id), job_of(job)))
 

@@ -171,7 +171,9 @@ def company(door: Door) -> Door:
         assert door.post("/v1/jobs", json={**job, "branch": branch}).status_code == 201
         door.webhooks.put(whose, hook(whose, branch=branch))
         at = Instant(NOW_MS)
-        asked = ServiceRequest(request_id=whose, title="x", branch=branch, created_at=at, updated_at=at)
+        asked = ServiceRequest(
+            request_id=whose, state="received", title="x", branch=branch, created_at=at, updated_at=at
+        )
         door.requests.put(whose, asked)
         door.put_live(live(whose))
         door.history.log.append(msgspec.structs.replace(visit(whose, 0, device_id=whose), fence_id=whose))
