@@ -26,7 +26,10 @@ class LookedUp(NamedTuple):
 async def look_up(address: str, branch: str | None, customer_id: str | None, services: Services) -> LookedUp:
     """The place of an address, or why there is none: what fails here is no reason to refuse anything."""
     now_ms = services.clock.now_ms()
-    known = services.remembered.of_address(branch, customer_id, words_of(address))
+    words = words_of(address)
+    if not words:
+        return LookedUp(Geocoded("not_found", now_ms))
+    known = services.remembered.of_address(branch, customer_id, words)
     if known is not None:
         geocoded = Geocoded("found", now_ms, "remembered", "house", label=known.address)
         return LookedUp(geocoded, known.lat, known.lon, known.fence_id)

@@ -221,9 +221,11 @@ def may_take_to(state: str, role: str, lifecycle: Lifecycle) -> bool:
 def fingerprint_of(command: Command) -> str:
     """The same for the same wish."""
     wish = msgspec.structs.replace(command, issued_at=Instant(0), request_id="", key="")
+    # What was found for an address or a site may be found otherwise when the same wish comes again.
     if isinstance(wish, CreateJob):
-        wish = msgspec.structs.replace(wish, plan=as_stated(wish.plan))
-    elif isinstance(wish, EditJob) and wish.changes.get("geocoded") is not None:
+        plan = wish.plan if wish.plan.site_id is None else msgspec.structs.replace(wish.plan, **dict.fromkeys(PLACED))
+        wish = msgspec.structs.replace(wish, plan=as_stated(plan))
+    elif isinstance(wish, EditJob) and (wish.changes.get("geocoded") or wish.changes.get("site_id")) is not None:
         stated = {name: value for name, value in wish.changes.items() if name not in PLACED}
         wish = msgspec.structs.replace(wish, changes=stated)
     return hashlib.sha256(wire.encode(wish)).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -67,7 +68,7 @@ class AddressBook:
         entry, kind, name, town, postcode, lat, lon, precision_m, *texts = row
         words = Entry(*(text.split() for text in texts))
         where = " ".join(filter(None, (postcode, town)))
-        house = None if kind == "place" else self._house(db, entry, asked)
+        house = None if kind == "place" else self._house(db, entry, asked.numbers_beside(words.street))
         if house is not None:
             asked_number, number, lat, lon, precision_m = house
             label = ", ".join(filter(None, (f"{name} {number}", where)))
@@ -76,9 +77,11 @@ class AddressBook:
         label = ", ".join(filter(None, (name, where)))
         return [(fit_of(asked, words, None), FoundPlace(label, lat, lon, kind, precision_m, "offline", is_exact=False))]
 
-    def _house(self, db: sqlite3.Connection, entry: int, asked: Asked) -> tuple[str, str, float, float, float] | None:
-        """The house of a street that is asked for: the word it is asked by, its number, place and precision."""
-        for number in asked.numbers:
+    def _house(
+        self, db: sqlite3.Connection, entry: int, numbers: Sequence[str]
+    ) -> tuple[str, str, float, float, float] | None:
+        """The house of a street by one of these numbers: which one, its own number, place and precision."""
+        for number in numbers:
             for stated in dict.fromkeys((number, without_letter(number))):
                 sql = "SELECT stated, lat, lon, precision_m FROM house WHERE entry = ? AND number = ?"
                 row = db.execute(sql, (entry, stated)).fetchone()

@@ -1,5 +1,6 @@
 """How well an entry of a map fits the words of an address, and which of several is meant. Pure."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -25,14 +26,16 @@ PARTLY: Final = 1
 
 @dataclass(frozen=True)
 class Asked:
-    """The words of an address; the last one may be half typed."""
+    """The words of an address; the last one may be half typed. ``parts`` counts for each the commas before it."""
 
     words: tuple[str, ...]
+    parts: tuple[int, ...]
 
     @staticmethod
     def of(text: str) -> "Asked":
         """Read."""
-        return Asked(tuple(words_of(text)))
+        found = [(word, part) for part, some in enumerate(re.split("[,;\n]", text)) for word in words_of(some)]
+        return Asked(tuple(word for word, _ in found), tuple(part for _, part in found))
 
     @property
     def begun(self) -> tuple[str, ...]:
@@ -48,10 +51,19 @@ class Asked:
         """The words that tell places apart."""
         return [each for each in self.words if not is_number(each) and each not in COMMON | COUNTRIES]
 
-    @property
-    def numbers(self) -> list[str]:
-        """What may be the house's number, the likeliest first."""
-        return sorted((each for each in self.words if is_number(each)), key=len)
+    def numbers_beside(self, street: Sequence[str]) -> list[str]:
+        """What may be the number of a house in a street, the likeliest first: it stands beside the street's words."""
+        own = Counter(street)
+        places = [place for place, word in enumerate(self.words) if word in own]
+        same = {self.parts[place] for place in places}
+        numbers: list[tuple[bool, int, int, str]] = []
+        for place, word in enumerate(self.words):
+            if own[word]:
+                own[word] -= 1
+            elif is_number(word):
+                away = min((abs(place - each) for each in places if each != place), default=0)
+                numbers.append((self.parts[place] not in same, away, len(word), word))
+        return [word for *_, word in sorted(numbers)]
 
 
 @dataclass(frozen=True)

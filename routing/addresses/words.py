@@ -6,7 +6,8 @@ from typing import Final
 
 _LETTERS: Final = str.maketrans({"ø": "o", "æ": "a", "œ": "o", "ł": "l", "đ": "d", "ı": "i", "'": "", "’": "", "`": ""})
 _UMLAUTS: Final = re.compile("([aou])e")
-_WORDS: Final = re.compile(r"\d+ ?[a-z]?(?:[-/]\d+[a-z]?)*(?![a-z\d])|[a-z\d]+")
+_NUMBER: Final = r"[0-9]+ ?[a-z]?(?:[-/][0-9]+[a-z]?)*"
+_WORDS: Final = re.compile(rf"{_NUMBER}(?![^\W_])|[^\W_]+")
 
 _ALIKE: Final = {
     "str": "strasse",
@@ -66,10 +67,7 @@ COMMON: Final = OF_STREETS | frozenset(_LITTLE.split())
 def words_of(text: str) -> list[str]:
     """The words of an address or of a name, in their order: folded, shortened, compounds with a street taken apart."""
     found: list[str] = []
-    for word in _WORDS.findall(_folded(text)):
-        if word[0].isdigit():
-            found.append(word.replace(" ", ""))
-            continue
+    for word in (each.replace(" ", "") for each in _WORDS.findall(_folded(text))):
         stem = next((word.removesuffix(end) for end in ("strasse", "str") if word.endswith(end)), word)
         if stem != word and len(stem) > 1:
             found += [stem, "str"]
@@ -84,11 +82,11 @@ def numbers_of(text: str) -> list[str]:
 
 
 def is_number(word: str) -> bool:
-    """Whether a word may be a house number."""
-    return word[0].isdigit()
+    """Whether a word may be a house number: not where it is half of a postcode."""
+    return re.fullmatch(_NUMBER, word) is not None
 
 
 def without_letter(number: str) -> str:
     """``12`` of ``12a`` and of ``12-14``: the house beside it."""
-    digits = re.match(r"\d+", number)
+    digits = re.match("[0-9]+", number)
     return number if digits is None else digits[0]

@@ -56,13 +56,15 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AddressBook]:
         draft.way([(lat, 9.50), (lat, 9.504), (lat, 9.508)], highway="residential", name="Feldstraße")
         draft.node(lat + 0.0002, 9.501, addr_street="Feldstraße", addr_housenumber="1", addr_city=town)
         draft.node(lat + 0.0002, 9.503, addr_street="Feldstraße", addr_housenumber="3a", addr_postcode=code)
+        draft.node(lat + 0.0002, 9.505, addr_street="Feldstraße", addr_housenumber="5", addr_city=town)
     square = [(47.1011, 9.4990), (47.1013, 9.4990), (47.1013, 9.4993), (47.1011, 9.4993), (47.1011, 9.4990)]
     draft.way(square, building="yes", addr_street="Im Äule", addr_housenumber="7;9")
     draft.way([(47.1010, 9.4985), (47.1010, 9.4995)], highway="residential", name="Im Äule")
+    draft.node(47.1006, 9.4992, addr_street="Straße des 17. Juni", addr_housenumber="35")
     draft.node(47.11, 9.50, place="locality", name="Nirgendwo")
     draft.close()
     built = build_addresses(folder / "map.osm.pbf", folder / "addresses.sqlite")
-    assert (built.houses, built.streets, built.towns) == (6, 3, 2)
+    assert (built.houses, built.streets, built.towns) == (9, 4, 2)
     book = AddressBook(folder / "addresses.sqlite")
     yield book
     book.close()
@@ -103,6 +105,19 @@ def test_a_house_beside_the_one_that_is_asked_for(book: AddressBook) -> None:
     assert found(book, "Feldstrasse 3a Niederau").precision_m == 10.0
     beside = found(book, "Feldstrasse 1c Niederau")
     assert (beside.kind, beside.precision_m, beside.label) == ("house", 40.0, "Feldstraße 1, 9002 Niederau")
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Wohnung 5, 1 Feldstrasse, Oberau", "Feldstraße 1, 9001 Oberau"),
+        ("Top 1, Feldstrasse 5, Oberau", "Feldstraße 5, 9001 Oberau"),
+        ("Strasse des 17. Juni 35", "Straße des 17. Juni 35, Oberau"),
+        ("35 Str. des 17. Juni", "Straße des 17. Juni 35, Oberau"),
+    ],
+)
+def test_the_number_is_the_one_beside_the_street(book: AddressBook, text: str, label: str) -> None:
+    assert found(book, text).label == label
 
 
 def test_a_street_is_its_middle_and_says_how_long_it_is(book: AddressBook) -> None:

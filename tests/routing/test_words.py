@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing.addresses.words import numbers_of, without_letter, words_of
+from routing.addresses.words import is_number, numbers_of, without_letter, words_of
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,7 @@ from routing.addresses.words import numbers_of, without_letter, words_of
         ("10 Downing Street", "10 downing st."),
         ("Sankt-Florin-Strasse", "St. Florinstr."),
         ("Łódzka 1", "lodzka 1"),
+        ("ул. Ленина, 5", "УЛ ЛЕНИНА 5"),
     ],
 )
 def test_spellings_of_one_address(alike: tuple[str, ...]) -> None:
@@ -25,7 +26,13 @@ def test_spellings_of_one_address(alike: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("Bahnhofstrasse 1", "Bahnhofweg 1"), ("Feldweg 1", "Feldweg 11"), ("Feldweg 1", "Feldweg 1a")],
+    [
+        ("Bahnhofstrasse 1", "Bahnhofweg 1"),
+        ("Feldweg 1", "Feldweg 11"),
+        ("Feldweg 1", "Feldweg 1a"),
+        ("ул. Ленина, 5", "ул. Мира, 5"),
+        ("Flat 1, 2 High Street", "Flat 2, 1 High Street"),
+    ],
 )
 def test_what_is_not_one(one: str, other: str) -> None:
     assert words_of(one) != words_of(other)
@@ -35,7 +42,12 @@ def test_what_is_not_one(one: str, other: str) -> None:
 def test_words_of_words_are_the_same_words(text: str) -> None:
     words = words_of(text)
     assert words_of(", ".join(words)) == words
-    assert all(word.isascii() for word in words if word.isalnum())
+    assert not any(mark in word for word in words for mark in " \"'*()")
+
+
+def test_half_a_postcode_is_no_number() -> None:
+    words = words_of("High Street, L3 1HU, 12 A")
+    assert [word for word in words if is_number(word)] == ["12a"]
 
 
 @pytest.mark.parametrize(
