@@ -21,7 +21,7 @@ from schemas.job import JobRecord
 from schemas.job_command import EditJob, Sender
 from schemas.places import Site
 from schemas.times import Instant
-from schemas.topics import LogUnavailable, RecordTooLarge
+from schemas.topics import LogUnavailable
 
 EVERY_S: Final = 15.0
 _AT_ONCE: Final = 50
@@ -93,8 +93,10 @@ class PlaceSeeker:
             await asyncio.sleep(EVERY_S)
             try:
                 await self.seek()
-            except (LogUnavailable, Problem, RecordTooLarge) as error:
+            except (LogUnavailable, Problem) as error:
                 log.warning("addresses are asked about later", reason=str(error))
+            except Exception as error:  # noqa: BLE001 -- one that cannot be placed is no reason to look for no other
+                log.warning("an address cannot be asked about", error=type(error).__name__)
 
     async def _place_job(self, job_id: str) -> bool:
         """Whether the geocoder has answered."""

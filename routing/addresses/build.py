@@ -78,7 +78,8 @@ class _Town:
 def build_addresses(source: Path, target: Path, tell: Callable[[str, int], None] = lambda *_: None) -> Built:
     """Write the addresses of a map to ``target``, which appears when it is whole; one that was there stays till then.
 
-    ``tell`` is told a stage and how far it is. Raises MapFileError for a map that cannot be read, or has no addresses.
+    ``tell`` is told a stage and how far it is. Raises MapFileError for a map that cannot be read or
+    has no streets, and where the file cannot be written.
     """
     draft = target.with_suffix(".draft")
     draft.unlink(missing_ok=True)
@@ -95,6 +96,8 @@ def build_addresses(source: Path, target: Path, tell: Callable[[str, int], None]
             db.commit()
             db.execute("VACUUM")
         draft.replace(target)
+    except sqlite3.Error as error:
+        raise MapFileError(f"{target}: cannot be written: {error}") from error
     finally:
         draft.unlink(missing_ok=True)
     return built

@@ -48,8 +48,18 @@ class Asked:
 
     @property
     def telling(self) -> list[str]:
-        """The words that tell places apart."""
-        return [each for each in self.words if not is_number(each) and each not in COMMON | COUNTRIES]
+        """The words that tell places apart; a number may be a postcode."""
+        return [each for each in self.words if each not in COMMON | COUNTRIES]
+
+    def words_beside(self, street: Sequence[str]) -> set[str]:
+        """The words before and after those of a street, no comma between."""
+        places = [place for place, word in enumerate(self.words) if word in street]
+        ends = [(min(places), min(places) - 1), (max(places), max(places) + 1)] if places else []
+        return {
+            self.words[beside]
+            for end, beside in ends
+            if 0 <= beside < len(self.words) and self.parts[beside] == self.parts[end]
+        }
 
     def numbers_beside(self, street: Sequence[str]) -> list[str]:
         """What may be the number of a house in a street, the likeliest first: it stands beside the street's words."""
@@ -101,7 +111,7 @@ def fit_of(asked: Asked, entry: Entry, number: str | None) -> Fit:
     untold = [each for each in telling if each in missing]
     if not missing:
         street = WHOLE
-    elif not untold and not (words & OF_STREETS and set(missing) & OF_STREETS):
+    elif not untold and not OF_STREETS.intersection(missing):
         street = NEARLY
     elif begun.issuperset(untold) or 2 * len(untold) <= len(telling):
         street = PARTLY
@@ -115,6 +125,8 @@ def fit_of(asked: Asked, entry: Entry, number: str | None) -> Fit:
     numbers = [each for each in left_over if is_number(each)]
     if not town and any(len(each) >= _POSTCODE_DIGITS and each.isdigit() for each in numbers):
         town = -1  # another postcode
+    if street and asked.words_beside(entry.street) & (set(left_over) - set(numbers)):
+        street = PARTLY  # Upper Field Road is not Field Road
     words_left = len(left_over) - len(numbers)
     return Fit(street, town, number is not None, -words_left)
 

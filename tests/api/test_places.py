@@ -252,6 +252,17 @@ def test_the_site_is_corrected_with_its_job(door: Door, content: dict[str, Any])
     assert len(door.log.records[SITES.name]) == before, "the same again changes nothing"
 
 
+def test_a_job_that_is_created_again_is_the_same_though_its_site_was_corrected_meanwhile(door: Door) -> None:
+    door.post("/v1/sites", json={"site_id": "s", "name": "x", "lat": 53.4, "lon": -2.9})
+    key = {"headers": {"Idempotency-Key": "k"}}
+    content = {"title": "x", "site_id": "s"}
+    first = door.post("/v1/jobs", json=content, **key).json()
+    patched(door, first["job_id"], lat=53.5, lon=-2.5)
+    again = door.post("/v1/jobs", json=content, **key)
+    assert (again.status_code, again.json()["job_id"]) == (201, first["job_id"])
+    assert is_problem(door.post("/v1/jobs", json=content | {"title": "y"}, **key), 422, "key_reused")
+
+
 def test_the_circle_of_a_site_moves_and_keeps_its_history(door: Door) -> None:
     door.put("/v1/fences/hq", json=circle("hq", branch="north", radius_m=40))
     door.post("/v1/sites", json={"site_id": "s", "name": "x", "branch": "north", "fence_id": "hq"})

@@ -136,6 +136,9 @@ def test_a_street_is_its_middle_and_says_how_long_it_is(book: AddressBook) -> No
         ("Feldstrasse 1, Zürich", "not_found"),
         ("Feldstrasse 1, 8000", "not_found"),
         ("Feldweg 1, Oberau", "not_found"),
+        ("Obere Feldstrasse 1, Oberau", "not_found"),
+        ("Feldstrasse Nord 1, Oberau", "not_found"),
+        ("Feld 1, Oberau", "not_found"),
         ("Oberau", "too_coarse"),
         ("Nirgendwo", "not_found"),
         ("Fel", "not_found"),
@@ -150,6 +153,23 @@ def test_what_nobody_can_say(book: AddressBook, text: str, status: str) -> None:
 def test_who_types_sees_streets_by_their_beginning(book: AddressBook) -> None:
     assert {place.label for place in book.search("feldst")} == {"Feldstraße, 9001 Oberau", "Feldstraße, 9002 Niederau"}
     assert not any(place.is_exact for place in book.search("feldst"))
+
+
+def test_a_postcode_tells_streets_apart_however_many_are_called_alike(tmp_path: Path) -> None:
+    draft = Draft(tmp_path / "map.osm.pbf")
+    for number in range(300):
+        lat, town = 46.0 + 0.03 * number, f"Dorf{number}"
+        draft.way([(lat, 9.5), (lat, 9.501)], highway="residential", name="Hauptstraße")
+        code = f"{2000 + number}"
+        draft.node(lat, 9.5, addr_street="Hauptstraße", addr_housenumber="3", addr_city=town, addr_postcode=code)
+    draft.close()
+    build_addresses(tmp_path / "map.osm.pbf", tmp_path / "addresses.sqlite")
+    book = AddressBook(tmp_path / "addresses.sqlite")
+    for number in (0, 150, 299):
+        label = f"Hauptstraße 3, {2000 + number} Dorf{number}"
+        assert found(book, f"Hauptstr. 3, {2000 + number}").label == label
+        assert found(book, f"dorf{number} hauptstr. 3").label == label
+    assert verdict_on(book.search("Hauptstr. 3"))[0] == "ambiguous"
 
 
 def test_a_file_is_taken_up_when_it_is_built_anew(tmp_path: Path) -> None:
