@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final, NamedTuple
 
+from api.read_model import is_gone
 from api.services import Services
 from routing.addresses.geocoder import GeocoderUnavailable
 from routing.addresses.matching import verdict_on
@@ -25,6 +26,12 @@ class LookedUp(NamedTuple):
 
 async def look_up(address: str, branch: str | None, customer_id: str | None, services: Services) -> LookedUp:
     """The place of an address, or why there is none: what fails here is no reason to refuse anything."""
+    found = await _looked_up(address, branch, customer_id, services)
+    services.metrics.addresses.labels(found.geocoded.status).inc()
+    return found
+
+
+async def _looked_up(address: str, branch: str | None, customer_id: str | None, services: Services) -> LookedUp:
     now_ms = services.clock.now_ms()
     words = words_of(address)
     if not words:
@@ -32,7 +39,9 @@ async def look_up(address: str, branch: str | None, customer_id: str | None, ser
     known = services.remembered.of_address(branch, customer_id, words)
     if known is not None:
         geocoded = Geocoded("found", now_ms, "remembered", "house", label=known.address)
-        return LookedUp(geocoded, known.lat, known.lon, known.fence_id)
+        fence = None if known.fence_id is None else services.fences.records.get(known.fence_id)
+        fence_id = None if fence is None or is_gone(fence, now_ms) else fence.fence_id
+        return LookedUp(geocoded, known.lat, known.lon, fence_id)
     if not services.geocoder.is_there:
         return LookedUp(Geocoded("no_geocoder", now_ms))
     try:

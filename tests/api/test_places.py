@@ -133,6 +133,7 @@ def test_what_is_not_found_is_taken_without_a_place_and_says_why(
     assert (where(job), job["fence_id"]) == ((None, None), None)
     assert job["geocoded"]["status"] == status
     assert FENCES.name not in door.log.records
+    assert f'onsite_addresses_looked_up_total{{status="{status}"}} 1.0' in door.get("/metrics").text
 
 
 def test_without_a_geocoder_the_answer_says_so(door: Door, geocoder: MemoryGeocoder) -> None:
@@ -346,6 +347,9 @@ def test_a_moved_circle_becomes_the_fence_of_its_site_and_of_its_address(door: D
     assert (by_address["fence_id"], by_address["geocoded"]["source"]) == (job["fence_id"], "remembered")
     assert where(door.get("/v1/jobs/loose").json()) == (pytest.approx(53.005), pytest.approx(-2.995))
     assert len(door.log.records[PLACES.name]) == 1
+    assert door.delete(f"/v1/fences/{job['fence_id']}").status_code == 204
+    later = made(door, **ADDRESS, branch="north", job_id="later")
+    assert (where(later)[0], later["geocoded"]["source"]) == (pytest.approx(53.005), "remembered")
 
 
 # Somebody types an address
