@@ -75,6 +75,9 @@ async def import_fences(request: Request, services: Reach, scope: Writable) -> J
         # Ten thousand shapes take a second to validate: elsewhere, so that pings are still answered.
         revised, unchanged, rejected = await asyncio.to_thread(_revise_all, services, scope, features, now_ms)
         await _write(services, scope, revised)
+    for record in revised:
+        if len(record.versions) > 1:
+            await remember_moved_fence(record, scope, services)
     return JSONAnswer(ImportAnswer(len(revised), unchanged, rejected))
 
 

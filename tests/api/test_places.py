@@ -10,7 +10,7 @@ from routing.addresses.geocoder import GeocoderUnavailable
 from schemas.found_place import FoundPlace
 from schemas.topics import FENCES, PLACES, SITES
 from tests.api.conftest import Door
-from tests.api.test_fences import circle
+from tests.api.test_fences import circle, collection
 from tests.api.test_pings import is_problem
 from tests.fakes import make_key
 
@@ -350,6 +350,14 @@ def test_a_moved_circle_becomes_the_fence_of_its_site_and_of_its_address(door: D
     assert door.delete(f"/v1/fences/{job['fence_id']}").status_code == 204
     later = made(door, **ADDRESS, branch="north", job_id="later")
     assert (where(later)[0], later["geocoded"]["source"]) == (pytest.approx(53.005), "remembered")
+
+
+def test_an_import_moves_circles_as_well(door: Door) -> None:
+    job = made(door, **ADDRESS, branch="north")
+    feature = circle(job["fence_id"], branch="north", radius_m=30)
+    feature["geometry"]["coordinates"] = [-2.5, 53.5]
+    assert door.post("/v1/fences/import", json=collection(feature)).json()["imported"] == 1
+    assert where(made(door, **ADDRESS, branch="north", job_id="next")) == (53.5, -2.5)
 
 
 # Somebody types an address
