@@ -8,6 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from schemas import wire
+from schemas.found_place import FoundPlace, GeocodeStatus
 from schemas.key import Role
 from schemas.live import DeviceState
 from schemas.times import Instant
@@ -119,6 +120,13 @@ class NearestAnswer(msgspec.Struct):
     """The nearest first."""
 
     items: list[NearbyTechnician]
+
+
+class PlacesAnswer(msgspec.Struct):
+    """Candidates for an address, the best first; ``found``: a job with this address would be at the first."""
+
+    status: GeocodeStatus
+    items: list[FoundPlace]
 
 
 class SessionAnswer(msgspec.Struct):

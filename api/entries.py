@@ -12,7 +12,7 @@ from schemas import wire
 from schemas.merge_patch import merged
 from schemas.times import Instant
 
-OWN: Final = ("updated_at", "removed_at")
+OWN: Final = ("updated_at", "removed_at", "geocoded")
 """What nobody states: the server writes it."""
 
 
@@ -28,8 +28,9 @@ def etag_of(entry: Entry) -> str:
 
 
 def content_of(entry: Entry) -> dict[str, Any]:
-    """What people state of it, as JSON."""
-    return {name: value for name, value in wire.to_builtins(entry).items() if name not in OWN}
+    """What people state of it, as JSON: not the point that an address was found at."""
+    found = OWN if getattr(entry, "geocoded", None) is None else (*OWN, "lat", "lon")
+    return {name: value for name, value in wire.to_builtins(entry).items() if name not in found}
 
 
 def created(register: Register, content: object, now_ms: Instant) -> Entry:

@@ -81,6 +81,7 @@ fence_id IN (
 _CONDITIONS: Final = {
     "device_id": "device_id = {device_id:String}",
     "fence_id": "fence_id = {fence_id:String}",
+    "fence_ids": "has({fence_ids:Array(String)}, fence_id)",
     "visit_ids": "has({visit_ids:Array(String)}, visit_id)",
     "state": "state = {state:String}",
     "from_ms": "(departed_at IS NULL OR departed_at > fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC'))",
@@ -184,13 +185,20 @@ class ClickHouseHistory:
 
     async def visits(self, query: VisitQuery) -> list[Visit]:
         """As in the port."""
+        return await self._visits_by(query, ">", "arrived_at, visit_id")
+
+    async def latest_visits(self, query: VisitQuery) -> list[Visit]:
+        """As in the port."""
+        return await self._visits_by(query, "<", "arrived_at DESC, visit_id DESC")
+
+    async def _visits_by(self, query: VisitQuery, following: str, order: str) -> list[Visit]:
         conditions, parameters = _asked(query, _CONDITIONS)
         if query.state is None:
             conditions.append("state != 'retracted'")
-        _go_on(query.after, "(arrived_at, visit_id) >", conditions, parameters)
+        _go_on(query.after, f"(arrived_at, visit_id) {following}", conditions, parameters)
         sql = (
             f"SELECT {SELECTED} FROM visits FINAL WHERE {' AND '.join(conditions)} "
-            "ORDER BY arrived_at, visit_id LIMIT {limit:UInt32}"
+            f"ORDER BY {order} LIMIT {{limit:UInt32}}"
         )
         return await self._visits(sql, parameters)
 

@@ -41,6 +41,12 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.addresses = Counter(
+            "onsite_addresses_looked_up",
+            "Addresses of jobs and sites that were looked up, by what came of it",
+            ["status"],
+            registry=self.registry,
+        )
         self.request_s = Histogram(
             "onsite_request_seconds",
             "Time to answer, by route template",

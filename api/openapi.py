@@ -11,13 +11,16 @@ from api.entries import OWN
 from api.jobs.requests import MAX_ID_CHARS, Move
 from api.plans.messages import AppliedPlan, MovesAnswer, OffersAnswer, PlanChanges, PlanRequest, SuggestionAnswer
 from api.registers import REGISTERS, Register
+from api.requests.messages import Acceptance, AcceptedRequest, Refusal
 from api.webhooks import ReplayOrder
+from api.work_history import HistoryItem
 from schemas import wire
 from schemas.audit import AuditRecord
 from schemas.explanation import RecomputedVisit
-from schemas.job import Job, JobPlan
+from schemas.job import FOUND, Job, JobPlan
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
+from schemas.service_request import RequestPlan, ServiceRequest
 from schemas.visit import Visit
 from schemas.webhook import Attempted, Delivery, Webhook, WebhookPlan
 
@@ -37,6 +40,8 @@ TAGS: Final = [
     {"name": "webhooks", "description": "Events, told to systems of one's own (docs/events.md)."},
     {"name": "audit", "description": "What was written, by whom (docs/access.md)."},
     {"name": "jobs", "description": "Work at places, and how it goes (docs/jobs.md)."},
+    {"name": "places", "description": "Where an address is (docs/places.md)."},
+    {"name": "requests", "description": "Service that somebody asks for, until it is a job (docs/requests.md)."},
     {"name": "plans", "description": "Who best does which jobs: suggestions that a person applies."},
     {"name": "enrolments", "description": "Links that set up the apps on phones (docs/devices.md)."},
     {"name": "sessions", "description": "Signing in and out, for people with an account (docs/access.md)."},
@@ -143,6 +148,7 @@ def _schemas() -> dict[str, Any]:
         RecomputedVisit,
         answers.ImportAnswer,
         answers.Readiness,
+        answers.PlacesAnswer,
         answers.SessionAnswer,
         answers.EnrolmentAnswer,
         *(register.record for register in REGISTERS.values()),
@@ -158,6 +164,13 @@ def _schemas() -> dict[str, Any]:
         answers.Page[Delivery],
         Attempted,
         ReplayOrder,
+        ServiceRequest,
+        RequestPlan,
+        answers.Page[ServiceRequest],
+        Acceptance,
+        Refusal,
+        AcceptedRequest,
+        answers.Page[HistoryItem],
         PlanRequest,
         PlanChanges,
         AppliedPlan,
@@ -173,6 +186,10 @@ def _schemas() -> dict[str, Any]:
     components["AuditPage"] = components.pop("Page_AuditRecord_")
     components["RejectedPage"] = components.pop("Page_RejectedPing_")
     components["JobPage"] = components.pop("Page_Job_")
+    components["HistoryPage"] = components.pop("Page_HistoryItem_")
+    components["RequestPage"] = components.pop("Page_ServiceRequest_")
+    components["NewRequest"] = components.pop("RequestPlan")
+    components["RequestRefusal"] = components.pop("Refusal")
     components["WebhookPage"] = components.pop("Page_Webhook_")
     components["DeliveryPage"] = components.pop("Page_Delivery_")
     components |= _webhook_schemas(components.pop("WebhookPlan"))
@@ -192,6 +209,7 @@ def _job_schemas(plan: dict[str, Any]) -> dict[str, Any]:
     stated = {
         name: {key: each for key, each in field.items() if key != "default"}
         for name, field in plan["properties"].items()
+        if name not in FOUND
     }
     closed = {"type": "object", "additionalProperties": False}
     identity = {"job_id": {"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS}}

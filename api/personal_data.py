@@ -17,6 +17,8 @@ from schemas.key import ApiKey
 from schemas.people import Technician
 from schemas.ping import Ping
 from schemas.places import Customer, Site
+from schemas.remembered_place import RememberedPlace
+from schemas.service_request import ServiceRequest
 from schemas.times import Instant
 from schemas.visit import VisitState
 
@@ -78,10 +80,14 @@ async def _records(person: Person, services: Services, head: Line) -> AsyncItera
     yield [Line("device", live) for live in lives if live is not None]
     for job in jobs_of(person, services):
         yield [Line("job", job_of(job))]
+    places, requests = places_of(person, services), requests_of(person, services)
+    yield [Line("place", each) for each in places]
+    yield [Line("request", each) for each in requests]
     for device_id in person.devices:
         async for some in _of_device(device_id, services.history):
             yield some
-    for asked in _audited(person, accounts, keys):
+    more = [("place", each.place_id) for each in places] + [("request", each.request_id) for each in requests]
+    for asked in _audited(person, accounts, keys, more):
         async for written in _pages(services.history.audit, asked, lambda record: (int(record.at), record.audit_id)):
             yield [Line("audit", record) for record in written]
 
@@ -131,14 +137,31 @@ def jobs_of(person: Person, services: Services) -> Iterator[JobRecord]:
             yield job
 
 
+def places_of(person: Person, services: Services) -> list[RememberedPlace]:
+    """Addresses that were corrected for a customer."""
+    return services.remembered.of_customer(person.id) if person.kind == "customer" else []
+
+
+def requests_of(person: Person, services: Services) -> list[ServiceRequest]:
+    """Service requests of a customer, those too that they were made a customer by."""
+    if person.kind != "customer":
+        return []
+    asked = {job.request_id for job in jobs_of(person, services) if job.request_id is not None}
+    every = services.requests.records.values()
+    return [each for each in every if each.customer_id == person.id or each.request_id in asked]
+
+
 def _is_theirs(way_in: Account | ApiKey, person: Person) -> bool:
     return person.kind == "technician" and way_in.technician_id == person.id
 
 
-def _audited(person: Person, accounts: Iterable[Account], keys: Collection[ApiKey]) -> Iterator[AuditQuery]:
+def _audited(
+    person: Person, accounts: Iterable[Account], keys: Collection[ApiKey], more: Iterable[tuple[str, str]]
+) -> Iterator[AuditQuery]:
     """What was written of them, and by them."""
     things = [(person.kind, person.id), *(("site", site.site_id) for site in person.sites)]
     things += [("device", device_id) for device_id in person.devices]
+    things += more
     things += [("account", each.name) for each in accounts] + [("key", each.key_id) for each in keys]
     for kind, thing_id in things:
         yield AuditQuery(_PAGE, kind, thing_id)

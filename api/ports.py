@@ -52,8 +52,8 @@ class ReadModel(Protocol[T_co]):
 class VisitQuery(msgspec.Struct, frozen=True):
     """Which visits. ``from_ms``-``to_ms``: those that were there at some moment of it. None = any.
 
-    ``after`` is the (arrived_ms, visit_id) that the page follows. ``visit_ids``: these alone; ``branches``: of devices
-    or at fences of these alone.
+    ``after`` is the (arrived_ms, visit_id) that the page follows. ``visit_ids`` and ``fence_ids``: these alone;
+    ``branches``: of devices or at fences of these alone.
     """
 
     limit: int
@@ -65,6 +65,7 @@ class VisitQuery(msgspec.Struct, frozen=True):
     to_ms: int | None = None
     after: tuple[int, str] | None = None
     branches: tuple[str, ...] | None = None
+    fence_ids: tuple[str, ...] | None = None
 
 
 class PingQuery(msgspec.Struct, frozen=True):
@@ -156,6 +157,9 @@ class History(Protocol):
 
     async def visits(self, query: VisitQuery) -> list[Visit]:
         """The newest revision of each visit, by arrival; retracted ones only when their state is asked for."""
+
+    async def latest_visits(self, query: VisitQuery) -> list[Visit]:
+        """The same, the newest first; ``after`` is where the page before ended."""
 
     async def revisions(self, visit_id: str) -> list[Visit]:
         """Every revision of a visit, the first one first; empty for an unknown visit."""

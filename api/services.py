@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
+from weakref import WeakValueDictionary
 
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
@@ -24,15 +25,19 @@ from api.plans.solver import Solver
 from api.ports import EventLog, History, ReadModel, WebhookSender
 from api.rates import Rates
 from api.registers import Entry, Name
+from api.remembered_places import RememberedPlaces
 from api.shift_gate import ShiftGate
 from dispatch.holders import Holders
 from dispatch.rules import DispatchRules
 from geofence.rule_book import RuleBook
+from routing.addresses.geocoder import Geocoder, NoGeocoder
 from schemas.clock import Clock
 from schemas.fence import FenceRecord
 from schemas.job import JobRecord
 from schemas.key import ApiKey
 from schemas.live import LiveState
+from schemas.remembered_place import RememberedPlace
+from schemas.service_request import ServiceRequest
 from schemas.settings import Settings
 from schemas.webhook import WebhookRecord
 
@@ -51,6 +56,8 @@ class Services:
     job_index: JobIndex
     desk: JobDesk
     webhooks: ReadModel[WebhookRecord]
+    places: ReadModel[RememberedPlace]
+    requests: ReadModel[ServiceRequest]
     sender: WebhookSender
     live: ReadModel[LiveState]
     visits: OpenVisits
@@ -73,6 +80,13 @@ class Services:
     issuer: Issuer | None = None
     dispatch_rules: DispatchRules = field(default_factory=DispatchRules)
     solver: Solver = field(default_factory=Solver)
+    request_locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    remembered: RememberedPlaces = field(default_factory=RememberedPlaces)
+    geocoder: Geocoder = field(default_factory=NoGeocoder)
+
+    def lock_of_request(self, request_id: str) -> asyncio.Lock:
+        """A service request is decided by one at a time; others are not waited for."""
+        return self.request_locks.setdefault(request_id, asyncio.Lock())
 
 
 def services_of(connection: HTTPConnection) -> Services:

@@ -1,4 +1,4 @@
-"""What is told of jobs and visits, from what is known now and what was told before: each event once, none left out.
+"""What is told of jobs, visits and service requests, from what is known now and what was told before: each event once.
 
 Revisions may be read again, and those between may have been compacted away: what counts is the difference between what
 was told and what is. An id follows from what happened, so that an event that is made again is known by it.
@@ -22,10 +22,12 @@ from schemas.event import (
     JobInvoiceReady,
     JobLogRevised,
     JobMoved,
+    RequestChanged,
     WebhookTest,
     schema_of,
 )
 from schemas.job import Job, JobPlan, JobRecord, LogEntry, Risk
+from schemas.service_request import ServiceRequest
 from schemas.times import Instant
 from schemas.visit import Visit
 
@@ -59,6 +61,13 @@ class ToldVisit(msgspec.Struct, frozen=True, omit_defaults=True):
     departed_ms: int | None = None
 
 
+class ToldRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The states of a service request that were told."""
+
+    states: list[str] = []
+
+
+NOTHING_OF_REQUEST: Final = ToldRequest()
 NOTHING_OF_JOB: Final = ToldJob()
 NOTHING_OF_VISIT: Final = ToldVisit()
 
@@ -138,6 +147,30 @@ def visit_events(
         for event_type in types
     ]
     return events, ToldVisit(visit.revision, state, int(visit.arrived_ms), departed_ms)
+
+
+def request_events(request: ServiceRequest, told: ToldRequest, recorded_at: Instant) -> tuple[list[Event], ToldRequest]:
+    """The events of a service request that are not told yet, and what is told with them; what it was before is too."""
+    states = ["received"] if request.state == "received" else ["received", request.state]
+    moments = {"received": request.created_at}
+    events = [
+        Event(
+            specversion="1.0",
+            id=_digest(f"request.{state}", request.request_id),
+            source=SOURCE,
+            type=f"request.{state}",
+            subject=request.request_id,
+            time=moments.get(state, request.updated_at),
+            recorded_at=recorded_at,
+            datacontenttype="application/json",
+            dataschema=schema_of(f"request.{state}"),
+            data=wire.to_builtins(RequestChanged(request=request)),
+            branch=request.branch,
+        )
+        for state in states
+        if state not in told.states
+    ]
+    return events, ToldRequest([*told.states, *(event.type.partition(".")[2] for event in events)]) if events else told
 
 
 def test_event(webhook_id: str, branch: str | None, nonce: str, now_ms: Instant) -> Event:

@@ -13,7 +13,7 @@ from dispatch.progress import job_log, measured
 from dispatch.recurrence import Occurrence, check_recurrence, occurrences
 from dispatch.rules import DispatchRules
 from schemas import wire
-from schemas.job import Answered, Assignment, Evidence, JobPlan, JobRecord, Word
+from schemas.job import PLACED, Answered, Assignment, Evidence, JobPlan, JobRecord, Word, as_stated
 from schemas.job_command import Answer, Command, CreateJob, EditJob, MoveJob, Refusal, TellEvidence
 from schemas.merge_patch import merged
 from schemas.times import Instant, format_instant
@@ -86,7 +86,8 @@ class JobBook:
     def _created(self, record: JobRecord | None, command: CreateJob, now_ms: Instant) -> JobRecord | None:
         plan = command.plan
         if record is not None:
-            if all(getattr(record, name) == getattr(plan, name) for name in _PLANNED):
+            known, stated = as_stated(record), as_stated(plan)
+            if all(getattr(known, name) == getattr(stated, name) for name in _PLANNED):
                 return None
             raise _Refused(409, "job_exists", f"there is another job {command.job_id!r} already")
         self._require_recurrence(plan)
@@ -220,6 +221,13 @@ def may_take_to(state: str, role: str, lifecycle: Lifecycle) -> bool:
 def fingerprint_of(command: Command) -> str:
     """The same for the same wish."""
     wish = msgspec.structs.replace(command, issued_at=Instant(0), request_id="", key="")
+    # What was found for an address or a site may be found otherwise when the same wish comes again.
+    if isinstance(wish, CreateJob):
+        plan = wish.plan if wish.plan.site_id is None else msgspec.structs.replace(wish.plan, **dict.fromkeys(PLACED))
+        wish = msgspec.structs.replace(wish, plan=as_stated(plan))
+    elif isinstance(wish, EditJob) and (wish.changes.get("geocoded") or wish.changes.get("site_id")) is not None:
+        stated = {name: value for name, value in wish.changes.items() if name not in PLACED}
+        wish = msgspec.structs.replace(wish, changes=stated)
     return hashlib.sha256(wire.encode(wish)).hexdigest()[:16]
 
 

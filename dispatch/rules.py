@@ -33,6 +33,8 @@ class DispatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who arrives after more than this since the last place was not on the way all that time."""
     circle_m: float = 75.0
     """The fence around the point of a job that has none."""
+    circle_max_m: float = 300.0
+    """The same where its address is known to a street alone: as large as that, up to so much."""
     circle_min_on_site_s: float | None = None
     """The on-site time that confirms a visit there; None: as everywhere."""
     states: dict[str, OwnState] = {}
@@ -68,6 +70,8 @@ class DispatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         zone_of(self.time_zone)
         if not 5 <= self.circle_m <= 5_000:
             raise ValueError(f"circle_m: {self.circle_m} is not between 5 and 5,000")
+        if not self.circle_m <= self.circle_max_m <= 5_000:
+            raise ValueError(f"circle_max_m: {self.circle_max_m} is not between circle_m and 5,000")
         self.lifecycle()
 
     def lifecycle(self) -> Lifecycle:

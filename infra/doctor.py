@@ -19,6 +19,9 @@ from infra.embedded.processes import is_alive
 from infra.errors import CommandError
 from infra.migrations import MIGRATIONS
 from infra.system import what_is_missing
+from routing.addresses.book import AddressBook
+from routing.addresses.build import MapFileError
+from routing.addresses.geocoder import FILE_NAME
 from schemas.clock import Clock
 from schemas.settings import Settings
 from schemas.times import format_instant
@@ -177,7 +180,31 @@ async def check_disk(settings: Settings) -> list[Finding]:
     return [Finding("disk", "wrong" if mend else "ok", f"{free / 1024**3:.1f} GiB free at {existing}", mend)]
 
 
-CHECKS: Final[tuple[Check, ...]] = (check_versions, check_broker, check_store, check_clock, check_disk)
+async def check_addresses(settings: Settings) -> list[Finding]:
+    """Who finds addresses; a loaded map can be read. A server is not asked."""
+    if settings.geocoder:
+        return [Finding("addresses", "ok", "nobody is asked" if settings.geocoder == "none" else settings.geocoder)]
+    path = settings.map_folder() / FILE_NAME
+    book = AddressBook(path)
+    if not book.is_there():
+        return [Finding("addresses", "ok", "no map is loaded: jobs with an address alone have no place")]
+    try:
+        book.search("a street")
+    except MapFileError as error:
+        return [Finding("addresses", "wrong", str(error), "run: onsite map build FILE.osm.pbf")]
+    finally:
+        book.close()
+    return [Finding("addresses", "ok", str(path))]
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    check_versions,
+    check_broker,
+    check_store,
+    check_clock,
+    check_disk,
+    check_addresses,
+)
 
 
 def check_running(state_dir: Path) -> list[Finding]:

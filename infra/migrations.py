@@ -10,7 +10,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from infra.errors import CommandError
 from schemas.settings import Settings
-from schemas.tables import audit, events, fences, jobs, pings, registers, rejected, visits, webhook_deliveries
+from schemas.tables import audit, events, fences, jobs, pings, registers, rejected, requests, visits, webhook_deliveries
 from schemas.tables.pings import PINGS
 from schemas.tables.rejected import REJECTED
 from schemas.topics import MAX_RECORD_BYTES, TOPICS, Topic
@@ -28,6 +28,7 @@ MIGRATIONS: Final = (
     (7, "audit", audit.statements),
     (8, "events", events.statements),
     (9, "webhook_deliveries", webhook_deliveries.statements),
+    (10, "requests", requests.statements),
 )
 """Version, name, statements(database, retention_days); in order, never edited once released.
 

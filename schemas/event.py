@@ -7,6 +7,7 @@ import msgspec
 
 from schemas import wire
 from schemas.job import Escalation, Job, LogEntry
+from schemas.service_request import ServiceRequest
 from schemas.stock import InvoiceLine
 from schemas.times import Instant
 from schemas.visit import Visit
@@ -22,7 +23,7 @@ class Event(
     omit_defaults=True,
     rename={"branch_of_fence": "fencebranch", "recorded_at": "recordedtime"},
 ):
-    """``time`` is when it happened, ``recorded_at`` when that became known; ``subject`` is the job or the visit.
+    """``time`` is when it happened, ``recorded_at`` when that became known; ``subject`` is what it is about.
 
     ``id`` follows from what happened: the same event, made again, has the same. ``branch`` is the one it belongs to;
     a visit belongs to that of its fence (``branch_of_fence``) as well.
@@ -75,6 +76,12 @@ class JobInvoiceReady(JobChanged, kw_only=True):
     problem: str | None
 
 
+class RequestChanged(msgspec.Struct, kw_only=True):
+    """The service request as it stands."""
+
+    request: ServiceRequest
+
+
 class WebhookTest(msgspec.Struct):
     """Sent on request, to see whether it arrives."""
 
@@ -102,6 +109,9 @@ EVENT_TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     "visit.confirmed": Visit,
     "visit.closed": Visit,
     "visit.retracted": Visit,
+    "request.received": RequestChanged,
+    "request.accepted": RequestChanged,
+    "request.declined": RequestChanged,
     "webhook.test": WebhookTest,
 }
 """What is in ``data``, by type. A tenant's own states are told like the built-in ones, as ``job.<state>``."""

@@ -1,9 +1,10 @@
 """A job: what is to be done where, by whom and when, and how it went. The compacted topic ``onsite.jobs``."""
 
-from typing import Literal
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
+from schemas.found_place import Geocoded
 from schemas.places import require_point
 from schemas.times import Instant
 
@@ -48,6 +49,9 @@ class JobPlan(
 
     The place is a site, a fence, a point or an address; whichever is stated first of these counts. ``fault`` says what
     is wrong there: the same at the same site soon after means that the first visit has not mended it.
+
+    What is in ``FOUND`` nobody states: ``geocoded`` is what came of looking the address up, of a job whose place is
+    not known otherwise; ``request_id`` is the service request that the job was made of.
     """
 
     external_id: str | None = None
@@ -72,6 +76,8 @@ class JobPlan(
     recurrence: str | None = None
     job_type: str | None = None
     fault: str | None = None
+    geocoded: Geocoded | None = None
+    request_id: str | None = None
 
     def __post_init__(self) -> None:
         require_point(self.lat, self.lon)
@@ -80,6 +86,20 @@ class JobPlan(
             raise ValueError("window_from is not before window_to")
         if self.duration_s is not None and not 0 < self.duration_s < 31 * 86_400:
             raise ValueError(f"duration_s: {self.duration_s} is not between 0 and a month")
+
+
+FOUND: Final = ("geocoded", "request_id")
+"""Fields of a plan that the server writes."""
+
+PLACED: Final = ("fence_id", "lat", "lon", "geocoded")
+"""Fields of a plan that are found where an address alone is stated."""
+
+_Plan = TypeVar("_Plan", bound=JobPlan)
+
+
+def as_stated(plan: _Plan) -> _Plan:
+    """Without the place that was found for its address: that may be another one the next time."""
+    return plan if plan.geocoded is None else msgspec.structs.replace(plan, **dict.fromkeys(PLACED))
 
 
 class LogEntry(msgspec.Struct, omit_defaults=True):

@@ -22,6 +22,7 @@ Role = Literal[
     "accountant",
     "support",
     "viewer",
+    "portal",
     "device",
 ]
 """``admin`` is the super admin."""

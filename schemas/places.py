@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
+from schemas.found_place import Geocoded
 from schemas.people import Contact, Id, Label, zone_of
 from schemas.times import Instant
 
@@ -27,7 +28,10 @@ class Customer(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, k
 
 
 class Site(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
-    """Where a customer is visited: a fence, an address, or a point that an address was found at or corrected to."""
+    """Where a customer is visited: a fence, an address, or a point that an address was found at or corrected to.
+
+    ``geocoded`` is what came of looking the address up, None where the point is stated, or corrected by a person.
+    """
 
     site_id: Id
     customer_id: str | None = None
@@ -37,6 +41,7 @@ class Site(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, kw_on
     address: str | None = None
     lat: float | None = None
     lon: float | None = None
+    geocoded: Geocoded | None = None
     updated_at: Instant = msgspec.field(default_factory=Instant)
     removed_at: Instant | None = None
 

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from schemas.clock import Clock
 from schemas.key import Role
 
+_GEOCODERS: Final = ("nominatim", "photon")
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 LONGEST_WEBHOOK_WAIT_S: Final = 86_400.0
@@ -100,6 +101,18 @@ class Settings(BaseSettings):
     pings_retention_days: int = Field(400, ge=1, description="days a ping is kept, refused ones too, by receive time")
     unknown_after_s: float = Field(600.0, gt=0, description="a device silent for this long is shown as unknown")
 
+    map_dir: Path | None = Field(None, description="folder of the loaded map; none: map in the folder of local files")
+    geocoder: str = Field(
+        "",
+        description="who finds addresses: none, nominatim+URL or photon+URL; empty = the loaded map, if there is one",
+    )
+    geocoder_per_s: float = Field(1.0, gt=0, description="requests a second to such a server, by API process")
+    geocoder_timeout_s: float = Field(
+        4.0, gt=0, le=60, description="it answers within this; whoever waits for a place waits twice as long at most"
+    )
+    geocoder_kept_days: int = Field(90, ge=0, description="days that its answers are kept")
+    geocoder_contact: str = Field("", description="address or mailbox that it is told with each request")
+
     clock_rate: float = Field(1.0, gt=0, description="how many times faster than life the clock runs")
     clock_start_ms: int = Field(0, description="what the clock showed at its origin, epoch ms")
     clock_origin_ms: int = Field(0, description="the machine's time at which the clock showed its start, epoch ms")
@@ -114,6 +127,16 @@ class Settings(BaseSettings):
         if url and where.scheme != "https" and not (where.scheme == "http" and where.hostname in _LOOPBACK):
             raise ValueError("must be https; http is for this machine alone")
         return url
+
+    @field_validator("geocoder")
+    @classmethod
+    def _names_a_geocoder(cls, geocoder: str) -> str:
+        kind, _, url = geocoder.partition("+")
+        where = urlsplit(url)
+        is_server = kind in _GEOCODERS and where.scheme in ("http", "https") and bool(where.hostname)
+        if geocoder not in ("", "none") and not is_server:
+            raise ValueError(f"{geocoder!r} is none of: none, nominatim+https://…, photon+https://…")
+        return geocoder
 
     @field_validator("oidc_audience")
     @classmethod
@@ -141,6 +164,10 @@ class Settings(BaseSettings):
     def webhook_schedule_s(self) -> tuple[float, ...]:
         """The waits between the attempts of a delivery, seconds."""
         return _schedule_of(self.webhook_retries_s)
+
+    def map_folder(self) -> Path:
+        """Where a loaded map is."""
+        return self.data_dir / "map" if self.map_dir is None else self.map_dir
 
     def clock(self) -> Clock:
         """The one clock of this process."""

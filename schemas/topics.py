@@ -35,6 +35,8 @@ CUSTOMERS: Final = Topic("onsite.customers", key="customer_id", compacted=True)
 SITES: Final = Topic("onsite.sites", key="site_id", compacted=True)
 BRANCHES: Final = Topic("onsite.branches", key="branch", compacted=True)
 DEPOTS: Final = Topic("onsite.depots", key="depot_id", compacted=True)
+PLACES: Final = Topic("onsite.places", key="place_id", compacted=True)
+REQUESTS: Final = Topic("onsite.requests", key="request_id", compacted=True)
 AUDIT: Final = Topic("onsite.audit", key="kind/id", retention_days=30)
 EVENTS: Final = Topic("onsite.events", key="subject", retention_days=30)
 WEBHOOKS: Final = Topic("onsite.webhooks", key="webhook_id", compacted=True)
@@ -59,6 +61,8 @@ TOPICS: Final = (
     SITES,
     BRANCHES,
     DEPOTS,
+    PLACES,
+    REQUESTS,
     AUDIT,
     EVENTS,
     WEBHOOKS,

@@ -171,6 +171,11 @@ class MemoryHistory:
         found = [visit for visit in newest.values() if _asked_for(visit, query) and self._is_of(visit, query.branches)]
         return sorted(found, key=lambda visit: (visit.arrived_ms, visit.visit_id))[: query.limit]
 
+    async def latest_visits(self, query: VisitQuery) -> list[Visit]:
+        backwards = msgspec.structs.replace(query, after=None, limit=len(self.log))
+        found = [each for each in await self.visits(backwards) if query.after is None or _arrival(each) < query.after]
+        return sorted(found, key=_arrival, reverse=True)[: query.limit]
+
     async def revisions(self, visit_id: str) -> list[Visit]:
         await self.ready()
         return sorted((visit for visit in self.log if visit.visit_id == visit_id), key=lambda visit: visit.revision)
@@ -225,10 +230,15 @@ class MemoryHistory:
         return {device_id for each in holders for device_id in each.device_ids}
 
 
+def _arrival(visit: Visit) -> tuple[int, str]:
+    return int(visit.arrived_ms), visit.visit_id
+
+
 def _asked_for(visit: Visit, query: VisitQuery) -> bool:
     return (
         query.device_id in (None, visit.device_id)
         and query.fence_id in (None, visit.fence_id)
+        and (query.fence_ids is None or visit.fence_id in query.fence_ids)
         and (query.visit_ids is None or visit.visit_id in query.visit_ids)
         and (query.state == visit.state or (query.state is None and visit.state != "retracted"))
         and (query.to_ms is None or visit.arrived_ms < query.to_ms)

@@ -22,6 +22,9 @@ Permission = Literal[
     "jobs:write",
     "jobs:move",
     "jobs:invoice",
+    "requests:post",
+    "requests:read",
+    "requests:decide",
     "audit:read",
     "personal:read",
     "webhooks:read",
@@ -32,19 +35,22 @@ _ALL: Final[frozenset[Permission]] = frozenset(get_args(Permission))
 _MAP: Final[frozenset[Permission]] = frozenset(
     {"devices:read", "fences:read", "visits:read", "branches:read", "jobs:read"}
 )
+_REQUESTS: Final[frozenset[Permission]] = frozenset({"requests:post", "requests:read", "requests:decide"})
 
 PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     "admin": _ALL,
     "operations_manager": _ALL - {"pings:write"},
     "branch_manager": _ALL - {"pings:write", "branches:write", "personal:read"},
     "dispatcher": _MAP
+    | _REQUESTS
     | {"fences:write", "people:read", "customers:read", "customers:write", "jobs:write", "jobs:move"},
     "technician": frozenset({"jobs:read", "jobs:move"}),
     "accountant": frozenset(
         {"visits:read", "people:read", "customers:read", "branches:read", "jobs:read", "jobs:invoice"}
     ),
-    "support": _MAP | {"rejected:read", "devices:enrol", "people:read", "customers:read"},
+    "support": _MAP | {"rejected:read", "devices:enrol", "people:read", "customers:read", "requests:read"},
     "viewer": _MAP,
+    "portal": frozenset({"requests:post"}),
     "device": frozenset({"pings:write"}),
 }
 """The one table of roles and what they may do; docs/access.md shows it. Where they may do it: ``sight``."""

@@ -13,13 +13,16 @@ from api.routes import (
     live,
     personal_data,
     pings,
+    places,
     plans,
     registers,
     rejected,
+    service_requests,
     sessions,
     transitions,
     visits,
     webhooks,
+    work_history,
 )
 
 ROUTERS: Final = (
@@ -32,8 +35,11 @@ ROUTERS: Final = (
     fences.router,
     visits.router,
     jobs.router,
+    places.router,
+    service_requests.router,
     plans.router,
     *registers.ROUTERS,
+    work_history.router,
     personal_data.router,
     webhooks.router,
     audit.router,

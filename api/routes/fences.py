@@ -10,6 +10,7 @@ from starlette.responses import Response
 from api import examples
 from api.answers import ImportAnswer, JSONAnswer, RejectedFence, write_cursor
 from api.body import read_body, read_json
+from api.corrections import remember_moved_fence
 from api.fence_changes import fence_change
 from api.parameters import Cursor, Limit, cursor_key
 from api.preconditions import IfChanged, IfMatch, IfNoneMatch, is_known, require_match
@@ -74,6 +75,9 @@ async def import_fences(request: Request, services: Reach, scope: Writable) -> J
         # Ten thousand shapes take a second to validate: elsewhere, so that pings are still answered.
         revised, unchanged, rejected = await asyncio.to_thread(_revise_all, services, scope, features, now_ms)
         await _write(services, scope, revised)
+    for record in revised:
+        if len(record.versions) > 1:
+            await remember_moved_fence(record, scope, services)
     return JSONAnswer(ImportAnswer(len(revised), unchanged, rejected))
 
 
@@ -138,6 +142,8 @@ async def put_fence(
         after = revise_fence(before, fence_id, version, now_ms)
         if after is not before:
             await _write(services, scope, [after])
+    if standing is not None and after is not before:
+        await remember_moved_fence(after, scope, services)
     return _feature_answer(after, 201 if standing is None else 200)
 
 

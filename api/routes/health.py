@@ -37,6 +37,8 @@ async def readyz(services: Reach) -> JSONAnswer:
         "fences": services.fences.is_caught_up,
         "devices": services.live.is_caught_up,
         "visits": services.visits.is_caught_up,
+        "places": services.places.is_caught_up,
+        "requests": services.requests.is_caught_up,
     }
     read |= {name: model.is_caught_up for name, model in services.registers.items()}
     checks |= {name: "ok" if is_caught_up else "still being read" for name, is_caught_up in read.items()}

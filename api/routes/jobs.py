@@ -1,50 +1,41 @@
 """Jobs: what is to be done where, by whom and when, and how it went."""
 
-from collections.abc import AsyncIterator, Mapping
-from typing import Annotated, Any, Final, cast
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from api import examples
 from api.answers import JSONAnswer
 from api.body import read_body, read_json
-from api.fence_changes import fence_change
+from api.corrections import at_fence_of_site, remember_correction, says_where
 from api.jobs.audit import put_job_on_record, sender_of
 from api.jobs.desk import new_request_id
 from api.jobs.lists import JobQuery, job_of, listed, place_of
-from api.jobs.places import placed
-from api.jobs.references import JobSurroundings, require_branch, require_references
-from api.jobs.requests import KEY_DESCRIPTION, MAX_KEY_CHARS, job_id_of, read_changes, read_plan
+from api.jobs.placing import again, place_changes, placed_plan
+from api.jobs.references import require_branch, require_references
+from api.jobs.requests import job_id_of, read_changes, read_plan
 from api.jobs.standing import etag_of, job_answer, jobs_of, standing_job
+from api.jobs.surroundings import surroundings_of_jobs
 from api.paging import page_of, place_after
-from api.parameters import Cursor, From, Limit, To
+from api.parameters import Cursor, From, IdempotencyKey, Limit, To
 from api.preconditions import IfChanged, IfMatch, is_known, require_match
-from api.problems import unavailable
-from api.read_back import Audit, append_and_read_back
 from api.scope import Scope
 from api.scoped import scoped
 from api.services import Reach, Services
 from schemas import wire
-from schemas.fence import revise_fence
-from schemas.job import JobPlan, JobRecord, Risk
+from schemas.job import Risk
 from schemas.job_command import CreateJob, EditJob
-from schemas.places import Site
-from schemas.topics import FENCES
 
 router = APIRouter(tags=["jobs"])
 
 _WRITE_ERRORS: Final = (400, 409, 413, 415, 422, 503)
-_PLACE: Final = frozenset({"site_id", "fence_id", "lat", "lon"})
 
 Reader = Annotated[Scope, Depends(scoped("jobs:read"))]
 Writer = Annotated[Scope, Depends(scoped("jobs:write"))]
 
 JobId = Annotated[str, Path(description="the job's id")]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(min_length=1, max_length=MAX_KEY_CHARS, description=KEY_DESCRIPTION),
-]
 
 
 @router.get(
@@ -95,17 +86,20 @@ async def list_jobs(
 async def create_job(
     request: Request, services: Reach, scope: Writer, idempotency_key: IdempotencyKey = None
 ) -> JSONAnswer:
-    """Its id may be stated, or is made. The place is a site, a fence or a point; a point gets a circle around it.
+    """Its id may be stated, or is made. The place is a site, a fence, a point or an address; a point gets a circle.
+
+    Of an address alone `geocoded` says what came of looking it up. One that was not found, or not in time, is no reason
+    to refuse: such a job has no place until it is found, or stated.
 
     With a window and a technician it is `scheduled` at once. The same again changes nothing.
     """
     job_id, plan = read_plan(read_json(await read_body(request, services.settings.max_body_bytes)))
     key = idempotency_key or new_request_id()
     job_id = job_id or job_id_of(key, scope.principal.identity)
-    require_references(wire.to_builtins(plan), _around(scope, services))
+    require_references(wire.to_builtins(plan), surroundings_of_jobs(scope, services))
     require_branch(plan.branch or _branch_of_site(plan.site_id, services), scope)
-    plan = await _placed(plan, scope, services)
     before = services.jobs.records.get(job_id)
+    plan = again(plan, before) or await placed_plan(plan, scope.principal, services)
     record = await services.desk.carry_out(
         CreateJob(
             job_id=job_id,
@@ -175,15 +169,18 @@ async def patch_job(
     if_match: IfMatch = None,
     idempotency_key: IdempotencyKey = None,
 ) -> JSONAnswer:
-    """By a JSON merge patch (RFC 7396): what is not named stays, null takes away. Reassigning is a change too."""
+    """By a JSON merge patch (RFC 7396): what is not named stays, null takes away. Reassigning is a change too.
+
+    Who says where the job is, by `lat` and `lon` or a fence, corrects its site, or what is known of its address.
+    """
     changes = read_changes(read_json(await read_body(request, services.settings.max_body_bytes)))
     record = standing_job(services, scope, job_id)
     require_match("the job", etag_of(record), if_match)
-    require_references(changes, _around(scope, services))
+    require_references(changes, surroundings_of_jobs(scope, services))
     if "branch" in changes:
         require_branch(changes["branch"], scope)
-    if _PLACE & changes.keys():
-        changes |= await _place_changes(record, changes, scope, services)
+    stated = at_fence_of_site(record, changes, scope, services)
+    changes = stated | await place_changes(record, stated, scope.principal, services)
     key = idempotency_key or new_request_id()
     command = EditJob(
         job_id=job_id,
@@ -197,6 +194,8 @@ async def patch_job(
     after = await services.desk.carry_out(command)
     if after.revision != record.revision:
         await put_job_on_record("edited", record, after, scope.principal, services)
+    if says_where(stated):
+        await remember_correction(record, after, stated, scope, services)
     return job_answer(after)
 
 
@@ -206,40 +205,6 @@ async def _following(first: bytes, lines: AsyncIterator[bytes]) -> AsyncIterator
         yield some
 
 
-def _around(scope: Scope, services: Services) -> JobSurroundings:
-    entries = {name: model.records for name, model in services.registers.items()}
-    return JobSurroundings(entries, services.fences.records, services.live.records.keys(), scope)
-
-
 def _branch_of_site(site_id: str | None, services: Services) -> str | None:
     site = None if site_id is None else services.registers["sites"].records.get(site_id)
     return None if site is None else site.branch
-
-
-async def _placed(plan: JobPlan, scope: Scope, services: Services) -> JobPlan:
-    """The plan at its place; where it needs a circle, that is drawn."""
-    sites, fences = services.registers["sites"], services.fences
-    if not (sites.is_caught_up and fences.is_caught_up):
-        raise unavailable("the places are still being read")
-    async with services.fence_edits:
-        now_ms = services.clock.now_ms()
-        plan, circle = placed(
-            plan, cast(Mapping[str, Site], sites.records), fences.records, services.dispatch_rules, now_ms
-        )
-        if circle is not None and plan.fence_id is not None:
-            drawn = revise_fence(fences.records.get(plan.fence_id), plan.fence_id, circle, now_ms)
-            change = fence_change(fences.records.get(plan.fence_id), drawn, now_ms)
-            audit = Audit(scope.principal, now_ms, [change])
-            await append_and_read_back(services.log, FENCES, fences, {plan.fence_id: drawn}, audit)
-    return plan
-
-
-async def _place_changes(
-    record: JobRecord, changes: Mapping[str, Any], scope: Scope, services: Services
-) -> dict[str, Any]:
-    """What of a job's place follows from a change of a part of it: what is not stated anew is found again."""
-    stated = {name: changes[name] for name in _PLACE & changes.keys()}
-    kept = {"branch": record.branch, "title": record.title, "site_id": record.site_id}
-    _, plan = read_plan({name: value for name, value in (kept | stated).items() if value is not None})
-    plan = await _placed(plan, scope, services)
-    return {name: getattr(plan, name) for name in sorted(_PLACE)}

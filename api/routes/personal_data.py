@@ -51,12 +51,14 @@ async def technician_data(
 async def customer_data(
     services: Reach, scope: Reader, customer_id: Annotated[str, Path(description="the customer's id")]
 ) -> StreamingResponse:
-    """As for a technician: the record, sites and jobs, and what was written of them."""
+    """As for a technician: the record, sites, jobs, corrected addresses and service requests, and what was
+    written of them."""
     return await _told("customers", customer_id, services, scope)
 
 
 async def _told(name: Name, key: str, services: Services, scope: Scope) -> StreamingResponse:
     models = [services.registers[each] for each in _READ]
+    models += [services.places, services.requests]  # type: ignore[list-item]
     models += [services.jobs, services.keys, services.live, services.people.accounts]  # type: ignore[list-item]
     if not all(model.is_caught_up for model in models):
         raise unavailable("what is held is still being read")

@@ -9,18 +9,19 @@ from starlette.responses import Response
 from api import examples
 from api.answers import JSONAnswer, Page, write_cursor
 from api.body import read_body, read_json
-from api.entries import content_of, created, etag_of, is_same, key_of, patched, removed
+from api.entries import created, etag_of, is_same, key_of, removed
 from api.parameters import Cursor, Limit, cursor_key
 from api.preconditions import IfChanged, IfMatch, is_known, require_match
-from api.problems import Problem, unavailable
-from api.read_back import Audit, append_and_read_back
+from api.problems import Problem
 from api.read_model import page_of
-from api.references import Surroundings, require_references, require_unused
+from api.references import require_references, require_unused
+from api.register_writes import entries_of, surroundings_of, write_entry
 from api.registers import REGISTERS, Entry, Register
 from api.scope import Scope
 from api.scoped import scoped
-from api.services import Reach, Services
-from schemas.audit import Change
+from api.services import Reach
+from api.site_places import at_place, patched_at, place_of
+from schemas.places import Site
 
 _WRITE_ERRORS: Final = (400, 409, 413, 415, 503)
 
@@ -47,7 +48,7 @@ def router_of(register: Register) -> APIRouter:
         request: Request, services: Reach, scope: Readable, limit: Limit = 100, cursor: Cursor = None
     ) -> JSONAnswer:
         """Those that were not removed, of branches that the asker sees, by id; filters narrow them down together."""
-        entries = _entries(services, register)
+        entries = entries_of(services, register)
         asked = {field: request.query_params.get(name) for name, field in register.filters.items()}
         scope = scope.narrowed(asked.pop("branch", None))
         standing = {
@@ -69,17 +70,18 @@ def router_of(register: Register) -> APIRouter:
     async def add_entry(request: Request, services: Reach, scope: Writable) -> JSONAnswer:
         """Its id may be stated, or is made. What is there already stays as it is: `409`, or `200` if it is the same."""
         content = read_json(await read_body(request, services.settings.max_body_bytes))
+        found = await place_of(content, None, services) if register.name == "sites" else None
         async with services.register_edits:
-            entries = _entries(services, register)
-            entry = created(register, content, services.clock.now_ms())
+            entries = entries_of(services, register)
+            entry = at_place(created(register, content, services.clock.now_ms()), found)
             key = key_of(register, entry)
             before = entries.get(key)
             if before is not None:
                 _require_same(register, before, entry, scope)
                 return _answer(before)
             scope.require_own(f"a {kind}", entry.branch)
-            require_references(register, None, entry, _surroundings(services, scope))
-            await _write(services, register, scope, "created", None, entry)
+            require_references(register, None, entry, surroundings_of(services, scope))
+            await write_entry(services, register, scope.principal, "created", None, entry)
         return _answer(entry, 201)
 
     @router.get(
@@ -89,7 +91,7 @@ def router_of(register: Register) -> APIRouter:
     )
     async def get_entry(services: Reach, scope: Readable, key: Key, if_none_match: IfChanged = None) -> Response:
         """With an ETag. One that was removed answers 410."""
-        entry = _standing(register, _entries(services, register), scope, key)
+        entry = _standing(register, entries_of(services, register), scope, key)
         if is_known(etag_of(entry), if_none_match):
             return Response(status_code=304, headers={"ETag": etag_of(entry)})
         return _answer(entry)
@@ -107,14 +109,16 @@ def router_of(register: Register) -> APIRouter:
     ) -> JSONAnswer:
         """By a JSON merge patch (RFC 7396): what is not named stays, null takes away."""
         patch = read_json(await read_body(request, services.settings.max_body_bytes))
+        before = _standing(register, entries_of(services, register), scope, key)
+        found = await place_of(patch, before, services) if isinstance(before, Site) else None
         async with services.register_edits:
-            before = _standing(register, _entries(services, register), scope, key)
+            before = _standing(register, entries_of(services, register), scope, key)
             require_match(f"the {kind}", etag_of(before), if_match)
-            after = patched(register, before, patch, services.clock.now_ms())
+            after = patched_at(register, before, patch, found, services.clock.now_ms())
             if after is not before:
                 scope.require_own(f"a {kind}", after.branch)
-                require_references(register, before, after, _surroundings(services, scope))
-                await _write(services, register, scope, "edited", before, after)
+                require_references(register, before, after, surroundings_of(services, scope))
+                await write_entry(services, register, scope.principal, "edited", before, after)
         return _answer(after)
 
     @router.delete(
@@ -126,32 +130,17 @@ def router_of(register: Register) -> APIRouter:
     async def remove_entry(services: Reach, scope: Writable, key: Key, if_match: IfMatch = None) -> Response:
         """It is gone from lists, and its id is not given again; what it was stays on record."""
         async with services.register_edits:
-            before = _standing(register, _entries(services, register), scope, key)
+            before = _standing(register, entries_of(services, register), scope, key)
             require_match(f"the {kind}", etag_of(before), if_match)
-            require_unused(register, before, _surroundings(services, scope))
+            require_unused(register, before, surroundings_of(services, scope))
             after = removed(before, services.clock.now_ms())
-            await _write(services, register, scope, "removed", before, after)
+            await write_entry(services, register, scope.principal, "removed", before, after)
         return Response(status_code=204)
 
     return router
 
 
 ROUTERS: Final = tuple(router_of(register) for register in REGISTERS.values())
-
-
-def _entries(services: Services, register: Register) -> Mapping[str, Entry]:
-    """What is in a register; Problem 503 until it has been read."""
-    model = services.registers[register.name]
-    if not model.is_caught_up:
-        raise unavailable(f"the {register.name} are still being read")
-    return model.records
-
-
-def _surroundings(services: Services, scope: Scope) -> Surroundings:
-    if not services.fences.is_caught_up:
-        raise unavailable("the fences are still being read")
-    entries = {name: _entries(services, register) for name, register in REGISTERS.items()}
-    return Surroundings(entries, services.fences.records, services.clock.now_ms(), scope)
 
 
 def _fits(entry: Entry, asked: Mapping[str, str | None]) -> bool:
@@ -180,17 +169,6 @@ def _require_same(register: Register, before: Entry, entry: Entry, scope: Scope)
     if not is_same(before, entry):
         headers = {"ETag": etag_of(before)}
         raise Problem(409, "exists", f"there is a {register.kind} {key!r} already, and it is another", headers)
-
-
-async def _write(
-    services: Services, register: Register, scope: Scope, action: str, before: Entry | None, after: Entry
-) -> None:
-    key = key_of(register, after)
-    was = None if before is None else content_of(before)
-    now = None if after.removed_at is not None else content_of(after)
-    change = Change(action, register.kind, key, after.branch, was, now)
-    audit = Audit(scope.principal, services.clock.now_ms(), [change])
-    await append_and_read_back(services.log, register.topic, services.registers[register.name], {key: after}, audit)
 
 
 def _answer(entry: Entry, status: int = 200) -> JSONAnswer:

@@ -28,6 +28,7 @@ COMMANDS: Final = (
     "keys",
     "accounts",
     "people",
+    "map",
     "migrate",
     "doctor",
     "demo",

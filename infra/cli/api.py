@@ -29,8 +29,10 @@ from api.live_feed import LiveFeed
 from api.live_states import LiveStates
 from api.nearby_technicians import NearbyTechnicians
 from api.open_visits import OpenVisits
+from api.place_seeker import PlaceSeeker, Unplaced
 from api.rates import Rates
 from api.registers import REGISTERS, Name
+from api.remembered_places import RememberedPlaces
 from api.services import Services
 from api.shift_gate import ShiftGate
 from dispatch.holders import Holders
@@ -40,14 +42,29 @@ from infra.inputs import read_dispatch_rules, read_rule_book
 from infra.logs import configure_logging
 from infra.secret import read_secret
 from infra.websocket import BoundedWebSocket
+from routing.addresses.geocoder import open_geocoder
 from schemas import wire
 from schemas.account import Account, SessionsEnded
 from schemas.fence import FenceRecord
 from schemas.job import JobRecord
 from schemas.key import ApiKey
 from schemas.live import LiveState
+from schemas.remembered_place import RememberedPlace
+from schemas.service_request import ServiceRequest
 from schemas.settings import Settings, load_settings
-from schemas.topics import ACCOUNTS, FENCES, JOBS, KEYS, LIVE, RECORDER_GROUP, SESSIONS_ENDED, VISITS, WEBHOOKS
+from schemas.topics import (
+    ACCOUNTS,
+    FENCES,
+    JOBS,
+    KEYS,
+    LIVE,
+    PLACES,
+    RECORDER_GROUP,
+    REQUESTS,
+    SESSIONS_ENDED,
+    VISITS,
+    WEBHOOKS,
+)
 from schemas.visit import Visit
 from schemas.webhook import WebhookRecord
 from stream.answers import AnswerReader
@@ -111,7 +128,13 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     shift_gate = ShiftGate(rules, holders, registers["technicians"])
     nearby = NearbyTechnicians(holders, rules.lifecycle())
     live.on_change, visits.on_change = _each(feed.device_changed, nearby.device_changed), feed.visit_changed
-    jobs.on_change = _each(job_index.changed, feed.job_changed, nearby.job_changed, desk.see)
+    unplaced = Unplaced()
+    jobs.on_change = _each(job_index.changed, feed.job_changed, nearby.job_changed, unplaced.job_changed, desk.see)
+    registers["sites"].on_change = unplaced.site_changed
+    remembered = RememberedPlaces()
+    places = Follower(settings.kafka, PLACES, partial(wire.decode, RememberedPlace), remembered.changed)
+    requests = Follower(settings.kafka, REQUESTS, partial(wire.decode, ServiceRequest))
+    geocoder = open_geocoder(settings)
     registers["technicians"].on_change = _each(holders.technician_changed, nearby.technician_changed)
     holders.on_change = feed.holder_changed
     registers["branches"].on_change = feed.branch_changed
@@ -127,6 +150,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         job_index,
         desk,
         webhooks,
+        places,
+        requests,
         sender,
         LiveStates(live, shift_gate, clock),
         visits,
@@ -143,6 +168,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         rates=Rates.stated_by(settings),
         issuer=Issuer(settings) if settings.oidc_issuer else None,
         dispatch_rules=rules,
+        remembered=remembered,
+        geocoder=geocoder,
     )
     app = create_app(services)
     server = _Server(
@@ -167,9 +194,21 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_exit)
-    followers: list[Follower[Any]] = [keys, accounts, sessions_ended, fences, *registers.values(), jobs, webhooks, live]
+    followers: list[Follower[Any]] = [
+        keys,
+        accounts,
+        sessions_ended,
+        fences,
+        *registers.values(),
+        jobs,
+        webhooks,
+        live,
+        places,
+        requests,
+    ]
     answers = AnswerReader(settings.kafka, desk.take)
     parts: list[Any] = [event_log, sender, *followers, visits_told, answers, KeyUseTeller(key_uses, event_log)]
+    parts.append(PlaceSeeker(unplaced, services))
     for part in parts:
         await part.start()
     host, port = listener.getsockname()[:2]
@@ -181,6 +220,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         for part in reversed(parts):
             await part.stop()
         services.solver.close()
+        await geocoder.close()
         await history.close()
         log.info("stopped")
 

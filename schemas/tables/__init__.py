@@ -10,6 +10,7 @@ from schemas.tables.jobs import JOBS
 from schemas.tables.pings import PINGS
 from schemas.tables.registers import BRANCHES, CUSTOMERS, DEPOTS, SITES, TECHNICIANS
 from schemas.tables.rejected import REJECTED
+from schemas.tables.requests import REQUESTS
 from schemas.tables.table import Table
 from schemas.tables.visits import VISITS
 from schemas.tables.webhook_deliveries import WEBHOOK_DELIVERIES
@@ -25,6 +26,7 @@ TABLES: Final[dict[str, Table]] = {
     topics.SITES.name: SITES,
     topics.BRANCHES.name: BRANCHES,
     topics.DEPOTS.name: DEPOTS,
+    topics.REQUESTS.name: REQUESTS,
     topics.AUDIT.name: AUDIT,
     topics.EVENTS.name: EVENTS,
     topics.WEBHOOK_DELIVERIES.name: WEBHOOK_DELIVERIES,

@@ -27,6 +27,7 @@ from schemas.topics import (
     JOBS,
     MAX_RECORD_BYTES,
     NOTIFIER_GROUP,
+    REQUESTS,
     VISITS,
     WEBHOOK_DELIVERIES,
     WEBHOOK_REPLAYS,
@@ -91,6 +92,7 @@ class Notifier:
         agents: dict[Topic, Callable[[Sequence[Frame]], Awaitable[None]]] = {
             JOBS: self._on_facts,
             VISITS: self._on_facts,
+            REQUESTS: self._on_facts,
             EVENTS: self._on_events,
             WEBHOOK_REPLAYS: self._on_replays,
         }

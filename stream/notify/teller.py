@@ -8,18 +8,30 @@ import structlog
 from prometheus_client import Counter
 
 from dispatch.costing import Rates
-from dispatch.events import NOTHING_OF_JOB, NOTHING_OF_VISIT, ToldJob, ToldVisit, job_events, visit_events
+from dispatch.events import (
+    NOTHING_OF_JOB,
+    NOTHING_OF_REQUEST,
+    NOTHING_OF_VISIT,
+    ToldJob,
+    ToldRequest,
+    ToldVisit,
+    job_events,
+    request_events,
+    visit_events,
+)
 from schemas import wire
 from schemas.event import Event
 from schemas.job import JobRecord
+from schemas.service_request import ServiceRequest
 from schemas.times import Instant
-from schemas.topics import JOBS
+from schemas.topics import JOBS, REQUESTS, VISITS
 from schemas.visit import Visit
 from stream.frames import Frame
 from stream.notify.places import Places
 
 JOB: Final = "job/"
 VISIT: Final = "visit/"
+REQUEST: Final = "request/"
 """How the keys of what was told begin."""
 
 log = structlog.get_logger()
@@ -34,6 +46,7 @@ class Teller:
         self._told = dict(told)
         self._places = places
         self._rates = rates
+        self._tellers = {JOBS.name: self._tell_job, VISITS.name: self._tell_visit, REQUESTS.name: self._tell_request}
 
     def news_of(self, frame: Frame, moment_of: Callable[[int], Instant]) -> tuple[list[Event], dict[str, bytes]]:
         """The events of a frame in their order, and what was told with them, to be written down for ``told``.
@@ -42,7 +55,7 @@ class Teller:
         """
         events: list[Event] = []
         written: dict[str, bytes] = {}
-        tell = self._tell_job if frame.topic == JOBS.name else self._tell_visit
+        tell = self._tellers[frame.topic]
         for value, stamp_ms in zip(frame.values, frame.timestamps_ms, strict=True):
             if value is None:
                 continue
@@ -72,4 +85,12 @@ class Teller:
         told = NOTHING_OF_VISIT if before is None else wire.decode(ToldVisit, before)
         branch = self._places.branch_of_device(visit.device_id)
         events, after = visit_events(visit, told, branch, self._places.branch_of_fence(visit.fence_id), recorded_at)
+        return events, key, None if after is told else wire.encode(after)
+
+    def _tell_request(self, value: bytes, recorded_at: Instant) -> tuple[Sequence[Event], str, bytes | None]:
+        request = wire.decode(ServiceRequest, value)
+        key = REQUEST + request.request_id
+        before = self._told.get(key)
+        told = NOTHING_OF_REQUEST if before is None else wire.decode(ToldRequest, before)
+        events, after = request_events(request, told, recorded_at)
         return events, key, None if after is told else wire.encode(after)

@@ -24,20 +24,24 @@ from api.nearby_technicians import NearbyTechnicians
 from api.open_visits import OpenVisits
 from api.plans.solver import Solver
 from api.registers import REGISTERS, Entry, Name
+from api.remembered_places import RememberedPlaces
 from api.services import Services
 from api.shift_gate import ShiftGate
 from dispatch.holders import Holders
 from dispatch.lifecycle import BUILT_IN
 from dispatch.rules import DispatchRules
+from routing.addresses.geocoder import Geocoder, NoGeocoder
 from schemas.account import Account, SessionsEnded
 from schemas.fence import FenceRecord
 from schemas.job import JobRecord
 from schemas.key import ApiKey, Role
 from schemas.live import LiveState
 from schemas.people import Technician
+from schemas.remembered_place import RememberedPlace
+from schemas.service_request import ServiceRequest
 from schemas.settings import Settings
 from schemas.times import parse_instant
-from schemas.topics import FENCES, JOB_COMMANDS, KEYS, SESSIONS_ENDED, WEBHOOKS
+from schemas.topics import FENCES, JOB_COMMANDS, KEYS, PLACES, REQUESTS, SESSIONS_ENDED, WEBHOOKS
 from schemas.webhook import WebhookRecord
 from tests.fakes import (
     FixedClock,
@@ -76,6 +80,10 @@ class Door:
     jobs: MemoryModel[JobRecord] = field(default_factory=MemoryModel)
     job_index: JobIndex = field(default_factory=JobIndex)
     webhooks: MemoryModel[WebhookRecord] = field(default_factory=MemoryModel)
+    places: MemoryModel[RememberedPlace] = field(default_factory=MemoryModel)
+    requests: MemoryModel[ServiceRequest] = field(default_factory=MemoryModel)
+    remembered: RememberedPlaces = field(default_factory=RememberedPlaces)
+    geocoder: Geocoder = field(default_factory=NoGeocoder)
     sender: MemorySender = field(default_factory=MemorySender)
     live: MemoryModel[LiveState] = field(default_factory=MemoryModel)
     accounts: MemoryModel[Account] = field(default_factory=MemoryModel)
@@ -98,9 +106,12 @@ class Door:
                 KEYS: (self.keys, ApiKey),
                 SESSIONS_ENDED: (self.sessions_ended, SessionsEnded),
                 WEBHOOKS: (self.webhooks, WebhookRecord),
+                PLACES: (self.places, RememberedPlace),
+                REQUESTS: (self.requests, ServiceRequest),
             }
             | {each.topic: (self.registers[name], each.record) for name, each in REGISTERS.items()}
         )
+        self.places.on_change = self.remembered.changed
         self.history = MemoryHistory(self.registers["technicians"].records, self.fences.records, self.log)
         self.desk = JobDesk(self.log, self.jobs)
         self.foreman = MemoryForeman(self.jobs, self._job_changed, self.clock.now_ms)
@@ -140,6 +151,8 @@ class Door:
             job_index=self.job_index,
             desk=self.desk,
             webhooks=self.webhooks,
+            places=self.places,
+            requests=self.requests,
             sender=self.sender,
             live=LiveStates(self.live, shift_gate, self.clock),  # type: ignore[arg-type]
             visits=self.visits,
@@ -157,6 +170,8 @@ class Door:
             enrolment_links=EnrolmentLinks(b"a secret"),
             dispatch_rules=self.rules,
             solver=Solver(SOLVING),
+            remembered=self.remembered,
+            geocoder=self.geocoder,
         )
         # Routes take a while to build and hold no state: every test shares them, over services of its own.
         if not _built:

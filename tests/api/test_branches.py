@@ -10,6 +10,7 @@ from api.auth.sight import EVERYWHERE
 from api.registers import REGISTERS
 from schemas.key import Role
 from schemas.rejected import RejectedPing
+from schemas.service_request import ServiceRequest
 from schemas.times import Instant
 from tests.api.conftest import NOW_MS, Door
 from tests.api.test_auth import OPEN
@@ -62,6 +63,7 @@ LISTS: Final[dict[str, tuple[Permission, str]]] = {
     "/v1/audit": ("audit:read", "id"),
     "/v1/jobs": ("jobs:read", "job_id"),
     "/v1/webhooks": ("webhooks:read", "webhook_id"),
+    "/v1/requests": ("requests:read", "request_id"),
 } | {f"/v1/{each.name}": (each.read, each.key) for each in REGISTERS.values()}
 """What each needs, and what its items are called by."""
 
@@ -89,6 +91,13 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("POST", "/v1/webhooks/{webhook_id}/test"): Row("webhooks:write", 200),
     ("GET", "/v1/webhooks/{webhook_id}/deliveries"): Row("webhooks:read", 200),
     ("POST", "/v1/webhooks/{webhook_id}/replay"): Row("webhooks:write", 202),
+    ("GET", "/v1/places"): Row("jobs:write", 200, 200),
+    ("GET", "/v1/customers/{customer_id}/history"): Row("customers:read", 200),
+    ("GET", "/v1/sites/{site_id}/history"): Row("customers:read", 200),
+    ("POST", "/v1/requests"): Row("requests:post", 201, 400),
+    ("GET", "/v1/requests/{request_id}"): Row("requests:read", 200),
+    ("POST", "/v1/requests/{request_id}/accept"): Row("requests:decide", 200),
+    ("POST", "/v1/requests/{request_id}/decline"): Row("requests:decide", 200),
     ("POST", "/v1/plans"): Row("jobs:read", 200, 200),
     ("POST", "/v1/plans/apply"): Row("jobs:write", 200, 200),
     ("GET", "/v1/technicians/{technician_id}/suggestions"): Row("jobs:read", 200),
@@ -107,11 +116,19 @@ for each in REGISTERS.values():
 def request_of(method: str, path: str, whose: Whose) -> tuple[str, dict[str, Any]]:
     """The path and the body of a request about what belongs to a branch."""
     branch = BRANCH[whose]
-    named = dict.fromkeys(("device_id", "fence_id", "visit_id", "job_id", "webhook_id"), whose)
+    named = dict.fromkeys(("device_id", "fence_id", "visit_id", "job_id", "webhook_id", "request_id"), whose)
     named |= {register.key: branch if register.name == "branches" else whose for register in REGISTERS.values()}
     where = path.format(**named)
     if path == "/v1/devices/nearest":
         return where, {"params": {"lat": 53.4, "lon": -2.99}}
+    if path == "/v1/places":
+        return where, {"params": {"q": "1 Strand", "branch": branch}}
+    if path == "/v1/requests":
+        return where, {"json": {"title": "new", "branch": branch}}
+    if path == "/v1/requests/{request_id}/accept":
+        return where, {"json": {}}
+    if path == "/v1/requests/{request_id}/decline":
+        return where, {"json": {"reason": "no"}}
     if path == "/v1/plans":
         return where, {"json": {"iterations": 1}}
     if path == "/v1/plans/apply":
@@ -153,6 +170,11 @@ def company(door: Door) -> Door:
         job = {"job_id": whose, "title": "x", "fence_id": whose, "technician_ids": [whose], **WINDOW}
         assert door.post("/v1/jobs", json={**job, "branch": branch}).status_code == 201
         door.webhooks.put(whose, hook(whose, branch=branch))
+        at = Instant(NOW_MS)
+        asked = ServiceRequest(
+            request_id=whose, state="received", title="x", branch=branch, created_at=at, updated_at=at
+        )
+        door.requests.put(whose, asked)
         door.put_live(live(whose))
         door.history.log.append(msgspec.structs.replace(visit(whose, 0, device_id=whose), fence_id=whose))
         door.history.refused.append(RejectedPing(whose, "null_island", "null_island", Instant(NOW_MS), "json", whose))

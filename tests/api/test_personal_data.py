@@ -151,3 +151,23 @@ def test_what_is_refused_is_told(furnished: Door, tmp_path: Path) -> None:
         fetched(httpx.ASGITransport(furnished.app), tmp_path / "x", "/v1/technicians/ghost/data")
     with pytest.raises(CommandError, match="cannot be written"):
         fetched(httpx.ASGITransport(furnished.app), tmp_path / "none" / "x")
+
+
+def test_a_customers_corrected_addresses_and_requests_are_theirs(furnished: Door) -> None:
+    by_address = {"job_id": "by-address", "customer_id": "amina", "address": "1 Strand"}
+    furnished.post("/v1/jobs", json=by_address)
+    furnished.patch("/v1/jobs/by-address", json={"lat": 53.4, "lon": -2.9})
+    stated = furnished.post("/v1/requests", json={"title": "x", "customer_id": "amina"}).json()
+    furnished.post("/v1/requests", json={"title": "x", "customer_id": "ben"})
+    new = furnished.post("/v1/requests", json={"title": "y", "customer": {"name": "Cleo"}}).json()
+    made = furnished.post(f"/v1/requests/{new['request_id']}/accept", json={}).json()["job"]["customer_id"]
+
+    def told(customer_id: str, kind: str) -> list[dict[str, Any]]:
+        lines = furnished.get(f"/v1/customers/{customer_id}/data").text.splitlines()
+        return [line["data"] for line in map(json.loads, lines) if line["kind"] == kind]
+
+    assert [each["address"] for each in told("amina", "place")] == ["1 Strand"]
+    assert [each["request_id"] for each in told("amina", "request")] == [stated["request_id"]]
+    assert [each["customer"]["name"] for each in told(made, "request")] == ["Cleo"]
+    kinds = {(each["kind"], each["action"]) for each in told("amina", "audit")}
+    assert {("place", "corrected"), ("request", "received")} <= kinds

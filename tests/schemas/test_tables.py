@@ -11,10 +11,12 @@ from schemas.fence import FenceRecord, FenceVersion
 from schemas.people import Contact, Shift, Technician
 from schemas.ping import Ping
 from schemas.places import Site
+from schemas.service_request import Asker, ServiceRequest, WishedWindow
 from schemas.tables import TABLES
 from schemas.tables.fences import FENCES
 from schemas.tables.pings import PINGS
 from schemas.tables.registers import SITES, TECHNICIANS
+from schemas.tables.requests import REQUESTS
 from schemas.tables.visits import VISITS
 from schemas.times import Instant
 from schemas.visit import Visit
@@ -170,3 +172,19 @@ def test_a_technician_is_a_row_with_the_contact_in_columns_and_the_shifts_as_jso
 def test_a_site_that_was_removed_keeps_its_row() -> None:
     [row] = SITES.batch([Site(site_id="s", lat=53.4, lon=-2.9, removed_at=Instant(1_000))]).to_pylist()
     assert (row["lat"], row["lon"], row["removed_at"].isoformat()) == (53.4, -2.9, "1970-01-01T00:00:01+00:00")
+
+
+def test_a_service_request_is_a_row() -> None:
+    windows = [WishedWindow(Instant(1_000), Instant(2_000))]
+    request = ServiceRequest(
+        request_id="r",
+        state="received",
+        title="No heating",
+        customer=Asker("Hill"),
+        wished=windows,
+        created_at=Instant(1_000),
+        updated_at=Instant(1_000),
+    )
+    [row] = REQUESTS.batch([request]).to_pylist()
+    assert (row["customer_name"], row["customer_id"], row["job_id"], row["skills"]) == ("Hill", None, None, [])
+    assert row["wished"] == '[{"from":"1970-01-01T00:00:01.000Z","to":"1970-01-01T00:00:02.000Z"}]'

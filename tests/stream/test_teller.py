@@ -9,11 +9,12 @@ from dispatch.job_book import JobBook
 from dispatch.rules import DispatchRules
 from schemas import wire
 from schemas.times import Instant
-from schemas.topics import JOBS, VISITS
+from schemas.topics import JOBS, REQUESTS, VISITS
 from stream.frames import Frame
 from stream.notify.teller import Teller
 from tests.dispatch.examples import after, create, move
 from tests.dispatch.test_events import visit
+from tests.dispatch.test_service_requests import ACCEPTED, RECEIVED
 
 
 class Known:
@@ -71,3 +72,11 @@ def test_visits_belong_to_two_branches() -> None:
     assert [(event.type, event.branch, event.branch_of_fence) for event in events] == [
         ("visit.confirmed", "north", "south")
     ]
+
+
+def test_service_requests_are_told_once() -> None:
+    told = teller()
+    requests = frame(REQUESTS.name, wire.encode(RECEIVED), wire.encode(ACCEPTED))
+    events, written = told.news_of(requests, Instant)
+    assert [event.type for event in events] == ["request.received", "request.accepted"]
+    assert told.news_of(requests, Instant) == ([], {})

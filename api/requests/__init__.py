@@ -1,0 +1,1 @@
+"""Service requests: read, listed, made into jobs."""

@@ -1,0 +1,23 @@
+"""What ``onsite map build`` makes of a map: a step for each file. Another kind of file is a line in ``STEPS``."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from routing.addresses.build import build_addresses
+from routing.addresses.geocoder import FILE_NAME
+
+Tell: TypeAlias = Callable[[str, int], None]
+"""Is told a stage and how many things it has come through."""
+
+
+def _addresses(source: Path, folder: Path, tell: Tell) -> dict[str, Any]:
+    target = folder / FILE_NAME
+    built = build_addresses(source, target, tell)
+    return {"file": str(target), "houses": built.houses, "streets": built.streets, "towns": built.towns}
+
+
+STEPS: Final[dict[str, Callable[[Path, Path, Tell], dict[str, Any]]]] = {
+    "addresses": _addresses,
+}
+"""Each gets the map, the folder to write to, and whom to tell; gives what it has made, and raises MapFileError."""
