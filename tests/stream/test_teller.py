@@ -77,6 +77,6 @@ def test_visits_belong_to_two_branches() -> None:
 def test_service_requests_are_told_once() -> None:
     told = teller()
     requests = frame(REQUESTS.name, wire.encode(RECEIVED), wire.encode(ACCEPTED))
-    events, written = told.news_of(requests, Instant)
+    events, _ = told.news_of(requests, Instant)
     assert [event.type for event in events] == ["request.received", "request.accepted"]
     assert told.news_of(requests, Instant) == ([], {})
