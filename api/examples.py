@@ -608,6 +608,61 @@ PERSONAL_DATA: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 
+MOVEMENT: Final = {
+    "movement_id": "7d2c9be07d44105f",
+    "sku": "filter-12",
+    "quantity": "2",
+    "from": {"kind": "depot", "place_id": "d-3"},
+    "to": {"kind": "van", "place_id": "amina"},
+    "at": "2026-03-02T07:30:00.000Z",
+    "recorded_at": "2026-03-02T07:31:12.004Z",
+    "actor": "session:amina",
+    "reason": "for the week",
+}
+
+_NEW_MOVEMENT: Final = {
+    name: MOVEMENT[name] for name in ("movement_id", "sku", "quantity", "from", "to", "at", "reason")
+}
+
+MOVEMENTS: Final = {"items": [MOVEMENT], "next_cursor": "WzE3NzI0MzY2MDAwMDAsIjdkMmMiXQ"}
+
+MOVEMENT_OUTCOMES: Final = {
+    "items": [
+        {"index": 0, "movement_id": "7d2c9be07d44105f", "is_new": True, "code": "", "problem": ""},
+        {
+            "index": 1,
+            "is_new": False,
+            "code": "unknown_reference",
+            "problem": "$.to: there is no technician 'nobody'",
+        },
+    ]
+}
+
+LEVEL: Final = {
+    "holder": "van:amina",
+    "branch": "liverpool",
+    "sku": "filter-12",
+    "quantity": "3",
+    "threshold": "5",
+    "is_low": True,
+    "moved_at": "2026-03-02T07:30:00.000Z",
+}
+
+STOCK: Final = {"items": [LEVEL], "next_cursor": "InZhbjphbWluYVxuZmlsdGVyLTEyIg"}
+
+
+def _one_or_more(schema: str, *, one: Any) -> dict[str, Any]:
+    """What the document says of a body that is one thing or a list of them."""
+    reference = {"$ref": f"#/components/schemas/{schema}"}
+    several = {"type": "array", "items": reference, "minItems": 1, "maxItems": 1_000}
+    content = {"schema": {"anyOf": [reference, several]}, "examples": {"one": {"value": one}, "list": {"value": [one]}}}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+MOVEMENTS_BODY: Final = _one_or_more("NewMovement", one=_NEW_MOVEMENT)
+
+PARTS_BODY: Final = _one_or_more("NewPart", one={"sku": "filter-12", "quantity": "1"})
+
 MOVE: Final = {"to": "in_progress", "at": "2026-03-02T09:20:00Z", "reason": "begun"}
 
 SESSION: Final = {"account": "amina", "role": "viewer", "expires_at": "2026-03-02T20:15:00.000Z"}

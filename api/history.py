@@ -9,13 +9,23 @@ import structlog
 from aiohttp import ClientError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from api.ports import AuditQuery, DeliveryQuery, EventQuery, PingQuery, RejectedQuery, StoreUnavailable, VisitQuery
+from api.ports import (
+    AuditQuery,
+    DeliveryQuery,
+    EventQuery,
+    MovementQuery,
+    PingQuery,
+    RejectedQuery,
+    StoreUnavailable,
+    VisitQuery,
+)
 from geofence.fixes import Fixes
 from schemas.audit import AuditRecord
 from schemas.event import Event
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
-from schemas.tables import audit, events, rejected, webhook_deliveries
+from schemas.stock import Movement
+from schemas.tables import audit, events, rejected, stock_movements, webhook_deliveries
 from schemas.tables.visits import SELECTED, of_rows
 from schemas.visit import Visit
 from schemas.webhook import Delivery
@@ -139,6 +149,30 @@ _EVENT_CONDITIONS: Final = {
 }
 """What each filter of an EventQuery asks for."""
 
+_HOLDERS_OF_BRANCHES: Final = """(
+    SELECT kind, id FROM (
+        SELECT 'van' AS kind, technician_id AS id, branch FROM technicians FINAL
+        UNION ALL SELECT 'depot' AS kind, depot_id AS id, branch FROM depots FINAL
+    ) WHERE has({branches:Array(String)}, ifNull(branch, ''))
+)"""
+"""The vans and depots of some branches, removed ones too."""
+
+_MOVEMENT_CONDITIONS: Final = {
+    "holder": (
+        "((from_kind = {holder_kind:String} AND from_id = {holder_id:String}) "
+        "OR (to_kind = {holder_kind:String} AND to_id = {holder_id:String}))"
+    ),
+    "sku": "sku = {sku:String}",
+    "job_id": "((from_kind = 'job' AND from_id = {job_id:String}) OR (to_kind = 'job' AND to_id = {job_id:String}))",
+    "from_ms": "at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
+    "to_ms": "at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
+    "branches": (
+        f"((toString(from_kind), from_id) IN {_HOLDERS_OF_BRANCHES} "
+        f"OR (toString(to_kind), to_id) IN {_HOLDERS_OF_BRANCHES})"
+    ),
+}
+"""What each filter of a MovementQuery asks for."""
+
 _DELIVERY_CONDITIONS: Final = {
     "webhook_id": "webhook_id = {webhook_id:String}",
     "outcome": "outcome = {outcome:String}",
@@ -237,6 +271,19 @@ class ClickHouseHistory:
         )
         return webhook_deliveries.of_rows(await self._rows(sql, parameters))
 
+    async def movements(self, query: MovementQuery) -> list[Movement]:
+        """As in the port."""
+        conditions, parameters = _asked(query, _MOVEMENT_CONDITIONS)
+        if query.holder is not None:
+            del parameters["holder"]
+            parameters["holder_kind"], parameters["holder_id"] = query.holder
+        _go_on(query.after, "(at, concat(movement_id, '\\n', sku)) <", conditions, parameters)
+        sql = (
+            f"SELECT {stock_movements.SELECTED} FROM stock_movements FINAL WHERE {' AND '.join(conditions) or 'true'} "
+            "ORDER BY stock_movements.at DESC, concat(movement_id, '\\n', sku) DESC LIMIT {limit:UInt32}"
+        )
+        return stock_movements.of_rows(await self._rows(sql, parameters))
+
     async def jobs_csv(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
         """As in the port. Some thousand at a time, so that neither side ever holds them all."""
         conditions = " AND ".join([_JOB_CONDITIONS[name] for name in wanted] or ["true"])
@@ -284,7 +331,8 @@ class ClickHouseHistory:
 
 
 def _asked(
-    query: VisitQuery | RejectedQuery | AuditQuery | EventQuery | DeliveryQuery, table: Mapping[str, str]
+    query: VisitQuery | RejectedQuery | AuditQuery | EventQuery | DeliveryQuery | MovementQuery,
+    table: Mapping[str, str],
 ) -> tuple[list[str], dict[str, Any]]:
     """The conditions of a table that a query states, and the parameters in them."""
     stated = {name: value for name in table if (value := getattr(query, name)) is not None}

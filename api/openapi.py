@@ -11,6 +11,8 @@ from api.entries import OWN
 from api.jobs.requests import MAX_ID_CHARS, Move
 from api.plans.messages import AppliedPlan, MovesAnswer, OffersAnswer, PlanChanges, PlanRequest, SuggestionAnswer
 from api.registers import REGISTERS, Register
+from api.stock.answers import LevelAnswer, MovementsAnswer
+from api.stock.requests import NewMovement, NewPart, NewThreshold
 from api.webhooks import ReplayOrder
 from schemas import wire
 from schemas.audit import AuditRecord
@@ -18,6 +20,7 @@ from schemas.explanation import RecomputedVisit
 from schemas.job import Job, JobPlan
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
+from schemas.stock import Movement
 from schemas.visit import Visit
 from schemas.webhook import Attempted, Delivery, Webhook, WebhookPlan
 
@@ -37,6 +40,7 @@ TAGS: Final = [
     {"name": "webhooks", "description": "Events, told to systems of one's own (docs/events.md)."},
     {"name": "audit", "description": "What was written, by whom (docs/access.md)."},
     {"name": "jobs", "description": "Work at places, and how it goes (docs/jobs.md)."},
+    {"name": "stock", "description": "What is in vans and depots, and what moved (docs/jobs.md)."},
     {"name": "plans", "description": "Who best does which jobs: suggestions that a person applies."},
     {"name": "enrolments", "description": "Links that set up the apps on phones (docs/devices.md)."},
     {"name": "sessions", "description": "Signing in and out, for people with an account (docs/access.md)."},
@@ -164,6 +168,14 @@ def _schemas() -> dict[str, Any]:
         SuggestionAnswer,
         MovesAnswer,
         OffersAnswer,
+        Movement,
+        NewMovement,
+        NewPart,
+        NewThreshold,
+        MovementsAnswer,
+        LevelAnswer,
+        answers.Page[Movement],
+        answers.Page[LevelAnswer],
     )
     _, components = msgspec.json.schema_components(
         kinds, schema_hook=wire.schema_of_type, ref_template="#/components/schemas/{name}"
@@ -174,6 +186,8 @@ def _schemas() -> dict[str, Any]:
     components["RejectedPage"] = components.pop("Page_RejectedPing_")
     components["JobPage"] = components.pop("Page_Job_")
     components["WebhookPage"] = components.pop("Page_Webhook_")
+    components["MovementPage"] = components.pop("Page_Movement_")
+    components["LevelPage"] = components.pop("Page_LevelAnswer_")
     components["DeliveryPage"] = components.pop("Page_Delivery_")
     components |= _webhook_schemas(components.pop("WebhookPlan"))
     components |= _job_schemas(components.pop("JobPlan"))

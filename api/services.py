@@ -25,11 +25,13 @@ from api.ports import EventLog, History, ReadModel, WebhookSender
 from api.rates import Rates
 from api.registers import Entry, Name
 from api.shift_gate import ShiftGate
+from api.stock.stock import Stock
 from dispatch.holders import Holders
 from dispatch.rules import DispatchRules
 from geofence.rule_book import RuleBook
 from schemas.clock import Clock
 from schemas.fence import FenceRecord
+from schemas.invoice import Invoice
 from schemas.job import JobRecord
 from schemas.key import ApiKey
 from schemas.live import LiveState
@@ -50,6 +52,8 @@ class Services:
     jobs: ReadModel[JobRecord]
     job_index: JobIndex
     desk: JobDesk
+    stock: Stock
+    invoices: ReadModel[Invoice]
     webhooks: ReadModel[WebhookRecord]
     sender: WebhookSender
     live: ReadModel[LiveState]

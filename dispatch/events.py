@@ -26,6 +26,7 @@ from schemas.event import (
     schema_of,
 )
 from schemas.job import Job, JobPlan, JobRecord, LogEntry, Risk
+from schemas.stock import LowStock
 from schemas.times import Instant
 from schemas.visit import Visit
 
@@ -153,6 +154,23 @@ def test_event(webhook_id: str, branch: str | None, nonce: str, now_ms: Instant)
         datacontenttype="application/json",
         dataschema=schema_of("webhook.test"),
         data=wire.to_builtins(WebhookTest(webhook_id)),
+        branch=branch,
+    )
+
+
+def low_stock_event(low: LowStock, branch: str | None, recorded_at: Instant) -> Event:
+    """That something is running out somewhere; ``branch`` is that of the van or depot."""
+    return Event(
+        specversion="1.0",
+        id=_digest("stock.low", low.sku, low.low_stock_id),
+        source=SOURCE,
+        type="stock.low",
+        subject=f"{low.place.name}/{low.sku}",
+        time=low.at,
+        recorded_at=recorded_at,
+        datacontenttype="application/json",
+        dataschema=schema_of("stock.low"),
+        data=wire.to_builtins(low),
         branch=branch,
     )
 

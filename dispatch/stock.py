@@ -4,14 +4,16 @@ from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
 
-from schemas.stock import LowStock, Movement, ReorderLevel, StockPlace
+import msgspec
+
+from schemas.stock import HOLDERS, LowStock, Movement, ReorderLevel, StockPlace
 
 Balances = dict[tuple[StockPlace, str], Decimal]
 """Place and sku -> how much is there; below 0 where more was taken than is known to have come, as from suppliers."""
 
 
 def balances(movements: Iterable[Movement]) -> Balances:
-    """What is where after all movements, in any order; a ``movement_id`` counts once."""
+    """What is where after all movements, in any order; a ``movement_id`` of a sku counts once."""
     found: defaultdict[tuple[StockPlace, str], Decimal] = defaultdict(Decimal)
     for movement in in_order(movements):
         found[movement.from_, movement.sku] -= movement.quantity
@@ -49,13 +51,50 @@ def low_stock(movements: Iterable[Movement], levels: Iterable[ReorderLevel]) -> 
     return found
 
 
+class Shelf(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How much of something is at a place, and whether it is known that this is too little."""
+
+    balance: Decimal = Decimal(0)
+    is_low: bool = False
+
+
+def shelved(
+    shelf: Shelf, place: StockPlace, movement: Movement, level: Decimal | None
+) -> tuple[Shelf, LowStock | None]:
+    """The shelf after a movement from or to it, in the order in which they become known; and that it is low, told once.
+
+    ``level`` is that below which it is (None: there is none). What is low stays silent until it has been filled up.
+    """
+    moved = movement.quantity if movement.to == place else -movement.quantity
+    balance = shelf.balance + moved
+    is_low = level is not None and balance < level
+    told = None
+    if is_low and not shelf.is_low and level is not None:
+        told = LowStock(
+            low_stock_id=f"{movement.movement_id}:{place.name}:low_stock",
+            place=place,
+            sku=movement.sku,
+            balance=balance,
+            level=level,
+            movement_id=movement.movement_id,
+            at=movement.at,
+        )
+    return Shelf(balance, is_low), told
+
+
+def holders_of(movement: Movement) -> list[StockPlace]:
+    """The places of a movement where stock is held."""
+    return [place for place in (movement.from_, movement.to) if place.kind in HOLDERS]
+
+
 def in_order(movements: Iterable[Movement]) -> list[Movement]:
-    """By when they happened; of several with one ``movement_id`` the one that was recorded first."""
-    once: dict[str, Movement] = {}
+    """By when they happened; of several with one ``movement_id`` of a sku the one that was recorded first."""
+    once: dict[tuple[str, str], Movement] = {}
     for movement in movements:
-        known = once.get(movement.movement_id)
+        identity = movement.sku, movement.movement_id
+        known = once.get(identity)
         if known is None or _record(movement) < _record(known):
-            once[movement.movement_id] = movement
+            once[identity] = movement
     return sorted(once.values(), key=lambda movement: (movement.at, movement.movement_id))
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from schemas import wire
 from schemas.job import Escalation, Job, LogEntry
-from schemas.stock import InvoiceLine
+from schemas.stock import InvoiceLine, LowStock
 from schemas.times import Instant
 from schemas.visit import Visit
 
@@ -22,7 +22,8 @@ class Event(
     omit_defaults=True,
     rename={"branch_of_fence": "fencebranch", "recorded_at": "recordedtime"},
 ):
-    """``time`` is when it happened, ``recorded_at`` when that became known; ``subject`` is the job or the visit.
+    """``time`` is when it happened, ``recorded_at`` when that became known; ``subject`` is the job, the visit, or the
+    stock, ``van:amina/filter-12``.
 
     ``id`` follows from what happened: the same event, made again, has the same. ``branch`` is the one it belongs to;
     a visit belongs to that of its fence (``branch_of_fence``) as well.
@@ -99,6 +100,7 @@ EVENT_TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     "job.late": JobChanged,
     "job.escalated": JobEscalated,
     "job.invoice_ready": JobInvoiceReady,
+    "stock.low": LowStock,
     "visit.confirmed": Visit,
     "visit.closed": Visit,
     "visit.retracted": Visit,

@@ -22,6 +22,8 @@ Permission = Literal[
     "jobs:write",
     "jobs:move",
     "jobs:invoice",
+    "stock:read",
+    "stock:write",
     "audit:read",
     "personal:read",
     "webhooks:read",
@@ -38,10 +40,11 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     "operations_manager": _ALL - {"pings:write"},
     "branch_manager": _ALL - {"pings:write", "branches:write", "personal:read"},
     "dispatcher": _MAP
-    | {"fences:write", "people:read", "customers:read", "customers:write", "jobs:write", "jobs:move"},
-    "technician": frozenset({"jobs:read", "jobs:move"}),
+    | {"fences:write", "people:read", "customers:read", "customers:write", "jobs:write", "jobs:move"}
+    | {"stock:read", "stock:write"},
+    "technician": frozenset({"jobs:read", "jobs:move", "stock:read"}),
     "accountant": frozenset(
-        {"visits:read", "people:read", "customers:read", "branches:read", "jobs:read", "jobs:invoice"}
+        {"visits:read", "people:read", "customers:read", "branches:read", "jobs:read", "jobs:invoice", "stock:read"}
     ),
     "support": _MAP | {"rejected:read", "devices:enrol", "people:read", "customers:read"},
     "viewer": _MAP,

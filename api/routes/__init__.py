@@ -17,6 +17,7 @@ from api.routes import (
     registers,
     rejected,
     sessions,
+    stock,
     visits,
     webhooks,
 )
@@ -30,6 +31,7 @@ ROUTERS: Final = (
     fences.router,
     visits.router,
     jobs.router,
+    stock.router,
     plans.router,
     *registers.ROUTERS,
     personal_data.router,

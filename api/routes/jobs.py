@@ -156,7 +156,7 @@ async def export_jobs(
 )
 async def get_job(services: Reach, scope: Reader, job_id: JobId, if_none_match: IfChanged = None) -> Response:
     """As it is now, with an ETag."""
-    record = _standing(services, scope, job_id)
+    record = standing_job(services, scope, job_id)
     if is_known(_etag(record), if_none_match):
         return Response(status_code=304, headers={"ETag": _etag(record)})
     return _answer(record)
@@ -180,7 +180,7 @@ async def patch_job(
 ) -> JSONAnswer:
     """By a JSON merge patch (RFC 7396): what is not named stays, null takes away. Reassigning is a change too."""
     changes = read_changes(read_json(await read_body(request, services.settings.max_body_bytes)))
-    record = _standing(services, scope, job_id)
+    record = standing_job(services, scope, job_id)
     require_match("the job", _etag(record), if_match)
     require_references(changes, _around(scope, services))
     if "branch" in changes:
@@ -217,7 +217,7 @@ async def move_job(
     `at` is when it happened, by default now; it may lie in the past, as where a phone was offline.
     """
     move = read_move(read_json(await read_body(request, services.settings.max_body_bytes)))
-    record = _standing(services, scope, job_id)
+    record = standing_job(services, scope, job_id)
     command = MoveJob(
         job_id=job_id,
         sender=sender_of(scope.principal),
@@ -244,7 +244,8 @@ def _jobs(services: Services) -> Mapping[str, JobRecord]:
     return services.jobs.records
 
 
-def _standing(services: Services, scope: Scope, job_id: str) -> JobRecord:
+def standing_job(services: Services, scope: Scope, job_id: str) -> JobRecord:
+    """A job that is seen; raises Problem 404, or 503 while jobs are being read."""
     record = _jobs(services).get(job_id)
     if record is None or not scope.sees_job(record):
         raise Problem(404, "unknown_job", f"there is no job {job_id!r}")

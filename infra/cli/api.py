@@ -33,6 +33,8 @@ from api.rates import Rates
 from api.registers import REGISTERS, Name
 from api.services import Services
 from api.shift_gate import ShiftGate
+from api.stock.ledger import StockLedger
+from api.stock.stock import Stock
 from dispatch.holders import Holders
 from infra.errors import CommandError
 from infra.http import BoundedHttp
@@ -43,11 +45,26 @@ from infra.websocket import BoundedWebSocket
 from schemas import wire
 from schemas.account import Account, SessionsEnded
 from schemas.fence import FenceRecord
+from schemas.invoice import Invoice
 from schemas.job import JobRecord
 from schemas.key import ApiKey
 from schemas.live import LiveState
 from schemas.settings import Settings, load_settings
-from schemas.topics import ACCOUNTS, FENCES, JOBS, KEYS, LIVE, RECORDER_GROUP, SESSIONS_ENDED, VISITS, WEBHOOKS
+from schemas.stock import Movement, Threshold
+from schemas.topics import (
+    ACCOUNTS,
+    FENCES,
+    INVOICES,
+    JOBS,
+    KEYS,
+    LIVE,
+    RECORDER_GROUP,
+    SESSIONS_ENDED,
+    STOCK,
+    STOCK_THRESHOLDS,
+    VISITS,
+    WEBHOOKS,
+)
 from schemas.visit import Visit
 from schemas.webhook import WebhookRecord
 from stream.answers import AnswerReader
@@ -95,6 +112,12 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     job_index = JobIndex()
     jobs = Follower(settings.kafka, JOBS, partial(wire.decode, JobRecord), patience_ms=BUSY_PATIENCE_MS)
     desk = JobDesk(event_log, jobs)
+    ledger = StockLedger()
+    movements = Follower(
+        settings.kafka, STOCK, partial(wire.decode, Movement), ledger.moved, patience_ms=BUSY_PATIENCE_MS
+    )
+    thresholds = Follower(settings.kafka, STOCK_THRESHOLDS, partial(wire.decode, Threshold))
+    invoices = Follower(settings.kafka, INVOICES, partial(wire.decode, Invoice))
     webhooks = Follower(settings.kafka, WEBHOOKS, partial(wire.decode, WebhookRecord))
     sender = Sender(settings, clock)
     live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState), patience_ms=BUSY_PATIENCE_MS)
@@ -126,6 +149,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         jobs,
         job_index,
         desk,
+        Stock(movements, ledger, thresholds),
+        invoices,
         webhooks,
         sender,
         LiveStates(live, shift_gate, clock),
@@ -168,6 +193,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_exit)
     followers: list[Follower[Any]] = [keys, accounts, sessions_ended, fences, *registers.values(), jobs, webhooks, live]
+    followers += [movements, thresholds, invoices]
     answers = AnswerReader(settings.kafka, desk.take)
     parts: list[Any] = [event_log, sender, *followers, visits_told, answers, KeyUseTeller(key_uses, event_log)]
     for part in parts:

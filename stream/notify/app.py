@@ -1,4 +1,4 @@
-"""The notifier's Faust app: jobs and visits in, events out; events in, deliveries to webhooks out.
+"""The notifier's Faust app: jobs, visits and stock in, events out; events in, deliveries to webhooks out.
 
 What was told and what waits to be delivered are tables of the app, written before a frame is acknowledged: after a
 crash events are made and delivered again, under the same ids.
@@ -27,6 +27,7 @@ from schemas.topics import (
     JOBS,
     MAX_RECORD_BYTES,
     NOTIFIER_GROUP,
+    STOCK,
     VISITS,
     WEBHOOK_DELIVERIES,
     WEBHOOK_REPLAYS,
@@ -85,6 +86,7 @@ class Notifier:
         agents: dict[Topic, Callable[[Frame], Awaitable[None]]] = {
             JOBS: self._on_facts,
             VISITS: self._on_facts,
+            STOCK: self._on_facts,
             EVENTS: self._on_events,
             WEBHOOK_REPLAYS: self._on_replays,
         }

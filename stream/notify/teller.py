@@ -1,4 +1,4 @@
-"""What is told of a partition's jobs and visits: events of a frame, and what to write down once they are told."""
+"""What is told of a partition's jobs, visits and stock: a frame's events, and what to write down once they are told."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -8,18 +8,30 @@ import structlog
 from prometheus_client import Counter
 
 from dispatch.costing import Rates
-from dispatch.events import NOTHING_OF_JOB, NOTHING_OF_VISIT, ToldJob, ToldVisit, job_events, visit_events
+from dispatch.events import (
+    NOTHING_OF_JOB,
+    NOTHING_OF_VISIT,
+    ToldJob,
+    ToldVisit,
+    job_events,
+    low_stock_event,
+    visit_events,
+)
+from dispatch.stock import Shelf, holders_of, shelved
 from schemas import wire
 from schemas.event import Event
 from schemas.job import JobRecord
+from schemas.stock import Movement, stock_key
 from schemas.times import Instant
-from schemas.topics import JOBS
+from schemas.topics import JOBS, STOCK
 from schemas.visit import Visit
 from stream.frames import Frame
 from stream.notify.places import Places
 
 JOB: Final = "job/"
 VISIT: Final = "visit/"
+SHELF: Final = "shelf/"
+MOVEMENT: Final = "movement/"
 """How the keys of what was told begin."""
 
 log = structlog.get_logger()
@@ -42,19 +54,18 @@ class Teller:
         """
         events: list[Event] = []
         written: dict[str, bytes] = {}
-        tell = self._tell_job if frame.topic == JOBS.name else self._tell_visit
+        tell = {JOBS.name: self._tell_job, STOCK.name: self._tell_stock}.get(frame.topic, self._tell_visit)
         for value, stamp_ms in zip(frame.values, frame.timestamps_ms, strict=True):
             if value is None:
                 continue
             try:
-                found, key, now_told = tell(value, written, moment_of(stamp_ms))
+                found, now_told = tell(value, written, moment_of(stamp_ms))
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 unreadable.labels(frame.topic).inc()
                 log.warning("unreadable record skipped", topic=frame.topic, error=str(error))
                 continue
             events += found
-            if now_told is not None:
-                written[key] = now_told
+            written |= now_told
         return events, written
 
     def remember(self, written: Mapping[str, bytes]) -> None:
@@ -63,21 +74,39 @@ class Teller:
 
     def _tell_job(
         self, value: bytes, written: Mapping[str, bytes], recorded_at: Instant
-    ) -> tuple[Sequence[Event], str, bytes | None]:
+    ) -> tuple[Sequence[Event], dict[str, bytes]]:
         job = wire.decode(JobRecord, value)
         key = JOB + job.job_id
         before = written.get(key) or self._told.get(key)
         told = NOTHING_OF_JOB if before is None else wire.decode(ToldJob, before)
         events, after = job_events(job, told, self._rates, recorded_at)
-        return events, key, None if after is told else wire.encode(after)
+        return events, {} if after is told else {key: wire.encode(after)}
 
     def _tell_visit(
         self, value: bytes, written: Mapping[str, bytes], recorded_at: Instant
-    ) -> tuple[Sequence[Event], str, bytes | None]:
+    ) -> tuple[Sequence[Event], dict[str, bytes]]:
         visit = wire.decode(Visit, value)
         key = VISIT + visit.visit_id
         before = written.get(key) or self._told.get(key)
         told = NOTHING_OF_VISIT if before is None else wire.decode(ToldVisit, before)
         branch = self._places.branch_of_device(visit.device_id)
         events, after = visit_events(visit, told, branch, self._places.branch_of_fence(visit.fence_id), recorded_at)
-        return events, key, None if after is told else wire.encode(after)
+        return events, {} if after is told else {key: wire.encode(after)}
+
+    def _tell_stock(
+        self, value: bytes, written: Mapping[str, bytes], recorded_at: Instant
+    ) -> tuple[Sequence[Event], dict[str, bytes]]:
+        movement = wire.decode(Movement, value)
+        counted = f"{MOVEMENT}{movement.movement_id}\n{movement.sku}"
+        if counted in written or counted in self._told:
+            return [], {}
+        events, now_told = [], {counted: b"1"}
+        for place in holders_of(movement):
+            key = SHELF + stock_key(place, movement.sku)
+            before = written.get(key) or self._told.get(key)
+            shelf = Shelf() if before is None else wire.decode(Shelf, before)
+            after, low = shelved(shelf, place, movement, self._places.threshold_of(place, movement.sku))
+            now_told[key] = wire.encode(after)
+            if low is not None:
+                events.append(low_stock_event(low, self._places.branch_of_stock(place), recorded_at))
+        return events, now_told

@@ -26,18 +26,22 @@ from api.plans.solver import Solver
 from api.registers import REGISTERS, Entry, Name
 from api.services import Services
 from api.shift_gate import ShiftGate
+from api.stock.ledger import StockLedger
+from api.stock.stock import Stock
 from dispatch.holders import Holders
 from dispatch.lifecycle import BUILT_IN
 from dispatch.rules import DispatchRules
 from schemas.account import Account, SessionsEnded
 from schemas.fence import FenceRecord
+from schemas.invoice import Invoice
 from schemas.job import JobRecord
 from schemas.key import ApiKey, Role
 from schemas.live import LiveState
 from schemas.people import Technician
 from schemas.settings import Settings
+from schemas.stock import Movement, Threshold
 from schemas.times import parse_instant
-from schemas.topics import FENCES, JOB_COMMANDS, KEYS, SESSIONS_ENDED, WEBHOOKS
+from schemas.topics import FENCES, INVOICES, JOB_COMMANDS, KEYS, SESSIONS_ENDED, STOCK, STOCK_THRESHOLDS, WEBHOOKS
 from schemas.webhook import WebhookRecord
 from tests.fakes import (
     FixedClock,
@@ -75,6 +79,10 @@ class Door:
     )
     jobs: MemoryModel[JobRecord] = field(default_factory=MemoryModel)
     job_index: JobIndex = field(default_factory=JobIndex)
+    ledger: StockLedger = field(default_factory=StockLedger)
+    movements: MemoryModel[Movement] = field(default_factory=MemoryModel)
+    thresholds: MemoryModel[Threshold] = field(default_factory=MemoryModel)
+    invoices: MemoryModel[Invoice] = field(default_factory=MemoryModel)
     webhooks: MemoryModel[WebhookRecord] = field(default_factory=MemoryModel)
     sender: MemorySender = field(default_factory=MemorySender)
     live: MemoryModel[LiveState] = field(default_factory=MemoryModel)
@@ -98,10 +106,16 @@ class Door:
                 KEYS: (self.keys, ApiKey),
                 SESSIONS_ENDED: (self.sessions_ended, SessionsEnded),
                 WEBHOOKS: (self.webhooks, WebhookRecord),
+                STOCK: (self.movements, Movement),
+                STOCK_THRESHOLDS: (self.thresholds, Threshold),
+                INVOICES: (self.invoices, Invoice),
             }
             | {each.topic: (self.registers[name], each.record) for name, each in REGISTERS.items()}
         )
-        self.history = MemoryHistory(self.registers["technicians"].records, self.fences.records, self.log)
+        self.history = MemoryHistory(
+            self.registers["technicians"].records, self.fences.records, self.log, self.registers["depots"].records
+        )
+        self.movements.on_change = self.ledger.moved
         self.desk = JobDesk(self.log, self.jobs)
         self.foreman = MemoryForeman(self.jobs, self._job_changed, self.clock.now_ms)
         self.foreman.answer = self.desk.take
@@ -139,6 +153,8 @@ class Door:
             jobs=self.jobs,
             job_index=self.job_index,
             desk=self.desk,
+            stock=Stock(self.movements, self.ledger, self.thresholds),
+            invoices=self.invoices,
             webhooks=self.webhooks,
             sender=self.sender,
             live=LiveStates(self.live, shift_gate, self.clock),  # type: ignore[arg-type]
