@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from schemas import wire
 from schemas.key import Role
 from schemas.live import DeviceState
+from schemas.stock import InvoiceLine
 from schemas.times import Instant
 from schemas.visit import Visit
 from schemas.webhook import Webhook
@@ -154,6 +156,17 @@ class ReplayAnswer(msgspec.Struct):
     """How many events are on their way again."""
 
     events: int
+
+
+class CostAnswer(msgspec.Struct):
+    """What a job of this revision comes to. ``problem`` says why there are no lines where a price is not known."""
+
+    job_id: str
+    revision: int
+    state: str
+    lines: list[InvoiceLine]
+    total: Decimal
+    problem: str | None
 
 
 class Page(msgspec.Struct, Generic[T]):

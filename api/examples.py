@@ -608,6 +608,30 @@ PERSONAL_DATA: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 
+COST: Final = {
+    "job_id": "job-4711",
+    "revision": 6,
+    "state": "completed",
+    "lines": [
+        {"description": "Labour", "quantity": "0.68", "unit": "h", "unit_price": "58", "amount": "39.44"},
+        {"description": "filter-12", "quantity": "1.0", "unit": "pcs", "unit_price": "14.5", "amount": "14.50"},
+    ],
+    "total": "53.94",
+}
+
+INVOICE_PLAN: Final = {"state": "paid", "invoice_id": "INV-2026-0881", "amount": "64.73", "at": "2026-03-09T10:00:00Z"}
+
+INVOICE: Final = {
+    "job_id": "job-4711",
+    "state": "paid",
+    "invoice_id": "INV-2026-0881",
+    "amount": "64.73",
+    "invoiced_at": "2026-03-02T12:00:00.000Z",
+    "paid_at": "2026-03-09T10:00:00.000Z",
+    "updated_at": "2026-03-09T10:00:02.512Z",
+    "branch": "north",
+}
+
 MOVEMENT: Final = {
     "movement_id": "7d2c9be07d44105f",
     "sku": "filter-12",

@@ -17,6 +17,7 @@ from api.webhooks import ReplayOrder
 from schemas import wire
 from schemas.audit import AuditRecord
 from schemas.explanation import RecomputedVisit
+from schemas.invoice import Invoice, InvoicePlan
 from schemas.job import Job, JobPlan
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
@@ -168,6 +169,9 @@ def _schemas() -> dict[str, Any]:
         SuggestionAnswer,
         MovesAnswer,
         OffersAnswer,
+        answers.CostAnswer,
+        Invoice,
+        InvoicePlan,
         Movement,
         NewMovement,
         NewPart,

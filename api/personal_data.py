@@ -7,9 +7,10 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from api.jobs.lists import job_of
-from api.ports import AuditQuery, History, PingQuery, RejectedQuery, VisitQuery
+from api.ports import AuditQuery, History, MovementQuery, PingQuery, RejectedQuery, VisitQuery
 from api.registers import Entry
 from api.services import Services
+from api.stock.levels import place_of_movement
 from schemas import account, key, wire
 from schemas.account import Account
 from schemas.job import JobRecord
@@ -21,7 +22,7 @@ from schemas.times import Instant
 from schemas.visit import VisitState
 
 T = TypeVar("T")
-Q = TypeVar("Q", PingQuery, VisitQuery, RejectedQuery, AuditQuery)
+Q = TypeVar("Q", PingQuery, VisitQuery, RejectedQuery, AuditQuery, MovementQuery)
 
 _PAGE: Final = 5_000
 _STATES: Final[tuple[VisitState | None, ...]] = (None, "retracted")
@@ -81,6 +82,10 @@ async def _records(person: Person, services: Services, head: Line) -> AsyncItera
     for device_id in person.devices:
         async for some in _of_device(device_id, services.history):
             yield some
+    if person.kind == "technician":
+        asked_of_van = MovementQuery(_PAGE, holder=("van", person.id))
+        async for moved in _pages(services.history.movements, asked_of_van, place_of_movement):
+            yield [Line("stock", movement) for movement in moved]
     for asked in _audited(person, accounts, keys):
         async for written in _pages(services.history.audit, asked, lambda record: (int(record.at), record.audit_id)):
             yield [Line("audit", record) for record in written]

@@ -72,6 +72,7 @@ class Services:
     """A fence's record is read, revised and written back: one edit at a time."""
     register_edits: asyncio.Lock = field(default_factory=asyncio.Lock)
     """The same for all registers at once: their entries refer to each other."""
+    invoice_edits: asyncio.Lock = field(default_factory=asyncio.Lock)
     key_uses: KeyUses = field(default_factory=KeyUses)
     rates: Rates = field(default_factory=Rates)
     issuer: Issuer | None = None

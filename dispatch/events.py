@@ -40,7 +40,7 @@ _PLANNED: Final = JobPlan.__struct_fields__
 class ToldJob(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was told of a job: up to which revision, which log, risk and escalations; plan and invoice by hashes.
 
-    ``invoice`` is None while the job is not completed.
+    ``invoice`` is None while none was told; what it was stays known while a job is not completed any more.
     """
 
     revision: int = 0
@@ -87,7 +87,7 @@ def job_events(record: JobRecord, told: ToldJob, rates: Rates, recorded_at: Inst
     for each in record.escalations:
         if each.escalation_id not in told.escalations:
             teller.tell("job.escalated", JobEscalated(job=job, escalation=each), each.at_ms, each.escalation_id)
-    invoice = None
+    invoice = told.invoice
     if record.state in _DONE:
         ready = _invoice_of(job, rates)
         invoice = _digest(ready.lines, ready.problem)

@@ -22,7 +22,7 @@ from api.scoped import scoped
 from api.services import Reach, Services
 from api.stock.answers import MovementOutcome, MovementsAnswer
 from api.stock.desk import Recorded, places_of, record_movements
-from api.stock.levels import level_answer, levels_of
+from api.stock.levels import level_answer, levels_of, place_of_movement
 from api.stock.places import StockPlaces, holder_of
 from api.stock.requests import NewMovement, NewPart, read_each, read_threshold
 from schemas import wire
@@ -106,7 +106,7 @@ async def list_movements(
         branches=scope.branches_within(),
     )
     found = await services.history.movements(query)
-    return JSONAnswer(page_of(found, limit, lambda each: (int(each.at), f"{each.movement_id}\n{each.sku}")))
+    return JSONAnswer(page_of(found, limit, place_of_movement))
 
 
 @router.post(

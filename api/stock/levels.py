@@ -6,7 +6,7 @@ from decimal import Decimal
 from api.stock.answers import LevelAnswer
 from api.stock.ledger import Level, StockLedger
 from api.stock.places import StockPlaces
-from schemas.stock import StockPlace, Threshold, plain, stock_key
+from schemas.stock import Movement, StockPlace, Threshold, plain, stock_key
 
 
 def levels_of(
@@ -45,6 +45,11 @@ def level_answer(
         is_low=below is not None and quantity < below,
         moved_at=None if level is None else level.moved_at,
     )
+
+
+def place_of_movement(movement: Movement) -> tuple[int, str]:
+    """Where it stands in a list."""
+    return int(movement.at), f"{movement.movement_id}\n{movement.sku}"
 
 
 def _watched(thresholds: Mapping[str, Threshold]) -> Iterator[tuple[StockPlace, str]]:

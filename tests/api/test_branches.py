@@ -8,6 +8,7 @@ import pytest
 from api.auth import PERMISSIONS, Permission
 from api.auth.sight import EVERYWHERE
 from api.registers import REGISTERS
+from schemas.invoice import Invoice
 from schemas.key import Role
 from schemas.rejected import RejectedPing
 from schemas.times import Instant
@@ -80,6 +81,9 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("PATCH", "/v1/jobs/{job_id}"): Row("jobs:write", 200),
     ("POST", "/v1/jobs/{job_id}/transitions"): Row("jobs:move", 200),
     ("POST", "/v1/jobs/{job_id}/parts"): Row("jobs:move", 200),
+    ("GET", "/v1/jobs/{job_id}/cost"): Row("jobs:invoice", 200),
+    ("GET", "/v1/jobs/{job_id}/invoice"): Row("jobs:invoice", 200),
+    ("PUT", "/v1/jobs/{job_id}/invoice"): Row("jobs:invoice", 409),
     ("GET", "/v1/stock"): Row("stock:read", 200, 200),
     ("GET", "/v1/stock/movements"): Row("stock:read", 200, 200),
     ("POST", "/v1/stock/movements"): Row("stock:write", 201, 400),
@@ -125,6 +129,8 @@ def request_of(method: str, path: str, whose: Whose) -> tuple[str, dict[str, Any
         return where, {"json": {"changes": []}}
     if path == "/v1/jobs/{job_id}/transitions":
         return where, {"json": {"to": "en_route"}}
+    if path == "/v1/jobs/{job_id}/invoice" and method == "PUT":
+        return where, {"json": {"state": "invoiced", "invoice_id": "1"}}
     if path == "/v1/jobs/{job_id}/parts":
         return where, {"json": {"sku": "filter", "quantity": "1", "holder": f"van:{whose}"}}
     if path == "/v1/stock/movements":
@@ -151,6 +157,20 @@ def request_of(method: str, path: str, whose: Whose) -> tuple[str, dict[str, Any
     return where, {"json": {"name": "changed"}} if method == "PATCH" else {}
 
 
+def invoice(job_id: str, branch: str) -> Invoice:
+    at = Instant(NOW_MS)
+    return Invoice(
+        job_id=job_id,
+        state="invoiced",
+        invoice_id="1",
+        amount=None,
+        invoiced_at=at,
+        paid_at=None,
+        updated_at=at,
+        branch=branch,
+    )
+
+
 @pytest.fixture
 def company(door: Door) -> Door:
     """Two branches that have one of everything each; a key of each role that sees one of them."""
@@ -166,6 +186,7 @@ def company(door: Door) -> Door:
         door.put(f"/v1/fences/{whose}", json=circle(whose, branch=branch))
         job = {"job_id": whose, "title": "x", "fence_id": whose, "technician_ids": [whose], **WINDOW}
         assert door.post("/v1/jobs", json={**job, "branch": branch}).status_code == 201
+        door.invoices.put(whose, invoice(whose, branch))
         stock = {
             "sku": "filter",
             "quantity": "5",
