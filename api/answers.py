@@ -169,6 +169,39 @@ class CostAnswer(msgspec.Struct):
     problem: str | None
 
 
+class ReportColumn(msgspec.Struct):
+    """A column of a report; of ``unit`` ``s`` in seconds, a ``share`` is from 0 to 1."""
+
+    name: str
+    unit: str
+    about: str
+
+
+class ReportSummary(msgspec.Struct):
+    """What a report says."""
+
+    name: str
+    about: str
+    columns: list[ReportColumn]
+
+
+class ReportsAnswer(msgspec.Struct):
+    """All reports there are."""
+
+    items: list[ReportSummary]
+
+
+class ReportAnswer(msgspec.Struct, rename={"from_": "from"}):
+    """Rows in the order of the columns, of [from, to); days are those of ``time_zone``."""
+
+    name: str
+    from_: Instant
+    to: Instant
+    time_zone: str
+    columns: list[ReportColumn]
+    rows: list[list[Any]]
+
+
 class Page(msgspec.Struct, Generic[T]):
     """Some of a list; ``next_cursor`` asks for the following ones, None at the end."""
 

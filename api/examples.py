@@ -632,6 +632,24 @@ INVOICE: Final = {
     "branch": "north",
 }
 
+_REPORT_COLUMNS: Final = [
+    {"name": "day", "unit": "date", "about": "by the tenant's clock (`time_zone` of the rules)"},
+    {"name": "jobs", "unit": "count", "about": "jobs that are done"},
+]
+
+REPORTS: Final = {
+    "items": [{"name": "productivity", "about": "What was done, on the day it was.", "columns": _REPORT_COLUMNS}]
+}
+
+_REPORT_ANSWER: Final = {
+    "name": "productivity",
+    "from": "2026-03-01T00:00:00.000Z",
+    "to": "2026-04-01T00:00:00.000Z",
+    "time_zone": "Europe/London",
+    "columns": _REPORT_COLUMNS,
+    "rows": [["2026-03-02", 7]],
+}
+
 MOVEMENT: Final = {
     "movement_id": "7d2c9be07d44105f",
     "sku": "filter-12",
@@ -773,3 +791,7 @@ def answers(status: int, description: str, schema: str | None, example: Any, *er
         reference = {"$ref": f"#/components/schemas/{name}"} if name else plain
         answer["content"] = {media_type: {"schema": reference, "example": example}}
     return {status: answer, **{error: problem(error) for error in errors}}
+
+
+REPORT: Final = answers(200, "Rows, or lines of CSV", "ReportAnswer", _REPORT_ANSWER, 400, 404, 503)
+REPORT[200]["content"]["text/csv"] = {"schema": {"type": "string"}, "example": '"day","jobs"\n"2026-03-02",7\n'}

@@ -200,5 +200,11 @@ class History(Protocol):
         in [``from_ms``, ``to_ms``).
         """
 
+    async def report(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """The rows of a query of ``api.reports``."""
+
+    def report_csv(self, sql: str, parameters: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """The same as CSV, names first, in pieces as the store has them."""
+
     async def ready(self) -> None:
         """Return when the store answers."""

@@ -157,6 +157,9 @@ class MemoryHistory:
         self.refused: list[RejectedPing] = []
         self.told: list[Event] = []
         self.delivered: list[Delivery] = []
+        self.asked: list[tuple[str, Mapping[str, Any]]] = []
+        self.reported: list[tuple[Any, ...]] = []
+        """What reports were asked, and what they are answered."""
         self.down = False
 
     async def track(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> list[Ping]:
@@ -241,6 +244,15 @@ class MemoryHistory:
     def _branch_of(self, kind: str, place_id: str) -> str | None:
         entry = {"van": self.technicians, "depot": self.depots}.get(kind, {}).get(place_id)
         return None if entry is None else entry.branch
+
+    async def report(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        await self.ready()
+        self.asked.append((sql, parameters))
+        return self.reported
+
+    async def report_csv(self, sql: str, parameters: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        await self.ready()
+        yield b'"day","branch"\n'
 
     async def jobs_csv(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
         await self.ready()

@@ -24,6 +24,7 @@ Permission = Literal[
     "jobs:invoice",
     "stock:read",
     "stock:write",
+    "reports:read",
     "audit:read",
     "personal:read",
     "webhooks:read",
@@ -44,7 +45,16 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     | {"stock:read", "stock:write"},
     "technician": frozenset({"jobs:read", "jobs:move", "stock:read"}),
     "accountant": frozenset(
-        {"visits:read", "people:read", "customers:read", "branches:read", "jobs:read", "jobs:invoice", "stock:read"}
+        {
+            "visits:read",
+            "people:read",
+            "customers:read",
+            "branches:read",
+            "jobs:read",
+            "jobs:invoice",
+            "stock:read",
+            "reports:read",
+        }
     ),
     "support": _MAP | {"rejected:read", "devices:enrol", "people:read", "customers:read"},
     "viewer": _MAP,

@@ -74,6 +74,8 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/v1/jobs/{job_id}/cost"): (401, 403, 404, 403, 403, 403, 403, 404),
     ("GET", "/v1/jobs/{job_id}/invoice"): (401, 403, 404, 403, 403, 403, 403, 404),
     ("PUT", "/v1/jobs/{job_id}/invoice"): (401, 403, 404, 403, 403, 403, 403, 404),
+    ("GET", "/v1/reports"): (401, 403, 200, 403, 403, 403, 403, 200),
+    ("GET", "/v1/reports/{name}"): (401, 403, 200, 403, 403, 403, 403, 200),
     ("GET", "/v1/stock"): (401, 403, 200, 403, 403, 403, 403, 200),
     ("GET", "/v1/stock/movements"): (401, 403, 200, 403, 403, 403, 403, 200),
     ("POST", "/v1/stock/movements"): (401, 403, 201, 403, 403, 403, 403, 201),
@@ -194,6 +196,7 @@ def test_every_route_for_everybody(furnished: Door, method: str, path: str, who:
         webhook_id="x",
         holder="depot:x",
         sku="x",
+        name="travel",
         **dict.fromkeys(KEYS_OF_REGISTERS, "x"),
     )
     answer = furnished.request(method, where, None, headers=headers, **REQUESTS.get((method, path), {}))

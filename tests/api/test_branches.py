@@ -39,12 +39,14 @@ EVERYONES: Final = {
     ("POST", "/v1/ingest/gpslogger"),
     ("GET", "/enrol/{sealed}"),
     ("GET", "/v1/jobs.csv"),
+    ("GET", "/v1/reports"),
+    ("GET", "/v1/reports/{name}"),
     ("POST", "/v1/sessions"),
     ("GET", "/v1/sessions/current"),
     ("DELETE", "/v1/sessions/current"),
     ("DELETE", "/v1/sessions"),
 } | {("GET", path) for path in OPEN}
-"""Routes that have to do with no branch, and the export, which is tried on the real store."""
+"""Routes that have to do with no branch, and the export and reports, which are tried on the real store."""
 
 
 class Row(NamedTuple):
