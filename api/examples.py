@@ -516,7 +516,19 @@ JOB: Final = {
     ],
 }
 
-JOBS: Final = {"items": [JOB], "next_cursor": "WzE3NzI0NDIwMDAwMDAsImpvYi00NzExIl0"}
+JOB_ANSWER: Final = {
+    **JOB,
+    "sla": [
+        {
+            "promise": "resolution",
+            "state": "met",
+            "due_at": "2026-03-04T09:02:11.020Z",
+            "remaining_s": 50_400.0,
+        }
+    ],
+}
+
+JOBS: Final = {"items": [JOB_ANSWER], "next_cursor": "WzE3NzI0NDIwMDAwMDAsImpvYi00NzExIl0"}
 
 _STOP: Final = {
     "job_id": "job-4711",

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 
 from api import answers, examples
 from api.entries import OWN
+from api.jobs.answers import JobAnswer
 from api.jobs.requests import MAX_ID_CHARS, Move
 from api.plans.messages import AppliedPlan, MovesAnswer, OffersAnswer, PlanChanges, PlanRequest, SuggestionAnswer
 from api.registers import REGISTERS, Register
@@ -18,7 +19,7 @@ from schemas import wire
 from schemas.audit import AuditRecord
 from schemas.explanation import RecomputedVisit
 from schemas.invoice import Invoice, InvoicePlan
-from schemas.job import Job, JobPlan
+from schemas.job import JobPlan
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.stock import Movement
@@ -152,8 +153,8 @@ def _schemas() -> dict[str, Any]:
         answers.SessionAnswer,
         answers.EnrolmentAnswer,
         *(register.record for register in REGISTERS.values()),
-        Job,
-        answers.Page[Job],
+        JobAnswer,
+        answers.Page[JobAnswer],
         JobPlan,
         Move,
         Webhook,
@@ -191,7 +192,7 @@ def _schemas() -> dict[str, Any]:
     components["VisitPage"] = components.pop("Page_Visit_")
     components["AuditPage"] = components.pop("Page_AuditRecord_")
     components["RejectedPage"] = components.pop("Page_RejectedPing_")
-    components["JobPage"] = components.pop("Page_Job_")
+    components["JobPage"] = components.pop("Page_JobAnswer_")
     components["WebhookPage"] = components.pop("Page_Webhook_")
     components["MovementPage"] = components.pop("Page_Movement_")
     components["LevelPage"] = components.pop("Page_LevelAnswer_")

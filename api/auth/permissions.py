@@ -36,13 +36,14 @@ _MAP: Final[frozenset[Permission]] = frozenset(
     {"devices:read", "fences:read", "visits:read", "branches:read", "jobs:read"}
 )
 
+_STOCK: Final[frozenset[Permission]] = frozenset({"stock:read", "stock:write"})
+
 PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     "admin": _ALL,
     "operations_manager": _ALL - {"pings:write"},
     "branch_manager": _ALL - {"pings:write", "branches:write", "personal:read"},
     "dispatcher": _MAP
-    | {"fences:write", "people:read", "customers:read", "customers:write", "jobs:write", "jobs:move"}
-    | {"stock:read", "stock:write"},
+    | {"fences:write", "people:read", "customers:read", "customers:write", "jobs:write", "jobs:move", *_STOCK},
     "technician": frozenset({"jobs:read", "jobs:move", "stock:read"}),
     "accountant": frozenset(
         {

@@ -11,9 +11,10 @@ from api import examples
 from api.answers import JSONAnswer
 from api.body import read_body, read_json
 from api.fence_changes import fence_change
+from api.jobs.answers import answer_of, answers_of
 from api.jobs.audit import put_job_on_record, sender_of
 from api.jobs.desk import new_request_id
-from api.jobs.lists import JobQuery, job_of, listed, place_of
+from api.jobs.lists import JobQuery, listed, place_of
 from api.jobs.places import placed
 from api.jobs.references import JobSurroundings, require_branch, require_references
 from api.jobs.requests import job_id_of, read_changes, read_move, read_plan
@@ -85,7 +86,7 @@ async def list_jobs(
     )
     seen = (record for record in _jobs(services).values() if scope.sees_job(record))
     found = listed(seen, query, limit + 1)
-    return JSONAnswer(page_of([job_of(record) for record in found], limit, place_of))
+    return JSONAnswer(page_of(await answers_of(found, services), limit, place_of))
 
 
 @router.post(
@@ -93,7 +94,7 @@ async def list_jobs(
     status_code=201,
     summary="Create a job",
     openapi_extra=examples.body("NewJob", examples.NEW_JOB),
-    responses=examples.answers(201, "It is there now", "Job", examples.JOB, *_WRITE_ERRORS),
+    responses=examples.answers(201, "It is there now", "JobAnswer", examples.JOB_ANSWER, *_WRITE_ERRORS),
 )
 async def create_job(
     request: Request, services: Reach, scope: Writer, idempotency_key: IdempotencyKey = None
@@ -121,7 +122,7 @@ async def create_job(
     )
     if before is None:
         await put_job_on_record("created", None, record, scope.principal, services)
-    return _answer(record, 201)
+    return _answer(record, services, 201)
 
 
 @router.get(
@@ -152,14 +153,14 @@ async def export_jobs(
 @router.get(
     "/v1/jobs/{job_id}",
     summary="One job",
-    responses=examples.answers(200, "The job and its log", "Job", examples.JOB, 404, 503),
+    responses=examples.answers(200, "The job and its log", "JobAnswer", examples.JOB_ANSWER, 404, 503),
 )
 async def get_job(services: Reach, scope: Reader, job_id: JobId, if_none_match: IfChanged = None) -> Response:
-    """As it is now, with an ETag."""
+    """As it is now, with an ETag: that of its `revision`. Its clocks in `sla` run on meanwhile."""
     record = standing_job(services, scope, job_id)
     if is_known(_etag(record), if_none_match):
         return Response(status_code=304, headers={"ETag": _etag(record)})
-    return _answer(record)
+    return _answer(record, services)
 
 
 @router.patch(
@@ -168,7 +169,7 @@ async def get_job(services: Reach, scope: Reader, job_id: JobId, if_none_match: 
     openapi_extra=examples.body(
         "JobPatch", {"technician_ids": ["amina"]}, "application/merge-patch+json", "application/json"
     ),
-    responses=examples.answers(200, "As it is now", "Job", examples.JOB, 404, 412, *_WRITE_ERRORS),
+    responses=examples.answers(200, "As it is now", "JobAnswer", examples.JOB_ANSWER, 404, 412, *_WRITE_ERRORS),
 )
 async def patch_job(
     request: Request,
@@ -200,14 +201,14 @@ async def patch_job(
     after = await services.desk.carry_out(command)
     if after.revision != record.revision:
         await put_job_on_record("edited", record, after, scope.principal, services)
-    return _answer(after)
+    return _answer(after, services)
 
 
 @router.post(
     "/v1/jobs/{job_id}/transitions",
     summary="Take a job to another state",
     openapi_extra=examples.body("Move", examples.MOVE),
-    responses=examples.answers(200, "The job in its new state", "Job", examples.JOB, 404, *_WRITE_ERRORS),
+    responses=examples.answers(200, "The job in its new state", "JobAnswer", examples.JOB_ANSWER, 404, *_WRITE_ERRORS),
 )
 async def move_job(
     request: Request, services: Reach, scope: Mover, job_id: JobId, idempotency_key: IdempotencyKey = None
@@ -229,7 +230,7 @@ async def move_job(
     after = await services.desk.carry_out(command)
     if after.revision != record.revision:
         await put_job_on_record("moved", record, after, scope.principal, services)
-    return _answer(after)
+    return _answer(after, services)
 
 
 async def _following(first: bytes, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -256,8 +257,8 @@ def _etag(record: JobRecord) -> str:
     return f'"{record.revision}"'
 
 
-def _answer(record: JobRecord, status: int = 200) -> JSONAnswer:
-    return JSONAnswer(job_of(record), status, {"ETag": _etag(record)})
+def _answer(record: JobRecord, services: Services, status: int = 200) -> JSONAnswer:
+    return JSONAnswer(answer_of(record, services), status, {"ETag": _etag(record)})
 
 
 def _around(scope: Scope, services: Services) -> JobSurroundings:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api import examples
 from api.answers import JSONAnswer, Page, write_cursor
 from api.body import read_body, read_json
-from api.jobs.lists import job_of
+from api.jobs.answers import answer_of
 from api.paging import page_of, place_after
 from api.parameters import Cursor, From, Limit, To, cursor_key
 from api.ports import MovementQuery
@@ -189,7 +189,9 @@ async def remove_threshold(services: Reach, scope: Writer, holder: HolderInPath,
     tags=["jobs"],
     summary="Use parts on a job",
     openapi_extra=examples.PARTS_BODY,
-    responses=examples.answers(200, "The job with its parts", "Job", examples.JOB, 404, 409, *_WRITE_ERRORS),
+    responses=examples.answers(
+        200, "The job with its parts", "JobAnswer", examples.JOB_ANSWER, 404, 409, *_WRITE_ERRORS
+    ),
 )
 async def use_parts(
     request: Request, services: Reach, scope: Mover, job_id: JobId, idempotency_key: IdempotencyKey = None
@@ -213,7 +215,7 @@ async def use_parts(
             unit_costs[part.sku] = part.unit_cost
     await record_movements(moved, idempotency_key, scope, services, all_or_nothing=True, unit_costs=unit_costs)
     after = services.jobs.records[job_id]
-    return JSONAnswer(job_of(after), 200, {"ETag": f'"{after.revision}"'})
+    return JSONAnswer(answer_of(after, services), 200, {"ETag": f'"{after.revision}"'})
 
 
 def _used(part: NewPart, record: JobRecord, places: StockPlaces, where: str) -> NewMovement:

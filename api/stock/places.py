@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from api.problems import Problem
 from api.registers import Entry, Name
@@ -62,4 +62,4 @@ def holder_of(name: str) -> StockPlace:
     kind, _, place_id = name.partition(":")
     if kind not in HOLDERS or not place_id:
         raise Problem(400, "invalid_request", f"holder: {name!r} is neither van:<technician> nor depot:<depot>")
-    return StockPlace(cast(PlaceKind, kind), place_id)
+    return StockPlace(kind, place_id)
