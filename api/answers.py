@@ -202,6 +202,13 @@ class ReportAnswer(msgspec.Struct, rename={"from_": "from"}):
     rows: list[list[Any]]
 
 
+class CalendarAnswer(msgspec.Struct):
+    """The address of a technician's calendar, which is shown this once: whoever has it reads their jobs."""
+
+    technician_id: str
+    url: str
+
+
 class Page(msgspec.Struct, Generic[T]):
     """Some of a list; ``next_cursor`` asks for the following ones, None at the end."""
 

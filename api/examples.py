@@ -644,6 +644,18 @@ INVOICE: Final = {
     "branch": "north",
 }
 
+CALENDAR: Final = {
+    "technician_id": "amina",
+    "url": "https://onsite.example.com/v1/technicians/amina/calendar.ics?token=MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+}
+
+CALENDAR_ICS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "RFC 5545",
+        "content": {"text/calendar": {"schema": {"type": "string"}, "example": "BEGIN:VCALENDAR\r\nVERSION:2.0\r\n…"}},
+    }
+}
+
 _REPORT_COLUMNS: Final = [
     {"name": "day", "unit": "date", "about": "by the tenant's clock (`time_zone` of the rules)"},
     {"name": "jobs", "unit": "count", "about": "jobs that are done"},

@@ -174,6 +174,7 @@ def _schemas() -> dict[str, Any]:
         answers.CostAnswer,
         Invoice,
         InvoicePlan,
+        answers.CalendarAnswer,
         answers.ReportsAnswer,
         answers.ReportAnswer,
         Movement,

@@ -29,6 +29,7 @@ from api.stock.stock import Stock
 from dispatch.holders import Holders
 from dispatch.rules import DispatchRules
 from geofence.rule_book import RuleBook
+from schemas.calendar import CalendarFeed
 from schemas.clock import Clock
 from schemas.fence import FenceRecord
 from schemas.invoice import Invoice
@@ -54,6 +55,7 @@ class Services:
     desk: JobDesk
     stock: Stock
     invoices: ReadModel[Invoice]
+    calendars: ReadModel[CalendarFeed]
     webhooks: ReadModel[WebhookRecord]
     sender: WebhookSender
     live: ReadModel[LiveState]

@@ -15,7 +15,7 @@ from schemas.times import Instant
 
 Promise = Literal["response", "resolution"]
 ClockState = Literal["running", "paused", "met", "breached", "stopped"]
-"""How it stands with a promise: ``breached`` it stays, fulfilled later or not; of a ``stopped`` one nobody waits for it."""
+"""How it stands with a promise. ``breached`` it stays, fulfilled later or not; ``stopped``: nobody waits any more."""
 
 _PROMISES: Final[tuple[Promise, ...]] = ("response", "resolution")
 

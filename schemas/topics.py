@@ -39,6 +39,7 @@ STOCK: Final = Topic("onsite.stock", key="sku", retention_days=None)
 """All that moves of a sku is in one partition: in one order, and one notifier sees it."""
 STOCK_THRESHOLDS: Final = Topic("onsite.stock.thresholds", key="kind:place_id, sku", compacted=True)
 INVOICES: Final = Topic("onsite.invoices", key="job_id", compacted=True)
+CALENDARS: Final = Topic("onsite.calendars", key="technician_id", compacted=True)
 AUDIT: Final = Topic("onsite.audit", key="kind/id", retention_days=30)
 EVENTS: Final = Topic("onsite.events", key="subject", retention_days=30)
 WEBHOOKS: Final = Topic("onsite.webhooks", key="webhook_id", compacted=True)
@@ -66,6 +67,7 @@ TOPICS: Final = (
     STOCK,
     STOCK_THRESHOLDS,
     INVOICES,
+    CALENDARS,
     AUDIT,
     EVENTS,
     WEBHOOKS,

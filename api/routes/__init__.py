@@ -4,6 +4,7 @@ from typing import Final
 
 from api.routes import (
     audit,
+    calendars,
     devices,
     enrolments,
     fences,
@@ -38,6 +39,7 @@ ROUTERS: Final = (
     reports.router,
     plans.router,
     *registers.ROUTERS,
+    calendars.router,
     personal_data.router,
     webhooks.router,
     audit.router,

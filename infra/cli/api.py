@@ -44,6 +44,7 @@ from infra.secret import read_secret
 from infra.websocket import BoundedWebSocket
 from schemas import wire
 from schemas.account import Account, SessionsEnded
+from schemas.calendar import CalendarFeed
 from schemas.fence import FenceRecord
 from schemas.invoice import Invoice
 from schemas.job import JobRecord
@@ -53,6 +54,7 @@ from schemas.settings import Settings, load_settings
 from schemas.stock import Movement, Threshold
 from schemas.topics import (
     ACCOUNTS,
+    CALENDARS,
     FENCES,
     INVOICES,
     JOBS,
@@ -118,6 +120,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     )
     thresholds = Follower(settings.kafka, STOCK_THRESHOLDS, partial(wire.decode, Threshold))
     invoices = Follower(settings.kafka, INVOICES, partial(wire.decode, Invoice))
+    calendars = Follower(settings.kafka, CALENDARS, partial(wire.decode, CalendarFeed))
     webhooks = Follower(settings.kafka, WEBHOOKS, partial(wire.decode, WebhookRecord))
     sender = Sender(settings, clock)
     live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState), patience_ms=BUSY_PATIENCE_MS)
@@ -151,6 +154,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         desk,
         Stock(movements, ledger, thresholds),
         invoices,
+        calendars,
         webhooks,
         sender,
         LiveStates(live, shift_gate, clock),
@@ -193,7 +197,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_exit)
     followers: list[Follower[Any]] = [keys, accounts, sessions_ended, fences, *registers.values(), jobs, webhooks, live]
-    followers += [movements, thresholds, invoices]
+    followers += [movements, thresholds, invoices, calendars]
     answers = AnswerReader(settings.kafka, desk.take)
     parts: list[Any] = [event_log, sender, *followers, visits_told, answers, KeyUseTeller(key_uses, event_log)]
     for part in parts:

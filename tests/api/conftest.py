@@ -32,6 +32,7 @@ from dispatch.holders import Holders
 from dispatch.lifecycle import BUILT_IN
 from dispatch.rules import DispatchRules
 from schemas.account import Account, SessionsEnded
+from schemas.calendar import CalendarFeed
 from schemas.fence import FenceRecord
 from schemas.invoice import Invoice
 from schemas.job import JobRecord
@@ -41,7 +42,17 @@ from schemas.people import Technician
 from schemas.settings import Settings
 from schemas.stock import Movement, Threshold
 from schemas.times import parse_instant
-from schemas.topics import FENCES, INVOICES, JOB_COMMANDS, KEYS, SESSIONS_ENDED, STOCK, STOCK_THRESHOLDS, WEBHOOKS
+from schemas.topics import (
+    CALENDARS,
+    FENCES,
+    INVOICES,
+    JOB_COMMANDS,
+    KEYS,
+    SESSIONS_ENDED,
+    STOCK,
+    STOCK_THRESHOLDS,
+    WEBHOOKS,
+)
 from schemas.webhook import WebhookRecord
 from tests.fakes import (
     FixedClock,
@@ -83,6 +94,7 @@ class Door:
     movements: MemoryModel[Movement] = field(default_factory=MemoryModel)
     thresholds: MemoryModel[Threshold] = field(default_factory=MemoryModel)
     invoices: MemoryModel[Invoice] = field(default_factory=MemoryModel)
+    calendars: MemoryModel[CalendarFeed] = field(default_factory=MemoryModel)
     webhooks: MemoryModel[WebhookRecord] = field(default_factory=MemoryModel)
     sender: MemorySender = field(default_factory=MemorySender)
     live: MemoryModel[LiveState] = field(default_factory=MemoryModel)
@@ -109,6 +121,7 @@ class Door:
                 STOCK: (self.movements, Movement),
                 STOCK_THRESHOLDS: (self.thresholds, Threshold),
                 INVOICES: (self.invoices, Invoice),
+                CALENDARS: (self.calendars, CalendarFeed),
             }
             | {each.topic: (self.registers[name], each.record) for name, each in REGISTERS.items()}
         )
@@ -155,6 +168,7 @@ class Door:
             desk=self.desk,
             stock=Stock(self.movements, self.ledger, self.thresholds),
             invoices=self.invoices,
+            calendars=self.calendars,
             webhooks=self.webhooks,
             sender=self.sender,
             live=LiveStates(self.live, shift_gate, self.clock),  # type: ignore[arg-type]

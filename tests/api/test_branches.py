@@ -8,6 +8,7 @@ import pytest
 from api.auth import PERMISSIONS, Permission
 from api.auth.sight import EVERYWHERE
 from api.registers import REGISTERS
+from schemas.calendar import new_feed
 from schemas.invoice import Invoice
 from schemas.key import Role
 from schemas.rejected import RejectedPing
@@ -39,6 +40,7 @@ EVERYONES: Final = {
     ("POST", "/v1/ingest/gpslogger"),
     ("GET", "/enrol/{sealed}"),
     ("GET", "/v1/jobs.csv"),
+    ("GET", "/v1/technicians/{technician_id}/calendar.ics"),
     ("GET", "/v1/reports"),
     ("GET", "/v1/reports/{name}"),
     ("POST", "/v1/sessions"),
@@ -82,6 +84,8 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/v1/jobs/{job_id}"): Row("jobs:read", 200),
     ("PATCH", "/v1/jobs/{job_id}"): Row("jobs:write", 200),
     ("POST", "/v1/jobs/{job_id}/transitions"): Row("jobs:move", 200),
+    ("POST", "/v1/technicians/{technician_id}/calendar"): Row("jobs:move", 201),
+    ("DELETE", "/v1/technicians/{technician_id}/calendar"): Row("jobs:move", 204),
     ("POST", "/v1/jobs/{job_id}/parts"): Row("jobs:move", 200),
     ("GET", "/v1/jobs/{job_id}/cost"): Row("jobs:invoice", 200),
     ("GET", "/v1/jobs/{job_id}/invoice"): Row("jobs:invoice", 200),
@@ -188,6 +192,7 @@ def company(door: Door) -> Door:
         door.put(f"/v1/fences/{whose}", json=circle(whose, branch=branch))
         job = {"job_id": whose, "title": "x", "fence_id": whose, "technician_ids": [whose], **WINDOW}
         assert door.post("/v1/jobs", json={**job, "branch": branch}).status_code == 201
+        door.calendars.put(whose, new_feed(whose, Instant(NOW_MS))[0])
         door.invoices.put(whose, invoice(whose, branch))
         stock = {
             "sku": "filter",
