@@ -209,6 +209,27 @@ class CalendarAnswer(msgspec.Struct):
     url: str
 
 
+class EventTypeSummary(msgspec.Struct):
+    """A type of events, and what the schema of its data is called."""
+
+    type: str
+    dataschema: str
+
+
+class EventSchemas(msgspec.Struct):
+    """All types of events."""
+
+    items: list[EventTypeSummary]
+
+
+class EventSchema(msgspec.Struct, rename={"data_schema": "schema"}):
+    """The JSON Schema of an event's ``data``, and an example of the whole event."""
+
+    type: str
+    data_schema: dict[str, Any]
+    example: dict[str, Any]
+
+
 class Page(msgspec.Struct, Generic[T]):
     """Some of a list; ``next_cursor`` asks for the following ones, None at the end."""
 

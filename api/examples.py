@@ -656,6 +656,35 @@ CALENDAR_ICS: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 
+EVENT_SCHEMAS: Final = {
+    "items": [{"type": "webhook.test", "dataschema": "urn:onsite:event:webhook.test:1"}],
+}
+
+EVENT_SCHEMA: Final = {
+    "type": "webhook.test",
+    "schema": {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:onsite:event:webhook.test:1",
+        "title": "webhook.test",
+        "type": "object",
+        "properties": {"webhook_id": {"type": "string"}},
+        "required": ["webhook_id"],
+    },
+    "example": {
+        "specversion": "1.0",
+        "id": "6c9be07d44105f1c2a9be07d44105f1c",
+        "source": "/onsite",
+        "type": "webhook.test",
+        "subject": "5f1c2a9be07d4410",
+        "time": "2026-03-02T10:09:30.000Z",
+        "recordedtime": "2026-03-02T10:10:02.110Z",
+        "datacontenttype": "application/json",
+        "dataschema": "urn:onsite:event:webhook.test:1",
+        "branch": "liverpool",
+        "data": {"webhook_id": "5f1c2a9be07d4410"},
+    },
+}
+
 _REPORT_COLUMNS: Final = [
     {"name": "day", "unit": "date", "about": "by the tenant's clock (`time_zone` of the rules)"},
     {"name": "jobs", "unit": "count", "about": "jobs that are done"},

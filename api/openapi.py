@@ -175,6 +175,8 @@ def _schemas() -> dict[str, Any]:
         Invoice,
         InvoicePlan,
         answers.CalendarAnswer,
+        answers.EventSchemas,
+        answers.EventSchema,
         answers.ReportsAnswer,
         answers.ReportAnswer,
         Movement,

@@ -77,6 +77,8 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
     ("POST", "/v1/technicians/{technician_id}/calendar"): (401, 403, 404, 403, 403, 403, 403, 404),
     ("DELETE", "/v1/technicians/{technician_id}/calendar"): (401, 403, 404, 403, 403, 403, 403, 404),
     ("GET", "/v1/technicians/{technician_id}/calendar.ics"): (404,) * 8,
+    ("GET", "/v1/events/schemas"): (200,) * 8,
+    ("GET", "/v1/events/schemas/{event_type}"): (200,) * 8,
     ("GET", "/v1/reports"): (401, 403, 200, 403, 403, 403, 403, 200),
     ("GET", "/v1/reports/{name}"): (401, 403, 200, 403, 403, 403, 403, 200),
     ("GET", "/v1/stock"): (401, 403, 200, 403, 403, 403, 403, 200),
@@ -201,6 +203,7 @@ def test_every_route_for_everybody(furnished: Door, method: str, path: str, who:
         holder="depot:x",
         sku="x",
         name="travel",
+        event_type="job.completed",
         **dict.fromkeys(KEYS_OF_REGISTERS, "x"),
     )
     answer = furnished.request(method, where, None, headers=headers, **REQUESTS.get((method, path), {}))

@@ -41,6 +41,8 @@ EVERYONES: Final = {
     ("GET", "/enrol/{sealed}"),
     ("GET", "/v1/jobs.csv"),
     ("GET", "/v1/technicians/{technician_id}/calendar.ics"),
+    ("GET", "/v1/events/schemas"),
+    ("GET", "/v1/events/schemas/{event_type}"),
     ("GET", "/v1/reports"),
     ("GET", "/v1/reports/{name}"),
     ("POST", "/v1/sessions"),
