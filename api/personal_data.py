@@ -11,7 +11,7 @@ from api.ports import AuditQuery, History, MovementQuery, PingQuery, RejectedQue
 from api.registers import Entry
 from api.services import Services
 from api.stock.levels import place_of_movement
-from schemas import account, key, wire
+from schemas import account, calendar, key, wire
 from schemas.account import Account
 from schemas.job import JobRecord
 from schemas.key import ApiKey
@@ -75,6 +75,8 @@ async def _records(person: Person, services: Services, head: Line) -> AsyncItera
     accounts, keys = accounts_of(person, services), keys_of(person, services)
     yield [Line("account", account.public_of(each)) for each in accounts]
     yield [Line("key", key.public_of(each)) for each in keys]
+    feed = services.calendars.records.get(person.id) if person.kind == "technician" else None
+    yield [Line("calendar", calendar.public_of(feed))] if feed is not None else []
     lives = (services.live.records.get(device_id) for device_id in person.devices)
     yield [Line("device", live) for live in lives if live is not None]
     for job in jobs_of(person, services):

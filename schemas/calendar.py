@@ -3,9 +3,11 @@
 import hashlib
 import hmac
 import secrets
+from typing import Any
 
 import msgspec
 
+from schemas import wire
 from schemas.times import Instant
 
 
@@ -22,6 +24,13 @@ class CalendarFeed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         """Whether a secret is this one's. It takes as long whichever it is."""
         given = hashlib.sha256(secret.encode(errors="replace")).hexdigest()
         return hmac.compare_digest(given, self.secret_hash or "-") and self.removed_at is None
+
+
+def public_of(feed: CalendarFeed) -> dict[str, Any]:
+    """What may be shown of a feed."""
+    shown = wire.to_builtins(feed)
+    del shown["secret_hash"]
+    return shown
 
 
 def new_feed(technician_id: str, now_ms: Instant) -> tuple[CalendarFeed, str]:

@@ -77,8 +77,7 @@ async def record_movements(
 
 async def _let_parts_follow(job_id: str, unit_costs: Mapping[str, float], scope: Scope, services: Services) -> None:
     """Make the parts of a job those that the ledger says were used on it; what was only planned stays."""
-    used = services.stock.ledger.at(StockPlace("job", job_id))
-    quantities = {sku: float(level.quantity) for sku, level in used.items()}
+    quantities = {sku: float(used) for sku, used in services.stock.ledger.used_on(job_id).items()}
     for tried in range(1, _TRIES + 1):
         record = services.jobs.records[job_id]
         parts = parts_after(record.parts, quantities, unit_costs)

@@ -300,7 +300,6 @@ def test_levels_are_those_of_all_movements_in_whatever_order_and_however_often(
     wanted = {key: quantity for key, quantity in balances(movements).items() if key[0].kind in HOLDERS}
     found = {(place, sku): level.quantity for place, skus in ledger.holders() for sku, level in skus.items()}
     assert found == wanted
-    assert ledger.at(StockPlace("job", "j")).keys() == {
-        sku for place, sku in balances(movements) if place.kind == "job"
-    }
+    used = {sku: quantity for (place, sku), quantity in balances(movements).items() if place.kind == "job"}
+    assert ledger.used_on("j") == used
     assert sum(found.values(), Decimal(0)) == sum(wanted.values(), Decimal(0))
