@@ -145,6 +145,7 @@ def _is_theirs(way_in: Account | ApiKey, person: Person) -> bool:
 def _audited(person: Person, accounts: Iterable[Account], keys: Collection[ApiKey]) -> Iterator[AuditQuery]:
     """What was written of them, and by them."""
     things = [(person.kind, person.id), *(("site", site.site_id) for site in person.sites)]
+    things += [("calendar", person.id)] if person.kind == "technician" else []
     things += [("device", device_id) for device_id in person.devices]
     things += [("account", each.name) for each in accounts] + [("key", each.key_id) for each in keys]
     for kind, thing_id in things:

@@ -1,7 +1,8 @@
 """Where movements of stock are recorded: each once, of a list all that can be; and the parts of jobs follow."""
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -69,16 +70,22 @@ async def record_movements(
         movements = [each.movement for each in found if isinstance(each, Recorded) and each.is_new]
         if movements:
             await _append(movements, places, services)
-    on_jobs = {place.place_id for each in found if isinstance(each, Recorded) for place in _jobs_in(each.movement)}
-    for job_id in sorted(filter(None, on_jobs)):
-        await _let_parts_follow(job_id, unit_costs, scope, services)
+    on_jobs: defaultdict[str, set[str]] = defaultdict(set)
+    for movement in [each.movement for each in found if isinstance(each, Recorded)]:
+        for place in _jobs_in(movement):
+            on_jobs[place.place_id or ""].add(movement.sku)
+    for job_id, skus in on_jobs.items():
+        await _let_parts_follow(job_id, skus, unit_costs, scope, services)
     return found
 
 
-async def _let_parts_follow(job_id: str, unit_costs: Mapping[str, float], scope: Scope, services: Services) -> None:
-    """Make the parts of a job those that the ledger says were used on it; what was only planned stays."""
-    quantities = {sku: float(used) for sku, used in services.stock.ledger.used_on(job_id).items()}
+async def _let_parts_follow(
+    job_id: str, skus: Collection[str], unit_costs: Mapping[str, float], scope: Scope, services: Services
+) -> None:
+    """Make these parts of a job what the ledger says was used of them; the others stay as they are."""
     for tried in range(1, _TRIES + 1):
+        used = services.stock.ledger.used_on(job_id)
+        quantities = {sku: float(used[sku]) for sku in sorted(skus)}
         record = services.jobs.records[job_id]
         parts = parts_after(record.parts, quantities, unit_costs)
         if parts == record.parts:
@@ -109,14 +116,13 @@ def parts_after(
 
     What has all been given back is left out.
     """
-    costs = {part.sku: part.unit_cost for part in parts} | dict(unit_costs)
-    skus = dict.fromkeys((*(part.sku for part in parts), *used))
-    planned = {part.sku: part for part in parts}
-    return [
-        UsedPart(sku, used[sku], costs.get(sku)) if sku in used else planned[sku]
-        for sku in skus
-        if sku not in used or used[sku] > 0
-    ]
+    left, after = dict(used), []
+    for part in parts:
+        if part.sku not in used:
+            after.append(part)
+        elif left.get(part.sku, 0.0) > 0:
+            after.append(UsedPart(part.sku, left.pop(part.sku), unit_costs.get(part.sku, part.unit_cost)))
+    return after + [UsedPart(sku, quantity, unit_costs.get(sku)) for sku, quantity in left.items() if quantity > 0]
 
 
 def _judged(

@@ -82,7 +82,7 @@ def test_a_technician(furnished: Door) -> None:
         "export": 1, "technician": 1, "account": 1, "key": 1, "device": 1, "job": 2, "ping": 10, "visit": 4,
         "rejected": 4, "stock": 4, "calendar": 1, "end": 1,
     }  # fmt: skip
-    assert audited == 2, "what was written of her, and that all of it is read now"
+    assert audited == 3, "what was written of her and her calendar, and that all of it is read now"
     jobs = {line["data"]["job_id"] for line in lines if line["kind"] == "job"}
     assert jobs == {"by-amina", "by-ben"}
     (first, *_) = [line["data"] for line in lines if line["kind"] == "ping"]

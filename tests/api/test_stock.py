@@ -205,6 +205,8 @@ def test_what_was_used_replaces_what_was_planned() -> None:
         UsedPart("c", 2.0, 9.0),
     ]
     assert parts_after(planned, {"a": 0.0}, {}) == [UsedPart("b", 3.0)]
+    twice = [UsedPart("a", 1.0), UsedPart("b", 2.0), UsedPart("b", 3.0), UsedPart("a", 4.0, 5.0)]
+    assert parts_after(twice, {"a": 2.0}, {"a": 7.0}) == [UsedPart("a", 2.0, 7.0), *twice[1:3]]
 
 
 def test_thresholds(stocked: Door) -> None:

@@ -58,6 +58,7 @@ async def scenario(folder: Path) -> None:
         await parts.start_all()
         async with parts.client() as admin:
             await add_stock(parts, admin)
+            await see_invoice(parts, admin)
             before = await levels(admin)
             parts.terminate("api")
             parts.start("api")
@@ -107,6 +108,18 @@ async def add_stock(parts: Parts, admin: httpx.AsyncClient) -> None:
     assert Decimal(in_vans) == sum(quantity for key, quantity in wanted.items() if key.startswith("van"))
     told = "SELECT subject, branch FROM events FINAL WHERE type = 'stock.low'"
     await until(lambda: sql(parts, told), "that it runs out is told", [["van:amina/s1", "north"]])
+
+
+async def see_invoice(parts: Parts, admin: httpx.AsyncClient) -> None:
+    """What the accounts tell takes the job on, and is stored."""
+    for to in ("on_site", "completed"):
+        assert (await admin.post("/v1/jobs/j/transitions", json={"to": to})).status_code == HTTPStatus.OK
+    told = {"state": "paid", "invoice_id": "INV-1", "amount": "64.73"}
+    invoice = (await admin.put("/v1/jobs/j/invoice", json=told)).raise_for_status().json()
+    assert (await admin.get("/v1/jobs/j")).json()["state"] == "invoiced"
+    stored = "SELECT job_id, state, amount, paid_at IS NULL FROM invoices FINAL"
+    await until(lambda: sql(parts, stored), "the invoice is stored", [["j", "paid", "64.73", "0"]])
+    assert (await admin.get("/v1/jobs/j/invoice")).json() == invoice
 
 
 async def count(client: httpx.AsyncClient) -> int:
