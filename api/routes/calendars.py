@@ -65,7 +65,7 @@ async def end_calendar(services: Reach, scope: Mover, technician_id: TechnicianI
         if before is None or before.removed_at is not None:
             raise _unknown()
         now_ms = services.clock.now_ms()
-        after = msgspec.structs.replace(before, secret_hash="", updated_at=now_ms, removed_at=now_ms)
+        after = msgspec.structs.replace(before, secret_hash="", updated_at=now_ms, removed_at=now_ms)  # nosec B106
         await _write(services, scope, "removed", entry, after)
     return Response(status_code=204)
 

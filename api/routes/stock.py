@@ -24,7 +24,7 @@ from api.stock.answers import MovementOutcome, MovementsAnswer
 from api.stock.desk import Recorded, places_of, record_movements
 from api.stock.levels import level_answer, levels_of, place_of_movement
 from api.stock.places import StockPlaces, holder_of
-from api.stock.requests import NewMovement, NewPart, read_each, read_threshold
+from api.stock.requests import SKU_PATTERN, NewMovement, NewPart, read_each, read_threshold
 from schemas import wire
 from schemas.audit import Change
 from schemas.job import JobRecord
@@ -40,7 +40,7 @@ Reader = Annotated[Scope, Depends(scoped("stock:read"))]
 Writer = Annotated[Scope, Depends(scoped("stock:write"))]
 Holder = Annotated[str | None, Query(description="in this van or depot: `van:<technician>`, `depot:<depot>`")]
 HolderInPath = Annotated[str, Path(description="`van:<technician>` or `depot:<depot>`")]
-SkuInPath = Annotated[str, Path(description="what", min_length=1, max_length=128)]
+SkuInPath = Annotated[str, Path(description="what", max_length=128, pattern=SKU_PATTERN)]
 
 
 @router.get(
@@ -141,7 +141,7 @@ async def add_movements(
     "/v1/stock/thresholds/{holder}/{sku:path}",
     summary="Say what is too little",
     openapi_extra=examples.body("NewThreshold", {"level": "5"}),
-    responses=examples.answers(200, "As it is now", "Level", examples.LEVEL, *_WRITE_ERRORS),
+    responses=examples.answers(200, "As it is now", "LevelAnswer", examples.LEVEL, 404, *_WRITE_ERRORS),
 )
 async def put_threshold(
     request: Request, services: Reach, scope: Writer, holder: HolderInPath, sku: SkuInPath

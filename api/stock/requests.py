@@ -15,7 +15,9 @@ from schemas.times import Instant, format_instant
 MAX_MOVEMENTS: Final = 1_000
 """Of one request."""
 
-Sku = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f]+$")]
+SKU_PATTERN: Final = r"^[^\x00-\x1f]+$"
+
+Sku = Annotated[str, msgspec.Meta(max_length=128, pattern=SKU_PATTERN)]
 _Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 _Reason = Annotated[str, msgspec.Meta(max_length=1_000)]
 

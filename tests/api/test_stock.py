@@ -226,6 +226,7 @@ def test_thresholds(stocked: Door) -> None:
     assert levels(stocked) == {"depot:d-3 filter": "6", "van:amina filter": "4", "van:bo 1/2-elbow": "0"}
     assert is_problem(stocked.put(one, json={"level": "0"}), 400, "invalid_request")
     assert is_problem(stocked.put("/v1/stock/thresholds/shelf:1/filter", json={"level": "1"}), 400, "invalid_request")
+    assert is_problem(stocked.put(one + "%06", json={"level": "1"}), 400, "invalid_request")
     ghost = stocked.put("/v1/stock/thresholds/van:ghost/filter", json={"level": "1"})
     assert is_problem(ghost, 400, "unknown_reference")
     assert stocked.delete(one).status_code == 204
