@@ -25,6 +25,7 @@ MODULES: Final = {
     "restart": "benchmarks.restart",
     "track": "benchmarks.track",
     "jobs": "benchmarks.jobs",
+    "eta": "benchmarks.eta",
 }
 """Name -> module; a module is imported when its benchmark runs."""
 

@@ -33,7 +33,8 @@ from infra.migrations import create_topics
 from infra.system import environment_of
 from schemas.settings import Settings
 
-CONNECTIONS: Final = 64
+CONNECTIONS: Final = 256
+"""So many wait at a time where 2,000 a second are answered after 130 ms."""
 JOBS: Final = 1_000
 ROUND: Final = ("dispatched", "scheduled")
 """A job goes to the one and back to the other, again and again."""

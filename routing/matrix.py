@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from routing.straight_line import Floats, distances_m, travel_s
+from routing.provider import Floats
+from routing.straight_line import distances_m, travel_s
 
 
 def straight_line_matrix(lat: Floats, lon: Floats) -> Floats:

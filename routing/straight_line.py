@@ -3,9 +3,9 @@
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from geofence.geodesy import MEAN_RADIUS_M
+from routing.provider import Floats, Ways
 
 NAME: Final = "straight_line"
 
@@ -22,8 +22,6 @@ SHORTEST: Final = 0.75
 LONGEST: Final = 1.5
 """Of the estimate: between these a way by road will mostly turn out to be."""
 
-Floats = npt.NDArray[np.float64]
-
 
 def distances_m(lat_a: Floats, lon_a: Floats, lat_b: Floats, lon_b: Floats) -> Floats:
     """Great-circle distances on the mean sphere in metres; the arguments are broadcast against each other."""
@@ -38,3 +36,14 @@ def travel_s(distance_m: Floats) -> Floats:
     """How long it takes by road between places so far apart, seconds."""
     found: Floats = GET_GOING_S + distance_m * ROAD_FACTOR / USUAL_SPEED_MPS
     return found
+
+
+class StraightLine:
+    """The provider that is always there; its distances are of roads that wind as usual."""
+
+    name = NAME
+
+    def ways(self, lat: Floats, lon: Floats, to_lat: Floats, to_lon: Floats) -> Ways:
+        """As ``Provider`` has it."""
+        distance_m = distances_m(lat, lon, to_lat, to_lon)
+        return Ways(travel_s(distance_m), distance_m * ROAD_FACTOR, [NAME] * len(distance_m))

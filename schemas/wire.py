@@ -1,6 +1,7 @@
 """Records to JSON and back; an ``Instant`` travels as RFC 3339 UTC."""
 
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -8,17 +9,23 @@ from schemas.times import Instant, format_instant, parse_instant
 
 Record = TypeVar("Record", bound=msgspec.Struct)
 
+_MOMENTS: Final = 65_536
+"""So many are kept with their words: what is read is read again, a log with each revision."""
+
+_words_of = lru_cache(_MOMENTS)(format_instant)
+_moment_of = lru_cache(_MOMENTS)(parse_instant)
+
 
 def _encode_instant(value: Any) -> str:
     if isinstance(value, Instant):
-        return format_instant(value)
+        return _words_of(value)
     raise NotImplementedError(f"no wire form for {type(value).__name__}")
 
 
 def _decode_instant(kind: type, value: Any) -> Any:
-    if kind is Instant:
-        return parse_instant(value)
-    raise NotImplementedError(f"no wire form for {kind.__name__}")
+    if kind is not Instant:
+        raise NotImplementedError(f"no wire form for {kind.__name__}")
+    return _moment_of(value) if type(value) is str else parse_instant(value)
 
 
 def schema_of_type(kind: type) -> dict[str, Any]:

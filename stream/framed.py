@@ -9,14 +9,14 @@ acknowledged prefix of the frames delivered since it was assigned.
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Final, cast
 
 import faust
 import structlog
 from faust.transport.drivers import TRANSPORTS, aiokafka
-from faust.types import TP, ConsumerMessage, Message
+from faust.types import TP, ConsumerMessage, EventT, Message
 
 from schemas.settings import Settings
 from schemas.topics import Topic
@@ -29,6 +29,10 @@ MAX_FRAME_RECORDS: Final = 20_000
 
 BUFFERED_FRAMES: Final = 4
 """Frames waiting for an agent; fetching pauses beyond, so memory stays bounded."""
+
+FRAMES_AT_ONCE: Final = 64
+GATHERED_FOR_S: Final = 0.005
+"""Faust hands on the frames of a fetch one by one: for so long the first waits for the others."""
 
 METADATA_MAX_AGE_MS: Final = 5_000
 _LOOK_EVERY_S: Final = 0.1
@@ -59,16 +63,40 @@ class FramedApp(faust.App):
     crashing: asyncio.Future[None] | None = None
     """Set once something was ``fatal``."""
 
-    def take_frames(self, topic: Topic, on_frame: Callable[[Frame], Awaitable[None]]) -> None:
-        """Give the frames of a topic to ``on_frame``, each partition's in order; what it has taken is acknowledged."""
+    def take_frames(self, topic: Topic, on_frames: Callable[[Sequence[Frame]], Awaitable[None]]) -> None:
+        """Give the frames of a topic to ``on_frames``: all that wait, each partition's in order; then acknowledge them.
+
+        So what follows from the frames of several partitions is asked of the broker once.
+        """
         source = self.topic(topic.name, value_serializer="raw", key_serializer="raw")
 
         @self.agent(source, name=f"{self.conf.id}.{topic.name}")
         async def take(stream: Any) -> None:
-            async for event in stream.noack().events():
-                with self.fatal(topic.name):
-                    await on_frame(cast(Frame, event.value))
-                    event.ack()
+            waiting: list[EventT[Any]] = []
+            handling: asyncio.Task[None] | None = None
+            try:
+                async for event in stream.noack().events():
+                    waiting.append(event)
+                    if handling is None or handling.done():
+                        handling = asyncio.create_task(self._hand_over(topic, waiting, on_frames))
+                    if len(waiting) >= FRAMES_AT_ONCE:
+                        await asyncio.wait([handling])
+            finally:
+                if handling is not None:
+                    handling.cancel()
+
+    async def _hand_over(
+        self, topic: Topic, waiting: list[EventT[Any]], on_frames: Callable[[Sequence[Frame]], Awaitable[None]]
+    ) -> None:
+        """Hand over what waits until nothing does. What came before a rebalance comes again, to whoever has it then."""
+        with contextlib.suppress(Exception), self.fatal(topic.name):  # nobody waits for this task: the app does
+            await asyncio.sleep(GATHERED_FOR_S)
+            while waiting and self.crashing is None:
+                events = [each for each in waiting if each.message.generation_id == self.consumer_generation_id]
+                waiting.clear()
+                await on_frames([cast(Frame, each.value) for each in events])
+                for each in events:
+                    each.ack()
 
     @contextmanager
     def fatal(self, step: str, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -33,6 +33,9 @@ T = TypeVar("T")
 
 _Record: TypeAlias = tuple[bytes, bytes | None]
 """Key and value."""
+
+_Groups: TypeAlias = Mapping[int, list[_Record]]
+"""Records by partition."""
 
 
 async def answers(bootstrap: str) -> bool:
@@ -108,40 +111,49 @@ class KafkaLog:
             if value is not None and len(value) > MAX_RECORD_BYTES:
                 raise RecordTooLarge(f"the record {key!r} has {len(value)} bytes, over {MAX_RECORD_BYTES}")
         self.ensure_room()
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                confirmations = self._put(topic.name, await self._partition_count(topic.name), records)
-                if confirmations:
-                    await asyncio.wait(confirmations)  # others wait for the same ones: they are not to be cancelled
-            for confirmation in confirmations:
-                confirmation.result()
-        except TimeoutError as error:
-            raise LogUnavailable(f"the broker has not confirmed within {self._timeout_s:g} s") from error
-        except KafkaError as error:
-            raise LogUnavailable(f"the broker refused: {error}") from error
+        await self._confirmed(topic, lambda partitions: _by_partition(records, partitions))
 
     async def append_patiently(self, topic: Topic, records: Sequence[tuple[str, bytes | None]]) -> None:
         """Append, waiting for the broker as long as it takes: what was derived must not be lost."""
         for start in range(0, len(records), _PATIENTLY_AT_ONCE):
             some = records[start : start + _PATIENTLY_AT_ONCE]
-            while True:
-                try:
-                    await self.append(topic, some)
-                except LogUnavailable as error:
-                    log.warning("broker not ready, waiting", topic=topic.name, error=str(error))
-                    await asyncio.sleep(_RECONNECT_S)
-                else:
-                    break
+            await self._patiently(topic, lambda some=some: self.append(topic, some))  # type: ignore[misc]
 
-    def _put(
-        self, topic: str, partitions: int, records: Sequence[tuple[str, bytes | None]]
-    ) -> "list[asyncio.Future[None]]":
-        """Queue records in the lanes of their partitions; what will be done when the broker has confirmed them."""
-        by_partition: dict[int, list[_Record]] = {}
-        for key, value in records:
-            key_bytes = key.encode()
-            by_partition.setdefault(_key_hash(key_bytes) % partitions, []).append((key_bytes, value))
-        return [self._lane(topic, partition).put(group) for partition, group in by_partition.items()]
+    async def append_in_place(
+        self, topic: Topic, records: Mapping[int, Sequence[tuple[str, bytes | None]]]
+    ) -> dict[int, int]:
+        """The same as ``append_patiently`` where the partitions are given.
+
+        By partition, an offset that is after all of its records.
+        """
+        groups = {number: [(key.encode(), value) for key, value in group] for number, group in records.items() if group}
+        return await self._patiently(topic, lambda: self._confirmed(topic, lambda _: groups))
+
+    async def _patiently(self, topic: Topic, append: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            try:
+                return await append()
+            except LogUnavailable as error:
+                log.warning("broker not ready, waiting", topic=topic.name, error=str(error))
+                await asyncio.sleep(_RECONNECT_S)
+
+    async def _confirmed(self, topic: Topic, grouped: Callable[[int], _Groups]) -> dict[int, int]:
+        """Queue records in the lanes of their partitions; return when the broker has confirmed them.
+
+        ``grouped`` gives the records by partition, for so many partitions.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                groups = grouped(await self._partition_count(topic.name))
+                confirmations = {number: self._lane(topic.name, number).put(group) for number, group in groups.items()}
+                if confirmations:
+                    # Others wait for the same ones: they are not to be cancelled.
+                    await asyncio.wait(confirmations.values())
+            return {number: confirmation.result() for number, confirmation in confirmations.items()}
+        except TimeoutError as error:
+            raise LogUnavailable(f"the broker has not confirmed within {self._timeout_s:g} s") from error
+        except KafkaError as error:
+            raise LogUnavailable(f"the broker refused: {error}") from error
 
     async def ready(self) -> None:
         """Return when the broker answers; raises LogUnavailable when it does not."""
@@ -172,18 +184,19 @@ class KafkaLog:
         assert self._producer is not None
         return self._producer
 
-    async def _send(self, topic: str, partition: int, records: list[_Record]) -> None:
+    async def _send(self, topic: str, partition: int, records: list[_Record]) -> int:
+        """Send records in as many batches as they need; the offset after them."""
         producer = await self._connection()
         try:
             sent = []
             batch = producer.create_batch()
             for key, value in records:
                 if batch.append(key=key, value=value, timestamp=None) is None:
-                    sent.append(await producer.send_batch(batch, topic, partition=partition))
+                    sent.append((await producer.send_batch(batch, topic, partition=partition), batch.record_count()))
                     batch = producer.create_batch()
                     batch.append(key=key, value=value, timestamp=None)
-            sent.append(await producer.send_batch(batch, topic, partition=partition))
-            await asyncio.gather(*sent)
+            sent.append((await producer.send_batch(batch, topic, partition=partition), batch.record_count()))
+            return int(max([(await confirmed).offset + count for confirmed, count in sent]))
         except KafkaError:
             # The idempotent sequence of this producer may be broken for good: go on with a fresh one.
             if producer is self._producer:
@@ -232,13 +245,13 @@ class _Lane:
         self._partition = partition
         self._records: list[_Record] = []
         self._bytes = 0
-        self._confirmation: asyncio.Future[None] = _new_confirmation()
+        self._confirmation: asyncio.Future[int] = _new_confirmation()
         self._waiting = asyncio.Event()
-        self._sending: asyncio.Future[None] | None = None
+        self._sending: asyncio.Future[int] | None = None
         self.task = asyncio.create_task(self._send_groups())
 
-    def put(self, records: list[_Record]) -> "asyncio.Future[None]":
-        """Queue records; the future of their group is done when the broker has confirmed it."""
+    def put(self, records: list[_Record]) -> "asyncio.Future[int]":
+        """Queue records; the future of their group is the offset after it, once the broker has confirmed it."""
         size = sum(len(key) + len(value or b"") for key, value in records)
         self._records += records
         self._bytes += size
@@ -260,21 +273,27 @@ class _Lane:
             confirmation, self._confirmation = self._confirmation, _new_confirmation()
             self._sending = confirmation
             try:
-                await self._owner._send(self._topic, self._partition, records)
+                confirmation.set_result(await self._owner._send(self._topic, self._partition, records))
             except KafkaError as error:
                 confirmation.set_exception(error)
-            else:
-                confirmation.set_result(None)
             finally:
                 self._sending = None
                 self._owner._queued_bytes -= size
 
 
-def _new_confirmation() -> "asyncio.Future[None]":
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+def _new_confirmation() -> "asyncio.Future[int]":
+    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     # Nobody may be waiting any more when it fails; that is no reason for a warning.
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
     return future
+
+
+def _by_partition(records: Sequence[tuple[str, bytes | None]], partitions: int) -> _Groups:
+    groups: dict[int, list[_Record]] = {}
+    for key, value in records:
+        key_bytes = key.encode()
+        groups.setdefault(_key_hash(key_bytes) % partitions, []).append((key_bytes, value))
+    return groups
 
 
 def partition_of(key: str, partitions: int) -> int:

@@ -1,4 +1,6 @@
-"""From a frame to records."""
+"""From frames to records."""
+
+from collections.abc import Iterable
 
 import msgspec
 from prometheus_client import Counter
@@ -17,4 +19,12 @@ def records_of(kind: type[Record], frame: Frame, unreadable: Counter) -> list[Re
             found.append(decode(kind, value))
         except (msgspec.MsgspecError, ValueError, RecursionError):
             unreadable.labels(frame.topic).inc()
+    return found
+
+
+def records_by_partition(kind: type[Record], frames: Iterable[Frame], unreadable: Counter) -> dict[int, list[Record]]:
+    """The same of several frames, in their order."""
+    found: dict[int, list[Record]] = {}
+    for frame in frames:
+        found.setdefault(frame.partition, []).extend(records_of(kind, frame, unreadable))
     return found

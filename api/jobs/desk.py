@@ -1,6 +1,7 @@
 """Where commands for jobs are handed in: the writer of the job is told, and its answer is waited for."""
 
 import asyncio
+import itertools
 import secrets
 from typing import Any, Final
 
@@ -60,6 +61,10 @@ class JobDesk:
         return self._jobs.records[answer.job_id]
 
 
+_process: Final = secrets.token_hex(8)
+_requests: Final = itertools.count()
+
+
 def new_request_id() -> str:
-    """By which an answer is known."""
-    return secrets.token_hex(8)
+    """By which an answer is known, unlike any other's."""
+    return f"{_process}{next(_requests):x}"

@@ -15,6 +15,9 @@ _PLANNED: Final = frozenset(JobPlan.__struct_encode_fields__)
 _OTHERS: Final = frozenset(Job.__struct_encode_fields__) - _PLANNED
 
 MAX_ID_CHARS: Final = 128
+MAX_KEY_CHARS: Final = 255
+KEY_DESCRIPTION: Final = "sent again under the same key, it is done once and answered alike"
+"""Of an ``Idempotency-Key``."""
 
 
 class Move(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,6 +50,13 @@ def read_changes(content: object) -> dict[str, Any]:
 def read_move(content: object) -> Move:
     """A transition."""
     return _read(Move, _object(content))
+
+
+def read_key(key: str | None) -> str | None:
+    """An Idempotency-Key, None where there is none."""
+    if key is not None and not 0 < len(key) <= MAX_KEY_CHARS:
+        raise Problem(400, "invalid_request", f"Idempotency-Key: text of 1 to {MAX_KEY_CHARS} characters")
+    return key
 
 
 def job_id_of(key: str, identity: str) -> str:

@@ -22,6 +22,7 @@ from api.routes import (
     reports,
     sessions,
     stock,
+    transitions,
     visits,
     webhooks,
 )
@@ -29,6 +30,7 @@ from api.routes import (
 ROUTERS: Final = (
     pings.router,
     ingest.router,
+    transitions.router,
     rejected.router,
     devices.router,
     enrolments.router,

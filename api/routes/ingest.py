@@ -10,8 +10,8 @@ from api.admission import Passage
 from api.answers import ACCEPTED_HEADER, REJECTED_HEADER
 from api.auth import Principal, allow, authorize
 from api.body import read_body
+from api.direct_route import DirectRoute
 from api.intake import Taken, take_in
-from api.routes.pings import DirectRoute
 from api.services import services_of
 from schemas.protocols import PROTOCOLS, App
 

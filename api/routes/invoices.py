@@ -12,9 +12,10 @@ from api.answers import CostAnswer, JSONAnswer
 from api.body import read_body, read_json
 from api.jobs.audit import put_job_on_record, sender_of
 from api.jobs.desk import new_request_id
+from api.jobs.standing import standing_job
 from api.problems import Problem, unavailable
 from api.read_back import Audit, append_and_read_back
-from api.routes.jobs import JobId, standing_job
+from api.routes.jobs import JobId
 from api.scope import Scope
 from api.scoped import scoped
 from api.services import Reach, Services

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, Final, cast
 
-import msgspec
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
@@ -11,17 +10,18 @@ from api import examples
 from api.answers import JSONAnswer
 from api.body import read_body, read_json
 from api.fence_changes import fence_change
-from api.jobs.answers import answer_of, answers_of
+from api.jobs.answers import answers_of
 from api.jobs.audit import put_job_on_record, sender_of
 from api.jobs.desk import new_request_id
 from api.jobs.lists import JobQuery, listed, place_of
 from api.jobs.places import placed
 from api.jobs.references import JobSurroundings, require_branch, require_references
-from api.jobs.requests import job_id_of, read_changes, read_move, read_plan
+from api.jobs.requests import KEY_DESCRIPTION, MAX_KEY_CHARS, job_id_of, read_changes, read_plan
+from api.jobs.standing import etag_of, job_answer, jobs_of, standing_job
 from api.paging import page_of, place_after
 from api.parameters import Cursor, From, Limit, To
 from api.preconditions import IfChanged, IfMatch, is_known, require_match
-from api.problems import Problem, unavailable
+from api.problems import unavailable
 from api.read_back import Audit, append_and_read_back
 from api.scope import Scope
 from api.scoped import scoped
@@ -29,7 +29,7 @@ from api.services import Reach, Services
 from schemas import wire
 from schemas.fence import revise_fence
 from schemas.job import JobPlan, JobRecord, Risk
-from schemas.job_command import CreateJob, EditJob, MoveJob
+from schemas.job_command import CreateJob, EditJob
 from schemas.places import Site
 from schemas.topics import FENCES
 
@@ -40,14 +40,11 @@ _PLACE: Final = frozenset({"site_id", "fence_id", "lat", "lon"})
 
 Reader = Annotated[Scope, Depends(scoped("jobs:read"))]
 Writer = Annotated[Scope, Depends(scoped("jobs:write"))]
-Mover = Annotated[Scope, Depends(scoped("jobs:move"))]
 
 JobId = Annotated[str, Path(description="the job's id")]
 IdempotencyKey = Annotated[
     str | None,
-    Header(
-        min_length=1, max_length=255, description="sent again under the same key, it is done once and answered alike"
-    ),
+    Header(min_length=1, max_length=MAX_KEY_CHARS, description=KEY_DESCRIPTION),
 ]
 
 
@@ -84,7 +81,7 @@ async def list_jobs(
         to_ms,
         place_after(cursor),
     )
-    seen = (record for record in _jobs(services).values() if scope.sees_job(record))
+    seen = (record for record in jobs_of(services).values() if scope.sees_job(record))
     found = listed(seen, query, limit + 1)
     return JSONAnswer(page_of(await answers_of(found, services), limit, place_of))
 
@@ -122,7 +119,7 @@ async def create_job(
     )
     if before is None:
         await put_job_on_record("created", None, record, scope.principal, services)
-    return _answer(record, services, 201)
+    return job_answer(record, services, 201)
 
 
 @router.get(
@@ -158,9 +155,9 @@ async def export_jobs(
 async def get_job(services: Reach, scope: Reader, job_id: JobId, if_none_match: IfChanged = None) -> Response:
     """As it is now, with an ETag: that of its `revision`. Its clocks in `sla` run on meanwhile."""
     record = standing_job(services, scope, job_id)
-    if is_known(_etag(record), if_none_match):
-        return Response(status_code=304, headers={"ETag": _etag(record)})
-    return _answer(record, services)
+    if is_known(etag_of(record), if_none_match):
+        return Response(status_code=304, headers={"ETag": etag_of(record)})
+    return job_answer(record, services)
 
 
 @router.patch(
@@ -182,7 +179,7 @@ async def patch_job(
     """By a JSON merge patch (RFC 7396): what is not named stays, null takes away. Reassigning is a change too."""
     changes = read_changes(read_json(await read_body(request, services.settings.max_body_bytes)))
     record = standing_job(services, scope, job_id)
-    require_match("the job", _etag(record), if_match)
+    require_match("the job", etag_of(record), if_match)
     require_references(changes, _around(scope, services))
     if "branch" in changes:
         require_branch(changes["branch"], scope)
@@ -201,64 +198,13 @@ async def patch_job(
     after = await services.desk.carry_out(command)
     if after.revision != record.revision:
         await put_job_on_record("edited", record, after, scope.principal, services)
-    return _answer(after, services)
-
-
-@router.post(
-    "/v1/jobs/{job_id}/transitions",
-    summary="Take a job to another state",
-    openapi_extra=examples.body("Move", examples.MOVE),
-    responses=examples.answers(200, "The job in its new state", "JobAnswer", examples.JOB_ANSWER, 404, *_WRITE_ERRORS),
-)
-async def move_job(
-    request: Request, services: Reach, scope: Mover, job_id: JobId, idempotency_key: IdempotencyKey = None
-) -> JSONAnswer:
-    """What a person says stands, whatever positions tell. A `409` lists in `allowed` where the job may be taken.
-
-    `at` is when it happened, by default now; it may lie in the past, as where a phone was offline.
-    """
-    move = read_move(read_json(await read_body(request, services.settings.max_body_bytes)))
-    record = standing_job(services, scope, job_id)
-    command = MoveJob(
-        job_id=job_id,
-        sender=sender_of(scope.principal),
-        key=idempotency_key or new_request_id(),
-        issued_at=services.clock.now_ms(),
-        request_id=new_request_id(),
-        **msgspec.structs.asdict(move),
-    )
-    after = await services.desk.carry_out(command)
-    if after.revision != record.revision:
-        await put_job_on_record("moved", record, after, scope.principal, services)
-    return _answer(after, services)
+    return job_answer(after, services)
 
 
 async def _following(first: bytes, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield first
     async for some in lines:
         yield some
-
-
-def _jobs(services: Services) -> Mapping[str, JobRecord]:
-    if not services.jobs.is_caught_up:
-        raise unavailable("the jobs are still being read")
-    return services.jobs.records
-
-
-def standing_job(services: Services, scope: Scope, job_id: str) -> JobRecord:
-    """A job that is seen; raises Problem 404, or 503 while jobs are being read."""
-    record = _jobs(services).get(job_id)
-    if record is None or not scope.sees_job(record):
-        raise Problem(404, "unknown_job", f"there is no job {job_id!r}")
-    return record
-
-
-def _etag(record: JobRecord) -> str:
-    return f'"{record.revision}"'
-
-
-def _answer(record: JobRecord, services: Services, status: int = 200) -> JSONAnswer:
-    return JSONAnswer(answer_of(record, services), status, {"ETag": _etag(record)})
 
 
 def _around(scope: Scope, services: Services) -> JobSurroundings:

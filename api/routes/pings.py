@@ -1,32 +1,19 @@
 """Pings in: one, an array, NDJSON or CSV."""
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from typing import Final
 
-from fastapi import APIRouter, Depends, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import APIRouter, Depends, Request
 
 from api import examples
 from api.admission import Passage
 from api.answers import JSONAnswer, PingsAnswer, RejectedItem
 from api.auth import allow, authorize
 from api.body import read_body
+from api.direct_route import DirectRoute
 from api.intake import take_in
 from api.problems import Problem
 from api.services import services_of
 from schemas.protocols import PROTOCOLS, by_media_type
-
-
-class DirectRoute(APIRoute):
-    """A route that FastAPI documents and leaves alone: its function takes the request and gives the response.
-
-    Solving dependencies takes longer than a ping does. They stand in the document; the function sees to them itself.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The function itself."""
-        return self.endpoint
-
 
 router = APIRouter(tags=["pings"], route_class=DirectRoute)
 

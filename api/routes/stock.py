@@ -9,14 +9,14 @@ from starlette.responses import Response
 from api import examples
 from api.answers import JSONAnswer, Page, write_cursor
 from api.body import read_body, read_json
-from api.jobs.answers import answer_of
+from api.jobs.standing import job_answer, standing_job
 from api.paging import page_of, place_after
 from api.parameters import Cursor, From, Limit, To, cursor_key
 from api.ports import MovementQuery
 from api.problems import Problem, unavailable
 from api.read_back import Audit, append_and_read_back
 from api.read_model import page_of as page_by_id
-from api.routes.jobs import IdempotencyKey, JobId, Mover, standing_job
+from api.routes.jobs import IdempotencyKey, JobId
 from api.scope import Scope
 from api.scoped import scoped
 from api.services import Reach, Services
@@ -38,6 +38,7 @@ _WRITE_ERRORS: Final = (400, 413, 415, 503)
 
 Reader = Annotated[Scope, Depends(scoped("stock:read"))]
 Writer = Annotated[Scope, Depends(scoped("stock:write"))]
+Mover = Annotated[Scope, Depends(scoped("jobs:move"))]
 Holder = Annotated[str | None, Query(description="in this van or depot: `van:<technician>`, `depot:<depot>`")]
 HolderInPath = Annotated[str, Path(description="`van:<technician>` or `depot:<depot>`")]
 SkuInPath = Annotated[str, Path(description="what", max_length=128, pattern=SKU_PATTERN)]
@@ -214,8 +215,7 @@ async def use_parts(
         if part.unit_cost is not None:
             unit_costs[part.sku] = part.unit_cost
     await record_movements(moved, idempotency_key, scope, services, all_or_nothing=True, unit_costs=unit_costs)
-    after = services.jobs.records[job_id]
-    return JSONAnswer(answer_of(after, services), 200, {"ETag": f'"{after.revision}"'})
+    return job_answer(services.jobs.records[job_id], services)
 
 
 def _used(part: NewPart, record: JobRecord, places: StockPlaces, where: str) -> NewMovement:

@@ -22,6 +22,7 @@ COMMANDS: Final = (
     "notifier",
     "visits",
     "backtest",
+    "eta",
     "replay",
     "simulate",
     "keys",

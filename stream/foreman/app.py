@@ -5,7 +5,7 @@ read back when partitions are assigned. The rounds of devices are kept in a tabl
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import structlog
@@ -17,7 +17,7 @@ from dispatch.rounds import DeviceRounds
 from dispatch.rules import DispatchRules
 from schemas.clock import Clock
 from schemas.job import Evidence, JobRecord
-from schemas.job_command import Answer, CreateJob, Sender, TellEvidence
+from schemas.job_command import Answer, Command, CreateJob, Sender, TellEvidence
 from schemas.settings import Settings
 from schemas.times import Instant
 from schemas.topics import FOREMAN_GROUP, JOB_ANSWERS, JOB_COMMANDS, JOBS, LIVE, VISITS, Topic
@@ -31,7 +31,7 @@ from stream.framed import FramedApp, PartitionsLostError, framed_app
 from stream.frames import Frame
 from stream.kafka import KafkaLog, partition_of
 from stream.log_ends import LogEnds
-from stream.records import records_of
+from stream.records import records_by_partition
 from stream.restored import STORE_URL, RestoredOnce
 
 LOOK_AGAIN_S: Final = 0.2
@@ -99,13 +99,13 @@ class Foreman:
             partitions=self._settings.partitions,
             on_recover=self._restore,
         )
-        agents: dict[Topic, Callable[[Frame], Awaitable[None]]] = {
+        agents: dict[Topic, Callable[[Sequence[Frame]], Awaitable[None]]] = {
             JOB_COMMANDS: self._on_commands,
             VISITS: self._on_visits,
             LIVE: self._on_live,
         }
-        for topic, on_frame in agents.items():
-            app.take_frames(topic, on_frame)
+        for topic, on_frames in agents.items():
+            app.take_frames(topic, on_frames)
 
         @app.on_partitions_revoked.connect
         async def revoked(*_: Any, **__: Any) -> None:
@@ -151,56 +151,64 @@ class Foreman:
 
     # Commands
 
-    async def _on_commands(self, frame: Frame) -> None:
-        partition = self._jobs.get(frame.partition)
-        if partition is None:
-            raise PartitionsLostError(f"commands of partition {frame.partition} before its jobs were read")
+    async def _on_commands(self, frames: Sequence[Frame]) -> None:
         with frame_seconds.time():
+            by_partition = self._commands_of(frames)
+            answers: list[Answer] = []
+            written: dict[int, list[JobRecord]] = {}
+            async with self._writing:
+                now_ms = self._clock.now_ms()
+                for number, commands in by_partition.items():
+                    partition = self._jobs.get(number)
+                    if partition is None:
+                        raise PartitionsLostError(f"commands of partition {number} before its jobs were read")
+                    written[number], given = partition.carry_out(commands, now_ms)
+                    answers += given
+                await self._write(written, now_ms)
+            await self._answer(answers)
+        commands_done.inc(sum(len(commands) for commands in by_partition.values()))
+        jobs_kept.set(sum(len(each.records) for each in self._jobs.values()))
+
+    def _commands_of(self, frames: Sequence[Frame]) -> dict[int, list[Command]]:
+        """By partition, in order; what nobody can read and what is in the wrong partition is left out and counted."""
+        by_partition: dict[int, list[Command]] = {}
+        for frame in frames:
             commands, bad = read_commands(frame.values)
             ours = [each for each in commands if self._partition_of(each.job_id) == frame.partition]
             unreadable.labels(JOB_COMMANDS.name).inc(bad + len(commands) - len(ours))
-            async with self._writing:
-                now_ms = self._clock.now_ms()
-                written, answers = partition.carry_out(ours, now_ms)
-                await self._write(frame.partition, partition, written, now_ms)
-            await self._answer(answers)
-        commands_done.inc(len(ours))
-        jobs_kept.set(sum(len(each.records) for each in self._jobs.values()))
+            by_partition.setdefault(frame.partition, []).extend(ours)
+        return by_partition
 
     def _partition_of(self, job_id: str) -> int:
         return partition_of(job_id, self._settings.partitions)
 
-    async def _write(self, number: int, partition: JobPartition, records: Sequence[JobRecord], now_ms: Instant) -> None:
-        """Append revisions of jobs; return when the broker has them. Raises PartitionsLostError."""
+    async def _write(self, records: Mapping[int, Sequence[JobRecord]], now_ms: Instant) -> None:
+        """Append revisions of jobs by partition; return when the broker has them. Raises PartitionsLostError."""
+        records = {number: group for number, group in records.items() if group}
         if not records:
             return
-        end = (await self._ends.ends(JOBS.name, [number]))[number]
-        if end > self._written_until.get(number, end):
-            raise PartitionsLostError(f"another foreman writes the jobs of partition {number}")
-        values = [encode(record) for record in records]
-        sent = [
-            self._job_table.send_changelog(number, record.job_id.encode(), value)
-            for record, value in zip(records, values, strict=True)
-        ]
-        for each in sent:
-            self._written_until[number] = (await each).offset + 1
-        partition.keep(records, values, now_ms)
-        jobs_written.inc(len(records))
+        for number, end in (await self._ends.ends(JOBS.name, records)).items():
+            if end > self._written_until.get(number, end):
+                raise PartitionsLostError(f"another foreman writes the jobs of partition {number}")
+        values = {number: [(record.job_id, encode(record)) for record in group] for number, group in records.items()}
+        self._written_until |= await self._log.append_in_place(JOBS, values)
+        for number, group in records.items():
+            self._jobs[number].keep(group, [value for _, value in values[number]], now_ms)
+            jobs_written.inc(len(group))
 
     async def _look_at_jobs(self) -> None:
         """Time has passed: some jobs are late, promises are to be escalated, jobs that come again are to be made."""
-        for number in list(self._jobs):
-            async with self._writing:
-                partition = self._jobs.get(number)
-                if partition is None:
-                    return
-                now_ms = self._clock.now_ms()
-                changed = [
+        async with self._writing:
+            now_ms = self._clock.now_ms()
+            changed = {
+                number: [
                     after
                     for record in partition.due(now_ms)
                     if (after := await self._looked(partition, record, now_ms))
                 ]
-                await self._write(number, partition, changed, now_ms)
+                for number, partition in self._jobs.items()
+            }
+            await self._write(changed, now_ms)
 
     async def _looked(self, partition: JobPartition, record: JobRecord, now_ms: Instant) -> JobRecord | None:
         """The next revision of a job that is due, if there is one. What is to be made of it is ordered before."""
@@ -220,13 +228,13 @@ class Foreman:
 
     # Rounds
 
-    async def _on_visits(self, frame: Frame) -> None:
-        visits = records_of(Visit, frame, unreadable)
-        await self._look(frame.partition, lambda patrol: patrol.hear(visits))
+    async def _on_visits(self, frames: Sequence[Frame]) -> None:
+        visits = records_by_partition(Visit, frames, unreadable)
+        await self._look(visits, lambda number, patrol: patrol.hear(visits[number]))
 
-    async def _on_live(self, frame: Frame) -> None:
-        sightings = records_of(Sighting, frame, unreadable)
-        await self._look(frame.partition, lambda patrol: patrol.see(sightings))
+    async def _on_live(self, frames: Sequence[Frame]) -> None:
+        sightings = records_by_partition(Sighting, frames, unreadable)
+        await self._look(sightings, lambda number, patrol: patrol.see(sightings[number]))
 
     async def _look_again(self) -> None:
         """Jobs or technicians have changed: what the rounds of those concerned say may be for other jobs now."""
@@ -237,25 +245,35 @@ class Foreman:
             with self.app.fatal("rounds"):
                 technicians = set(self._unsettled)
                 self._unsettled -= technicians
-                devices = {device_id for each in technicians for device_id in self._crew.devices_of(each)}
-                for number in list(self._patrols):
-                    await self._look(number, lambda patrol, devices=devices: devices & patrol.rounds.keys())  # type: ignore[misc]
+                await self._look_at_rounds_of(technicians)
 
-    async def _look(self, number: int, changed: Callable[[Patrol], set[str]]) -> None:
-        """Tell the jobs what is new of a partition's devices, then write down that they were told."""
+    async def _look_at_rounds_of(self, technicians: Iterable[str]) -> None:
+        devices = {device_id for each in technicians for device_id in self._crew.devices_of(each)}
+        if devices:
+            await self._look(self._patrols, lambda _, patrol: devices & patrol.rounds.keys())
+
+    async def _look(self, numbers: Iterable[int], changed: Callable[[int, Patrol], set[str]]) -> None:
+        """Tell the jobs what is new of the devices of partitions, then write down that they were told."""
         async with self._changing:
-            patrol = self._patrols.get(number)
-            if patrol is None:
-                return
             now_ms = self._clock.now_ms()
-            news = [each for device_id in sorted(changed(patrol)) for each in patrol.news_of(device_id, now_ms)]
+            patrols = {number: self._patrols[number] for number in numbers if number in self._patrols}
+            news = [
+                each
+                for number, patrol in patrols.items()
+                for device_id in sorted(changed(number, patrol))
+                for each in patrol.news_of(device_id, now_ms)
+            ]
             await self._log.append_patiently(
                 JOB_COMMANDS, [(job_id, encode(_telling(job_id, each))) for job_id, each in news]
             )
             news_told.inc(len(news))
-            # Not by the table, which would send them one by one; a device's rounds are where its visits are.
-            await self._log.append_patiently(
-                ROUNDS, [(rounds.device_id, encode(rounds)) for rounds in patrol.take_changed()]
+            # Not by the table, which would send them one by one.
+            await self._log.append_in_place(
+                ROUNDS,
+                {
+                    number: [(rounds.device_id, encode(rounds)) for rounds in patrol.take_changed()]
+                    for number, patrol in patrols.items()
+                },
             )
 
 

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final, cast
 
 import msgspec
@@ -50,7 +50,13 @@ from stream.restored import STORE_URL, RestoredOnce
 LOOK_EVERY_S: Final = 0.25
 """What is due is looked at so often."""
 DRAIN_S: Final = 5.0
-FETCH_MAX_WAIT_MS: Final = 50
+FETCH_MIN_BYTES: Final = 64 * 1024
+FETCH_MAX_WAIT_MS: Final = 200
+"""What happens is gathered for so long: telling of one thing costs as much as telling of some dozens."""
+
+TOLD: Final = Topic(f"{NOTIFIER_GROUP}-told-changelog", key="job or visit", compacted=True)
+PENDING: Final = Topic(f"{NOTIFIER_GROUP}-pending-changelog", key="webhook_id/event", compacted=True)
+"""What the tables are read back from; Faust makes them."""
 
 GIVEN_UP: Final = Verdict("failed", None)
 
@@ -83,7 +89,7 @@ class Notifier:
         return Outbox(self._settings.webhook_parallel, self._settings.webhook_parallel_each)
 
     def _build_app(self) -> FramedApp:
-        agents: dict[Topic, Callable[[Frame], Awaitable[None]]] = {
+        agents: dict[Topic, Callable[[Sequence[Frame]], Awaitable[None]]] = {
             JOBS: self._on_facts,
             VISITS: self._on_facts,
             STOCK: self._on_facts,
@@ -91,11 +97,11 @@ class Notifier:
             WEBHOOK_REPLAYS: self._on_replays,
         }
         app = framed_app(NOTIFIER_GROUP, self._settings, [topic.name for topic in agents], table_standby_replicas=0)
-        app.fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        app.fetch_min_bytes, app.fetch_max_wait_ms = FETCH_MIN_BYTES, FETCH_MAX_WAIT_MS
         self._told_table = self._table(app, "told")
         self._pending_table = self._table(app, "pending", on_recover=self._restore)
-        for topic, on_frame in agents.items():
-            app.take_frames(topic, on_frame)
+        for topic, on_frames in agents.items():
+            app.take_frames(topic, on_frames)
 
         @app.on_partitions_revoked.connect
         async def revoked(*_: Any, **__: Any) -> None:
@@ -155,49 +161,58 @@ class Notifier:
 
     # Facts become events
 
-    async def _on_facts(self, frame: Frame) -> None:
-        teller = self._tellers.get(frame.partition)
-        if teller is None:
-            raise PartitionsLostError(f"{frame.topic} of partition {frame.partition} before its table was read")
-        events, written = teller.news_of(frame, self._clock.moment_of)
+    async def _on_facts(self, frames: Sequence[Frame]) -> None:
+        events: list[Event] = []
+        written: dict[int, list[tuple[str, bytes | None]]] = {}
+        for frame in frames:
+            teller = self._tellers.get(frame.partition)
+            if teller is None:
+                raise PartitionsLostError(f"{frame.topic} of partition {frame.partition} before its table was read")
+            news, told = teller.news_of(frame, self._clock.moment_of)
+            events += news
+            written.setdefault(frame.partition, []).extend(told.items())
         await self._log.append_patiently(EVENTS, _encoded(events))
         for event in events:
             events_told.labels(event.type).inc()
-        await self._write(self._told_table, frame.partition, written)
-        teller.remember(written)
+        await self._log.append_in_place(TOLD, written)
 
     # Events become deliveries
 
-    async def _on_events(self, frame: Frame) -> None:
+    async def _on_events(self, frames: Sequence[Frame]) -> None:
         waiting = [
             Pending(webhook.webhook_id, event, _machine_ms(), frame.partition)
+            for frame in frames
             for event in records_of(Event, frame, unreadable)
             for webhook in self._places.webhooks.values()
             if webhook.active and webhook.removed_at is None and wants(webhook, event, self._places.branches)
         ]
         await self._let_wait([each for each in waiting if each.key not in self._outbox])
 
-    async def _on_replays(self, frame: Frame) -> None:
-        replays = records_of(Replay, frame, unreadable)
-        await self._let_wait([Pending(each.webhook_id, each.event, _machine_ms(), frame.partition) for each in replays])
+    async def _on_replays(self, frames: Sequence[Frame]) -> None:
+        await self._let_wait(
+            [
+                Pending(each.webhook_id, each.event, _machine_ms(), frame.partition)
+                for frame in frames
+                for each in records_of(Replay, frame, unreadable)
+            ]
+        )
 
     async def _let_wait(self, waiting: Sequence[Pending]) -> None:
         """Write the deliveries down, then let them go out; those that are too many are dead letters at once."""
         most = self._settings.webhook_max_pending
         room = {each.webhook_id: most - self._outbox.waiting_for(each.webhook_id) for each in waiting}
-        by_partition: dict[int, dict[str, bytes | None]] = {}
+        written: dict[int, list[tuple[str, bytes | None]]] = {}
         taken: list[Pending] = []
         too_many: list[Delivery] = []
         for pending in waiting:
             if room[pending.webhook_id] > 0:
                 room[pending.webhook_id] -= 1
-                by_partition.setdefault(pending.partition, {})[pending.key] = encode(pending)
+                written.setdefault(pending.partition, []).append((pending.key, encode(pending)))
                 taken.append(pending)
             else:
                 too_many.append(self._standing(pending, 0, _never_sent(f"more than {most} deliveries wait"), GIVEN_UP))
         await self._report(too_many)
-        for number, records in by_partition.items():
-            await self._write(self._pending_table, number, records)
+        await self._log.append_in_place(PENDING, written)
         for pending in taken:
             self._outbox.put(pending)
         deliveries_waiting.set(len(self._outbox))
@@ -236,7 +251,7 @@ class Notifier:
                 again = msgspec.structs.replace(pending, due_ms=due_ms, attempt=made)
             if outbox.has(pending):  # otherwise it is to be told anew: that is written down already
                 value = None if again is None else encode(again)
-                await self._write(self._pending_table, pending.partition, {pending.key: value})
+                await self._log.append_in_place(PENDING, {pending.partition: [(pending.key, value)]})
             if outbox.back(pending, failed=failed):
                 if again is None:
                     outbox.remove(pending)
@@ -279,13 +294,6 @@ class Notifier:
 
     async def _report(self, deliveries: Iterable[Delivery]) -> None:
         await self._log.append_patiently(WEBHOOK_DELIVERIES, [(each.webhook_id, encode(each)) for each in deliveries])
-
-    # The log
-
-    async def _write(self, table: Any, number: int, records: Mapping[str, bytes | None]) -> None:
-        """Write to a table's changelog, and return when the broker has it; None takes a key away."""
-        for each in [table.send_changelog(number, key.encode(), value) for key, value in records.items()]:
-            await each
 
 
 def _encoded(events: Iterable[Event]) -> list[tuple[str, bytes | None]]:

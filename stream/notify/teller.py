@@ -40,7 +40,7 @@ unreadable = Counter("onsite_notifier_unreadable_records", "Records nobody can r
 
 
 class Teller:
-    """``told`` has for each job and visit of the partition what was told of it, as it was written down."""
+    """``told`` has for each job, visit and shelf of the partition what was told of it, as it was written down."""
 
     def __init__(self, told: Mapping[str, bytes], places: Places, rates: Rates) -> None:
         self._told = dict(told)
@@ -48,9 +48,9 @@ class Teller:
         self._rates = rates
 
     def news_of(self, frame: Frame, moment_of: Callable[[int], Instant]) -> tuple[list[Event], dict[str, bytes]]:
-        """The events of a frame in their order, and what was told with them, for ``told``.
+        """The events of a frame in their order, and what was told with them, to be written down for ``told``.
 
-        ``moment_of`` gives Onsite's time for the broker's.
+        They count as told. ``moment_of`` gives Onsite's time for the broker's.
         """
         events: list[Event] = []
         written: dict[str, bytes] = {}
@@ -59,51 +59,42 @@ class Teller:
             if value is None:
                 continue
             try:
-                found, now_told = tell(value, written, moment_of(stamp_ms))
+                found, now_told = tell(value, moment_of(stamp_ms))
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 unreadable.labels(frame.topic).inc()
                 log.warning("unreadable record skipped", topic=frame.topic, error=str(error))
                 continue
             events += found
+            self._told |= now_told
             written |= now_told
         return events, written
 
-    def remember(self, written: Mapping[str, bytes]) -> None:
-        """It is told and written down."""
-        self._told |= written
-
-    def _tell_job(
-        self, value: bytes, written: Mapping[str, bytes], recorded_at: Instant
-    ) -> tuple[Sequence[Event], dict[str, bytes]]:
+    def _tell_job(self, value: bytes, recorded_at: Instant) -> tuple[Sequence[Event], dict[str, bytes]]:
         job = wire.decode(JobRecord, value)
         key = JOB + job.job_id
-        before = written.get(key) or self._told.get(key)
+        before = self._told.get(key)
         told = NOTHING_OF_JOB if before is None else wire.decode(ToldJob, before)
         events, after = job_events(job, told, self._rates, recorded_at)
         return events, {} if after is told else {key: wire.encode(after)}
 
-    def _tell_visit(
-        self, value: bytes, written: Mapping[str, bytes], recorded_at: Instant
-    ) -> tuple[Sequence[Event], dict[str, bytes]]:
+    def _tell_visit(self, value: bytes, recorded_at: Instant) -> tuple[Sequence[Event], dict[str, bytes]]:
         visit = wire.decode(Visit, value)
         key = VISIT + visit.visit_id
-        before = written.get(key) or self._told.get(key)
+        before = self._told.get(key)
         told = NOTHING_OF_VISIT if before is None else wire.decode(ToldVisit, before)
         branch = self._places.branch_of_device(visit.device_id)
         events, after = visit_events(visit, told, branch, self._places.branch_of_fence(visit.fence_id), recorded_at)
         return events, {} if after is told else {key: wire.encode(after)}
 
-    def _tell_stock(
-        self, value: bytes, written: Mapping[str, bytes], recorded_at: Instant
-    ) -> tuple[Sequence[Event], dict[str, bytes]]:
+    def _tell_stock(self, value: bytes, recorded_at: Instant) -> tuple[Sequence[Event], dict[str, bytes]]:
         movement = wire.decode(Movement, value)
         counted = f"{MOVEMENT}{movement.movement_id}\n{movement.sku}"
-        if counted in written or counted in self._told:
+        if counted in self._told:
             return [], {}
         events, now_told = [], {counted: b"1"}
         for place in holders_of(movement):
             key = SHELF + stock_key(place, movement.sku)
-            before = written.get(key) or self._told.get(key)
+            before = self._told.get(key)
             shelf = Shelf() if before is None else wire.decode(Shelf, before)
             after, low = shelved(shelf, place, movement, self._places.threshold_of(place, movement.sku))
             now_told[key] = wire.encode(after)

@@ -1,0 +1,1 @@
+"""Travel times by road from a map of OpenStreetMap: OSRM in process, in processes of its own, or over HTTP."""
