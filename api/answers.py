@@ -166,7 +166,7 @@ class CostAnswer(msgspec.Struct):
     state: str
     lines: list[InvoiceLine]
     total: Decimal
-    problem: str | None
+    problem: str | None = None
 
 
 class ReportColumn(msgspec.Struct):
