@@ -92,7 +92,7 @@ async def get_calendar(
     own = [job for job in services.jobs.records.values() if technician_id in job.technician_ids]
     name = getattr(entry, "name", "") or technician_id
     content = calendar_of(name, own, services.dispatch_rules.lifecycle(), services.clock.now_ms())
-    headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"'}
+    headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"', "Cache-Control": "private, no-cache"}
     if is_known(headers["ETag"], if_none_match):
         return Response(status_code=304, headers=headers)
     return Response(content, headers=headers, media_type=MEDIA_TYPE)

@@ -131,7 +131,9 @@ def test_an_address_is_shown_once_and_can_be_ended(staffed: Door) -> None:
 def test_what_has_not_changed_is_not_sent_again(staffed: Door) -> None:
     created(staffed)
     url = address(staffed)
-    etag = staffed.get(url, role=None).headers["ETag"]
+    first = staffed.get(url, role=None)
+    etag = first.headers["ETag"]
+    assert first.headers["Cache-Control"] == "private, no-cache", "it may be kept, if it is asked for again"
     staffed.clock.moment_ms += 60_000
     assert staffed.get(url, role=None, headers={"If-None-Match": etag}).status_code == 304
     staffed.patch("/v1/jobs/j1", json={"notes": "Ring"})
