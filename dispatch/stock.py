@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from schemas.stock import HOLDERS, LowStock, Movement, ReorderLevel, StockPlace
+from schemas.stock import HOLDERS, LowStock, Movement, StockPlace
 
 Balances = dict[tuple[StockPlace, str], Decimal]
 """Place and sku -> how much is there; below 0 where more was taken than is known to have come, as from suppliers."""
@@ -21,36 +21,6 @@ def balances(movements: Iterable[Movement]) -> Balances:
     return dict(found)
 
 
-def low_stock(movements: Iterable[Movement], levels: Iterable[ReorderLevel]) -> list[LowStock]:
-    """Each time a balance has fallen from its level or above to below it, in the order in which that happened.
-
-    What lies below its level stays silent until it has been filled up. A movement that becomes known late may add such
-    a fall, or take one back: ``low_stock_id`` tells what is new.
-    """
-    level_of = {(level.place, level.sku): level.level for level in levels}
-    balance: defaultdict[tuple[StockPlace, str], Decimal] = defaultdict(Decimal)
-    found = []
-    for movement in in_order(movements):
-        balance[movement.to, movement.sku] += movement.quantity
-        key = movement.from_, movement.sku
-        before = balance[key]
-        balance[key] -= movement.quantity
-        level = level_of.get(key)
-        if level is not None and balance[key] < level <= before:
-            found.append(
-                LowStock(
-                    low_stock_id=f"{movement.movement_id}:low_stock",
-                    place=movement.from_,
-                    sku=movement.sku,
-                    balance=balance[key],
-                    level=level,
-                    movement_id=movement.movement_id,
-                    at=movement.at,
-                )
-            )
-    return found
-
-
 class Shelf(msgspec.Struct, frozen=True, omit_defaults=True):
     """How much of something is at a place, and whether it is known that this is too little."""
 
@@ -63,23 +33,25 @@ def shelved(
 ) -> tuple[Shelf, LowStock | None]:
     """The shelf after a movement from or to it, in the order in which they become known; and that it is low, told once.
 
-    ``level`` is that below which it is (None: there is none). What is low stays silent until it has been filled up.
+    ``level`` is that below which it is (None: there is none). It is told when something was taken; what is low then
+    stays silent until it has been filled up.
     """
-    moved = movement.quantity if movement.to == place else -movement.quantity
-    balance = shelf.balance + moved
-    is_low = level is not None and balance < level
-    told = None
-    if is_low and not shelf.is_low and level is not None:
-        told = LowStock(
-            low_stock_id=f"{movement.movement_id}:{place.name}:low_stock",
-            place=place,
-            sku=movement.sku,
-            balance=balance,
-            level=level,
-            movement_id=movement.movement_id,
-            at=movement.at,
-        )
-    return Shelf(balance, is_low), told
+    is_taken = movement.from_ == place
+    balance = shelf.balance - movement.quantity if is_taken else shelf.balance + movement.quantity
+    if level is None or balance >= level:
+        return Shelf(balance), None
+    if shelf.is_low or not is_taken:
+        return Shelf(balance, shelf.is_low), None
+    low = LowStock(
+        low_stock_id=f"{movement.movement_id}:low_stock",
+        place=place,
+        sku=movement.sku,
+        balance=balance,
+        level=level,
+        movement_id=movement.movement_id,
+        at=movement.at,
+    )
+    return Shelf(balance, is_low=True), low
 
 
 def holders_of(movement: Movement) -> list[StockPlace]:

@@ -58,7 +58,7 @@ _LINES: Final = [
 ]
 
 _LOW: Final = {
-    "low_stock_id": "7d2c9be07d44105f:van:amina:low_stock",
+    "low_stock_id": "7d2c9be07d44105f:low_stock",
     "place": {"kind": "van", "place_id": "amina"},
     "sku": "filter-12",
     "balance": "3",

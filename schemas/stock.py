@@ -83,17 +83,6 @@ class Movement(
             raise ValueError(f"movement {self.movement_id!r} goes from a place to the same place")
 
 
-class ReorderLevel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Below so much of something at a place, more is to be ordered."""
-
-    place: StockPlace
-    sku: str
-    level: Decimal
-
-    def __post_init__(self) -> None:
-        require_quantity(self.level, f"reorder level of {self.sku!r}")
-
-
 class Threshold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The value on ``onsite.stock.thresholds``: below ``level`` of something at a place, it is told."""
 

@@ -147,8 +147,8 @@ async def add_movements(
 async def put_threshold(
     request: Request, services: Reach, scope: Writer, holder: HolderInPath, sku: SkuInPath
 ) -> JSONAnswer:
-    """Below the level of something in a van or depot an event `stock.low` is told: with the movement that takes it
-    there, and again after it was filled up. What lies below a new threshold already is told with the next movement.
+    """When something is taken from a van or depot and less than the level is left, an event `stock.low` is told: once
+    until it was filled up again.
     """
     level = read_threshold(read_json(await read_body(request, services.settings.max_body_bytes)))
     place = holder_of(holder)
