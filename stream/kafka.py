@@ -462,3 +462,17 @@ class Follower(TopicReader[T]):
             self.records[key] = value
         if self.on_change is not None:
             self.on_change(key, value)
+
+
+async def follow_all(followers: Sequence[Follower[Any]]) -> None:
+    """Start them, and wait until each has read what was in its topic."""
+    for follower in followers:
+        await follower.start()
+    for follower in followers:
+        await follower.caught_up()
+
+
+async def stop_all(followers: Sequence[Follower[Any]]) -> None:
+    """Stop them."""
+    for follower in followers:
+        await follower.stop()

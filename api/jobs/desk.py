@@ -16,12 +16,15 @@ ANSWER_WITHIN_S: Final = 10.0
 
 
 class JobDesk:
-    """Of one process. ``take`` is called with every answer that the foreman gives, whoever asked."""
+    """Of one process. ``take`` is called with every answer that the foreman gives, whoever asked, and ``see`` with each
+    change of a job: those who wait for a job are woken by it alone.
+    """
 
     def __init__(self, log: EventLog, jobs: ReadModel[JobRecord]) -> None:
         self._log = log
         self._jobs = jobs
         self._waiting: dict[str, asyncio.Future[Answer]] = {}
+        self._unseen: dict[str, set[asyncio.Future[None]]] = {}
 
     def take(self, answer: Answer) -> None:
         """An answer."""
@@ -51,14 +54,31 @@ class JobDesk:
             raise Problem(refusal.status, refusal.code, refusal.detail, **more)
         return await self._seen(answer)
 
-    async def _seen(self, answer: Answer) -> JobRecord:
-        def is_seen() -> bool:
-            record = self._jobs.records.get(answer.job_id)
-            return record is not None and record.revision >= answer.revision
+    def see(self, job_id: str, _record: JobRecord | None) -> None:
+        """A job has changed."""
+        for waiting in self._unseen.get(job_id, ()):
+            if not waiting.done():
+                waiting.set_result(None)
 
-        if not is_seen() and not await self._jobs.until(is_seen, ANSWER_WITHIN_S):
-            raise LogUnavailable("it is done, but was not read back in time")
-        return self._jobs.records[answer.job_id]
+    async def _seen(self, answer: Answer) -> JobRecord:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                while (record := self._jobs.records.get(answer.job_id)) is None or record.revision < answer.revision:
+                    await self._changed(answer.job_id)
+        except TimeoutError as error:
+            raise LogUnavailable("it is done, but was not read back in time") from error
+        return record
+
+    async def _changed(self, job_id: str) -> None:
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        others = self._unseen.setdefault(job_id, set())
+        others.add(waiting)
+        try:
+            await waiting
+        finally:
+            others.discard(waiting)
+            if not others:
+                self._unseen.pop(job_id, None)
 
 
 _process: Final = secrets.token_hex(8)

@@ -137,7 +137,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     shift_gate = ShiftGate(rules, holders, registers["technicians"])
     nearby = NearbyTechnicians(holders, rules.lifecycle())
     live.on_change, visits.on_change = _each(feed.device_changed, nearby.device_changed), feed.visit_changed
-    jobs.on_change = _each(job_index.changed, feed.job_changed, nearby.job_changed)
+    jobs.on_change = _each(job_index.changed, feed.job_changed, nearby.job_changed, desk.see)
     registers["technicians"].on_change = _each(holders.technician_changed, nearby.technician_changed)
     holders.on_change = feed.holder_changed
     registers["branches"].on_change = feed.branch_changed

@@ -15,7 +15,7 @@ from schemas.places import Branch
 from schemas.settings import Settings
 from schemas.topics import BRANCHES, FENCES, JOBS, TECHNICIANS
 from schemas.wire import decode
-from stream.kafka import BUSY_PATIENCE_MS, Follower
+from stream.kafka import BUSY_PATIENCE_MS, Follower, follow_all, stop_all
 
 
 class _Drawn(msgspec.Struct):
@@ -55,15 +55,11 @@ class Crew:
 
     async def start(self) -> None:
         """Read all of it."""
-        for follower in self._followers:
-            await follower.start()
-        for follower in self._followers:
-            await follower.caught_up()
+        await follow_all(self._followers)
 
     async def stop(self) -> None:
         """Follow no longer."""
-        for follower in self._followers:
-            await follower.stop()
+        await stop_all(self._followers)
 
     def technician_of(self, device_id: str) -> str:
         """Who holds the device; a device that nobody holds stands for a technician of its own name."""

@@ -14,7 +14,7 @@ from schemas.stock import StockPlace, Threshold, stock_key
 from schemas.topics import BRANCHES, DEPOTS, FENCES, STOCK_THRESHOLDS, TECHNICIANS, WEBHOOKS
 from schemas.webhook import WebhookRecord
 from schemas.wire import decode
-from stream.kafka import BUSY_PATIENCE_MS, Follower
+from stream.kafka import BUSY_PATIENCE_MS, Follower, follow_all, stop_all
 
 webhooks_known = Gauge("onsite_notifier_webhooks", "Webhooks that were ever added")
 
@@ -59,15 +59,11 @@ class Places:
 
     async def start(self) -> None:
         """Read all of it."""
-        for follower in self._followers:
-            await follower.start()
-        for follower in self._followers:
-            await follower.caught_up()
+        await follow_all(self._followers)
 
     async def stop(self) -> None:
         """Follow no longer."""
-        for follower in self._followers:
-            await follower.stop()
+        await stop_all(self._followers)
 
     @property
     def webhooks(self) -> Mapping[str, WebhookRecord]:

@@ -198,6 +198,7 @@ class Door:
         self.job_index.changed(job_id, job)
         self.feed.job_changed(job_id, job)
         self.nearby.job_changed(job_id, job)
+        self.desk.see(job_id, job)
 
     def _now_s(self) -> float:
         return self.clock.moment_ms / 1000
