@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -11,6 +12,7 @@ from schemas import wire
 from schemas.found_place import FoundPlace, GeocodeStatus
 from schemas.key import Role
 from schemas.live import DeviceState
+from schemas.stock import InvoiceLine
 from schemas.times import Instant
 from schemas.visit import Visit
 from schemas.webhook import Webhook
@@ -162,6 +164,78 @@ class ReplayAnswer(msgspec.Struct):
     """How many events are on their way again."""
 
     events: int
+
+
+class CostAnswer(msgspec.Struct):
+    """What a job of this revision comes to. ``problem`` says why there are no lines where a price is not known."""
+
+    job_id: str
+    revision: int
+    state: str
+    lines: list[InvoiceLine]
+    total: Decimal
+    problem: str | None = None
+
+
+class ReportColumn(msgspec.Struct):
+    """A column of a report; of ``unit`` ``s`` in seconds, a ``share`` is from 0 to 1."""
+
+    name: str
+    unit: str
+    about: str
+
+
+class ReportSummary(msgspec.Struct):
+    """What a report says."""
+
+    name: str
+    about: str
+    columns: list[ReportColumn]
+
+
+class ReportsAnswer(msgspec.Struct):
+    """All reports there are."""
+
+    items: list[ReportSummary]
+
+
+class ReportAnswer(msgspec.Struct, rename={"from_": "from"}):
+    """Rows in the order of the columns, of [from, to); days are those of ``time_zone``."""
+
+    name: str
+    from_: Instant
+    to: Instant
+    time_zone: str
+    columns: list[ReportColumn]
+    rows: list[list[Any]]
+
+
+class CalendarAnswer(msgspec.Struct):
+    """The address of a technician's calendar, which is shown this once: whoever has it reads their jobs."""
+
+    technician_id: str
+    url: str
+
+
+class EventTypeSummary(msgspec.Struct):
+    """A type of events, and what the schema of its data is called."""
+
+    type: str
+    dataschema: str
+
+
+class EventSchemas(msgspec.Struct):
+    """All types of events."""
+
+    items: list[EventTypeSummary]
+
+
+class EventSchema(msgspec.Struct, rename={"data_schema": "schema"}):
+    """The JSON Schema of an event's ``data``, and an example of the whole event."""
+
+    type: str
+    data_schema: dict[str, Any]
+    example: dict[str, Any]
 
 
 class Page(msgspec.Struct, Generic[T]):

@@ -516,7 +516,19 @@ JOB: Final = {
     ],
 }
 
-JOBS: Final = {"items": [JOB], "next_cursor": "WzE3NzI0NDIwMDAwMDAsImpvYi00NzExIl0"}
+JOB_ANSWER: Final = {
+    **JOB,
+    "sla": [
+        {
+            "promise": "resolution",
+            "state": "met",
+            "due_at": "2026-03-04T09:02:11.020Z",
+            "remaining_s": 50_400.0,
+        }
+    ],
+}
+
+JOBS: Final = {"items": [JOB_ANSWER], "next_cursor": "WzE3NzI0NDIwMDAwMDAsImpvYi00NzExIl0"}
 
 HISTORY: Final = {
     "items": [{"at": "2026-03-02T09:00:00.000Z", "job": JOB, "visits": [VISIT]}],
@@ -660,6 +672,144 @@ PERSONAL_DATA: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 
+COST: Final = {
+    "job_id": "job-4711",
+    "revision": 6,
+    "state": "completed",
+    "lines": [
+        {"description": "Labour", "quantity": "0.68", "unit": "h", "unit_price": "58", "amount": "39.44"},
+        {"description": "filter-12", "quantity": "1.0", "unit": "pcs", "unit_price": "14.5", "amount": "14.50"},
+    ],
+    "total": "53.94",
+}
+
+INVOICE_PLAN: Final = {"state": "paid", "invoice_id": "INV-2026-0881", "amount": "64.73", "at": "2026-03-09T10:00:00Z"}
+
+INVOICE: Final = {
+    "job_id": "job-4711",
+    "state": "paid",
+    "invoice_id": "INV-2026-0881",
+    "amount": "64.73",
+    "invoiced_at": "2026-03-02T12:00:00.000Z",
+    "paid_at": "2026-03-09T10:00:00.000Z",
+    "updated_at": "2026-03-09T10:00:02.512Z",
+    "branch": "north",
+}
+
+CALENDAR: Final = {
+    "technician_id": "amina",
+    "url": "https://onsite.example.com/v1/technicians/amina/calendar.ics?token=MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+}
+
+CALENDAR_ICS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "RFC 5545",
+        "content": {"text/calendar": {"schema": {"type": "string"}, "example": "BEGIN:VCALENDAR\r\nVERSION:2.0\r\n…"}},
+    }
+}
+
+EVENT_SCHEMAS: Final = {
+    "items": [{"type": "webhook.test", "dataschema": "urn:onsite:event:webhook.test:1"}],
+}
+
+EVENT_SCHEMA: Final = {
+    "type": "webhook.test",
+    "schema": {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:onsite:event:webhook.test:1",
+        "title": "webhook.test",
+        "type": "object",
+        "properties": {"webhook_id": {"type": "string"}},
+        "required": ["webhook_id"],
+    },
+    "example": {
+        "specversion": "1.0",
+        "id": "6c9be07d44105f1c2a9be07d44105f1c",
+        "source": "/onsite",
+        "type": "webhook.test",
+        "subject": "5f1c2a9be07d4410",
+        "time": "2026-03-02T10:09:30.000Z",
+        "recordedtime": "2026-03-02T10:10:02.110Z",
+        "datacontenttype": "application/json",
+        "dataschema": "urn:onsite:event:webhook.test:1",
+        "branch": "liverpool",
+        "data": {"webhook_id": "5f1c2a9be07d4410"},
+    },
+}
+
+_REPORT_COLUMNS: Final = [
+    {"name": "day", "unit": "date", "about": "by the tenant's clock (`time_zone` of the rules)"},
+    {"name": "jobs", "unit": "count", "about": "jobs that are done"},
+]
+
+REPORTS: Final = {
+    "items": [{"name": "productivity", "about": "What was done, on the day it was.", "columns": _REPORT_COLUMNS}]
+}
+
+_REPORT_ANSWER: Final = {
+    "name": "productivity",
+    "from": "2026-03-01T00:00:00.000Z",
+    "to": "2026-04-01T00:00:00.000Z",
+    "time_zone": "Europe/London",
+    "columns": _REPORT_COLUMNS,
+    "rows": [["2026-03-02", 7]],
+}
+
+MOVEMENT: Final = {
+    "movement_id": "7d2c9be07d44105f",
+    "sku": "filter-12",
+    "quantity": "2",
+    "from": {"kind": "depot", "place_id": "d-3"},
+    "to": {"kind": "van", "place_id": "amina"},
+    "at": "2026-03-02T07:30:00.000Z",
+    "recorded_at": "2026-03-02T07:31:12.004Z",
+    "actor": "session:amina",
+    "reason": "for the week",
+}
+
+_NEW_MOVEMENT: Final = {
+    name: MOVEMENT[name] for name in ("movement_id", "sku", "quantity", "from", "to", "at", "reason")
+}
+
+MOVEMENTS: Final = {"items": [MOVEMENT], "next_cursor": "WzE3NzI0MzY2MDAwMDAsIjdkMmMiXQ"}
+
+MOVEMENT_OUTCOMES: Final = {
+    "items": [
+        {"index": 0, "movement_id": "7d2c9be07d44105f", "is_new": True, "code": "", "problem": ""},
+        {
+            "index": 1,
+            "is_new": False,
+            "code": "unknown_reference",
+            "problem": "$.to: there is no technician 'nobody'",
+        },
+    ]
+}
+
+LEVEL: Final = {
+    "holder": "van:amina",
+    "branch": "liverpool",
+    "sku": "filter-12",
+    "quantity": "3",
+    "threshold": "5",
+    "is_low": True,
+    "moved_at": "2026-03-02T07:30:00.000Z",
+}
+
+STOCK: Final = {"items": [LEVEL], "next_cursor": "InZhbjphbWluYVxuZmlsdGVyLTEyIg"}
+
+
+def _one_or_more(schema: str, *, one: Any) -> dict[str, Any]:
+    """What the document says of a body that is one thing or a list of them."""
+    reference = {"$ref": f"#/components/schemas/{schema}"}
+    several = {"type": "array", "items": reference, "minItems": 1, "maxItems": 1_000}
+    content = {"schema": {"anyOf": [reference, several]}, "examples": {"one": {"value": one}, "list": {"value": [one]}}}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+MOVEMENTS_BODY: Final = _one_or_more("NewMovement", one=_NEW_MOVEMENT)
+
+PARTS_BODY: Final = _one_or_more("NewPart", one={"sku": "filter-12", "quantity": "1"})
+
 MOVE: Final = {"to": "in_progress", "at": "2026-03-02T09:20:00Z", "reason": "begun"}
 
 SESSION: Final = {"account": "amina", "role": "viewer", "expires_at": "2026-03-02T20:15:00.000Z"}
@@ -746,3 +896,7 @@ def answers(status: int, description: str, schema: str | None, example: Any, *er
         reference = {"$ref": f"#/components/schemas/{name}"} if name else plain
         answer["content"] = {media_type: {"schema": reference, "example": example}}
     return {status: answer, **{error: problem(error) for error in errors}}
+
+
+REPORT: Final = answers(200, "Rows, or lines of CSV", "ReportAnswer", _REPORT_ANSWER, 400, 404, 503)
+REPORT[200]["content"]["text/csv"] = {"schema": {"type": "string"}, "example": '"day","jobs"\n"2026-03-02",7\n'}

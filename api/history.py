@@ -9,19 +9,34 @@ import structlog
 from aiohttp import ClientError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from api.ports import AuditQuery, DeliveryQuery, EventQuery, PingQuery, RejectedQuery, StoreUnavailable, VisitQuery
+from api.ports import (
+    AuditQuery,
+    DeliveryQuery,
+    EventQuery,
+    MovementQuery,
+    PingQuery,
+    RejectedQuery,
+    StoreUnavailable,
+    VisitQuery,
+)
+from api.spreadsheet import guarded_sql
 from geofence.fixes import Fixes
 from schemas.audit import AuditRecord
 from schemas.event import Event
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
-from schemas.tables import audit, events, rejected, webhook_deliveries
+from schemas.stock import Movement
+from schemas.tables import audit, events, rejected, stock_movements, webhook_deliveries
 from schemas.tables.visits import SELECTED, of_rows
 from schemas.visit import Visit
 from schemas.webhook import Delivery
 
 ANSWER_WITHIN_S: Final = 10.0
+REPORT_WITHIN_S: Final = 60.0
+"""Until a report's first rows are there."""
 READY_WITHIN_S: Final = 2.0
+
+_STORE_ERRORS: Final = (ClickHouseError, ClientError, OSError, TimeoutError)
 
 log = structlog.get_logger()
 
@@ -91,21 +106,35 @@ _CONDITIONS: Final = {
 """What each filter of a VisitQuery asks for."""
 
 _JOB_CONDITIONS: Final = {
-    "state": "state = {state:String}",
-    "branch": "branch = {branch:String}",
-    "branches": "has({branches:Array(String)}, ifNull(branch, ''))",
+    "state": "jobs.state = {state:String}",
+    "branch": "jobs.branch = {branch:String}",
+    "branches": "has({branches:Array(String)}, ifNull(jobs.branch, ''))",
     "technician": "has(jobs.technician_ids, {technician:String})",
-    "from_ms": "created_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
-    "to_ms": "created_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
+    "from_ms": "jobs.created_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
+    "to_ms": "jobs.created_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
 }
-"""What each filter of exported jobs asks for; columns that are exported as text are named with the table."""
+"""What each filter of exported jobs asks for: of the table's columns, not of those that are exported."""
 
-_JOB_COLUMNS: Final = """
-job_id, external_id, title, customer_id, site_id, fence_id, lat, lon, address, branch, window_from, window_to,
-duration_s, priority, job_type, fault, arrayStringConcat(skills, ' ') AS skills,
-arrayStringConcat(technician_ids, ' ') AS technician_ids, state, risk, created_at, updated_at, travel_s, on_site_s,
-waiting_s, arrayStringConcat(visit_ids, ' ') AS visit_ids
-"""
+_JOB_COLUMNS: Final = (
+    *("job_id", "external_id", "title", "customer_id", "site_id", "fence_id", "lat", "lon", "address", "branch"),
+    *("window_from", "window_to", "duration_s", "priority", "job_type", "fault", "skills", "technician_ids", "state"),
+    *("risk", "created_at", "updated_at", "travel_s", "on_site_s", "waiting_s", "visit_ids"),
+)
+_JOB_LISTS: Final = frozenset({"skills", "technician_ids", "visit_ids"})
+_JOB_TEXTS: Final = frozenset(
+    {"job_id", "external_id", "title", "customer_id", "site_id", "fence_id", "address", "branch", "job_type", "fault"}
+)
+
+
+def _exported(column: str) -> str:
+    """A column of exported jobs: lists in one cell, and no text that a spreadsheet would take for a formula."""
+    told = f"arrayStringConcat(jobs.{column}, ' ')" if column in _JOB_LISTS else f"jobs.{column}"
+    if column in _JOB_LISTS | _JOB_TEXTS:
+        told = guarded_sql(told)
+    return f"{told} AS {column}"
+
+
+_JOBS_EXPORTED: Final = ", ".join(map(_exported, _JOB_COLUMNS))
 
 _JOBS_AT_ONCE: Final = 20_000
 
@@ -139,6 +168,30 @@ _EVENT_CONDITIONS: Final = {
     "branches": "hasAny({branches:Array(String)}, [ifNull(branch, ''), ifNull(branch_of_fence, '')])",
 }
 """What each filter of an EventQuery asks for."""
+
+_HOLDERS_OF_BRANCHES: Final = """(
+    SELECT kind, id FROM (
+        SELECT 'van' AS kind, technician_id AS id, branch FROM technicians FINAL
+        UNION ALL SELECT 'depot' AS kind, depot_id AS id, branch FROM depots FINAL
+    ) WHERE has({branches:Array(String)}, ifNull(branch, ''))
+)"""
+"""The vans and depots of some branches, removed ones too."""
+
+_MOVEMENT_CONDITIONS: Final = {
+    "holder": (
+        "((from_kind = {holder_kind:String} AND from_id = {holder_id:String}) "
+        "OR (to_kind = {holder_kind:String} AND to_id = {holder_id:String}))"
+    ),
+    "sku": "sku = {sku:String}",
+    "job_id": "((from_kind = 'job' AND from_id = {job_id:String}) OR (to_kind = 'job' AND to_id = {job_id:String}))",
+    "from_ms": "at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
+    "to_ms": "at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
+    "branches": (
+        f"((toString(from_kind), from_id) IN {_HOLDERS_OF_BRANCHES} "
+        f"OR (toString(to_kind), to_id) IN {_HOLDERS_OF_BRANCHES})"
+    ),
+}
+"""What each filter of a MovementQuery asks for."""
 
 _DELIVERY_CONDITIONS: Final = {
     "webhook_id": "webhook_id = {webhook_id:String}",
@@ -245,22 +298,52 @@ class ClickHouseHistory:
         )
         return webhook_deliveries.of_rows(await self._rows(sql, parameters))
 
+    async def movements(self, query: MovementQuery) -> list[Movement]:
+        """As in the port."""
+        conditions, parameters = _asked(query, _MOVEMENT_CONDITIONS)
+        if query.holder is not None:
+            del parameters["holder"]
+            parameters["holder_kind"], parameters["holder_id"] = query.holder
+        _go_on(query.after, "(at, concat(movement_id, '\\n', sku)) <", conditions, parameters)
+        sql = (
+            f"SELECT {stock_movements.SELECTED} FROM stock_movements FINAL WHERE {' AND '.join(conditions) or 'true'} "
+            "ORDER BY stock_movements.at DESC, concat(movement_id, '\\n', sku) DESC LIMIT {limit:UInt32}"
+        )
+        return stock_movements.of_rows(await self._rows(sql, parameters))
+
     async def jobs_csv(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
         """As in the port. Some thousand at a time, so that neither side ever holds them all."""
         conditions = " AND ".join([_JOB_CONDITIONS[name] for name in wanted] or ["true"])
-        some = f"FROM jobs FINAL WHERE {conditions} AND job_id > {{after:String}}"
+        some = f"FROM jobs FINAL WHERE {conditions} AND jobs.job_id > {{after:String}}"
         ids = f"SELECT job_id {some} ORDER BY job_id LIMIT {_JOBS_AT_ONCE}"
         after, form = "", "CSVWithNames"
         while True:
             [(count, last)] = await self._rows(f"SELECT count(), max(job_id) FROM ({ids})", {**wanted, "after": after})
             yield await self._csv(
-                f"SELECT {_JOB_COLUMNS} {some} AND job_id <= {{last:String}} ORDER BY job_id",
+                f"SELECT {_JOBS_EXPORTED} {some} AND jobs.job_id <= {{last:String}} ORDER BY jobs.job_id",
                 {**wanted, "after": after, "last": last},
                 form,
             )
             if count < _JOBS_AT_ONCE:
                 return
             after, form = last, "CSV"
+
+    async def report(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """As in the port."""
+        result = await self._ask(lambda client: client.query(sql, parameters=dict(parameters)), REPORT_WITHIN_S)
+        return list(result.result_rows)
+
+    async def report_csv(self, sql: str, parameters: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """As in the port."""
+        stream = await self._ask(
+            lambda client: client.raw_stream(sql, parameters=dict(parameters), fmt="CSVWithNames"), REPORT_WITHIN_S
+        )
+        try:
+            async with stream as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except _STORE_ERRORS as error:
+            raise StoreUnavailable("the store did not answer to the end") from error
 
     async def ready(self) -> None:
         """As in the port."""
@@ -286,13 +369,14 @@ class ClickHouseHistory:
                     if self._client is None:
                         self._client = await self._connect()
                 return await query(self._client)
-        except (ClickHouseError, ClientError, OSError, TimeoutError) as error:
+        except _STORE_ERRORS as error:
             log.warning("store not answering", error=str(error))
             raise StoreUnavailable("the store does not answer") from error
 
 
 def _asked(
-    query: VisitQuery | RejectedQuery | AuditQuery | EventQuery | DeliveryQuery, table: Mapping[str, str]
+    query: VisitQuery | RejectedQuery | AuditQuery | EventQuery | DeliveryQuery | MovementQuery,
+    table: Mapping[str, str],
 ) -> tuple[list[str], dict[str, Any]]:
     """The conditions of a table that a query states, and the parameters in them."""
     stated = {name: value for name in table if (value := getattr(query, name)) is not None}

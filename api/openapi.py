@@ -8,19 +8,24 @@ from fastapi.openapi.utils import get_openapi
 
 from api import answers, examples
 from api.entries import OWN
+from api.jobs.answers import JobAnswer
 from api.jobs.requests import MAX_ID_CHARS, Move
 from api.plans.messages import AppliedPlan, MovesAnswer, OffersAnswer, PlanChanges, PlanRequest, SuggestionAnswer
 from api.registers import REGISTERS, Register
 from api.requests.messages import Acceptance, AcceptedRequest, Refusal
+from api.stock.answers import LevelAnswer, MovementsAnswer
+from api.stock.requests import NewMovement, NewPart, NewThreshold
 from api.webhooks import ReplayOrder
 from api.work_history import HistoryItem
 from schemas import wire
 from schemas.audit import AuditRecord
 from schemas.explanation import RecomputedVisit
-from schemas.job import FOUND, Job, JobPlan
+from schemas.invoice import Invoice, InvoicePlan
+from schemas.job import FOUND, JobPlan
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.service_request import RequestPlan, ServiceRequest
+from schemas.stock import Movement
 from schemas.visit import Visit
 from schemas.webhook import Attempted, Delivery, Webhook, WebhookPlan
 
@@ -42,7 +47,9 @@ TAGS: Final = [
     {"name": "jobs", "description": "Work at places, and how it goes (docs/jobs.md)."},
     {"name": "places", "description": "Where an address is (docs/places.md)."},
     {"name": "requests", "description": "Service that somebody asks for, until it is a job (docs/requests.md)."},
+    {"name": "stock", "description": "What is in vans and depots, and what moved (docs/jobs.md)."},
     {"name": "plans", "description": "Who best does which jobs: suggestions that a person applies."},
+    {"name": "reports", "description": "What was done, when, how soon and how well (docs/reports.md)."},
     {"name": "enrolments", "description": "Links that set up the apps on phones (docs/devices.md)."},
     {"name": "sessions", "description": "Signing in and out, for people with an account (docs/access.md)."},
     {"name": "health", "description": "For orchestrators and Prometheus; no key needed."},
@@ -152,8 +159,8 @@ def _schemas() -> dict[str, Any]:
         answers.SessionAnswer,
         answers.EnrolmentAnswer,
         *(register.record for register in REGISTERS.values()),
-        Job,
-        answers.Page[Job],
+        JobAnswer,
+        answers.Page[JobAnswer],
         JobPlan,
         Move,
         Webhook,
@@ -177,6 +184,22 @@ def _schemas() -> dict[str, Any]:
         SuggestionAnswer,
         MovesAnswer,
         OffersAnswer,
+        answers.CostAnswer,
+        Invoice,
+        InvoicePlan,
+        answers.CalendarAnswer,
+        answers.EventSchemas,
+        answers.EventSchema,
+        answers.ReportsAnswer,
+        answers.ReportAnswer,
+        Movement,
+        NewMovement,
+        NewPart,
+        NewThreshold,
+        MovementsAnswer,
+        LevelAnswer,
+        answers.Page[Movement],
+        answers.Page[LevelAnswer],
     )
     _, components = msgspec.json.schema_components(
         kinds, schema_hook=wire.schema_of_type, ref_template="#/components/schemas/{name}"
@@ -185,12 +208,14 @@ def _schemas() -> dict[str, Any]:
     components["VisitPage"] = components.pop("Page_Visit_")
     components["AuditPage"] = components.pop("Page_AuditRecord_")
     components["RejectedPage"] = components.pop("Page_RejectedPing_")
-    components["JobPage"] = components.pop("Page_Job_")
     components["HistoryPage"] = components.pop("Page_HistoryItem_")
     components["RequestPage"] = components.pop("Page_ServiceRequest_")
     components["NewRequest"] = components.pop("RequestPlan")
     components["RequestRefusal"] = components.pop("Refusal")
+    components["JobPage"] = components.pop("Page_JobAnswer_")
     components["WebhookPage"] = components.pop("Page_Webhook_")
+    components["MovementPage"] = components.pop("Page_Movement_")
+    components["LevelPage"] = components.pop("Page_LevelAnswer_")
     components["DeliveryPage"] = components.pop("Page_Delivery_")
     components |= _webhook_schemas(components.pop("WebhookPlan"))
     components |= _job_schemas(components.pop("JobPlan"))

@@ -7,10 +7,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from api.jobs.lists import job_of
-from api.ports import AuditQuery, History, PingQuery, RejectedQuery, VisitQuery
+from api.ports import AuditQuery, History, MovementQuery, PingQuery, RejectedQuery, VisitQuery
 from api.registers import Entry
 from api.services import Services
-from schemas import account, key, wire
+from api.stock.levels import place_of_movement
+from schemas import account, calendar, key, wire
 from schemas.account import Account
 from schemas.job import JobRecord
 from schemas.key import ApiKey
@@ -23,7 +24,7 @@ from schemas.times import Instant
 from schemas.visit import VisitState
 
 T = TypeVar("T")
-Q = TypeVar("Q", PingQuery, VisitQuery, RejectedQuery, AuditQuery)
+Q = TypeVar("Q", PingQuery, VisitQuery, RejectedQuery, AuditQuery, MovementQuery)
 
 _PAGE: Final = 5_000
 _STATES: Final[tuple[VisitState | None, ...]] = (None, "retracted")
@@ -76,6 +77,8 @@ async def _records(person: Person, services: Services, head: Line) -> AsyncItera
     accounts, keys = accounts_of(person, services), keys_of(person, services)
     yield [Line("account", account.public_of(each)) for each in accounts]
     yield [Line("key", key.public_of(each)) for each in keys]
+    feed = services.calendars.records.get(person.id) if person.kind == "technician" else None
+    yield [Line("calendar", calendar.public_of(feed))] if feed is not None else []
     lives = (services.live.records.get(device_id) for device_id in person.devices)
     yield [Line("device", live) for live in lives if live is not None]
     for job in jobs_of(person, services):
@@ -86,6 +89,10 @@ async def _records(person: Person, services: Services, head: Line) -> AsyncItera
     for device_id in person.devices:
         async for some in _of_device(device_id, services.history):
             yield some
+    if person.kind == "technician":
+        asked_of_van = MovementQuery(_PAGE, holder=("van", person.id))
+        async for moved in _pages(services.history.movements, asked_of_van, place_of_movement):
+            yield [Line("stock", movement) for movement in moved]
     more = [("place", each.place_id) for each in places] + [("request", each.request_id) for each in requests]
     for asked in _audited(person, accounts, keys, more):
         async for written in _pages(services.history.audit, asked, lambda record: (int(record.at), record.audit_id)):
@@ -160,6 +167,7 @@ def _audited(
 ) -> Iterator[AuditQuery]:
     """What was written of them, and by them."""
     things = [(person.kind, person.id), *(("site", site.site_id) for site in person.sites)]
+    things += [("calendar", person.id)] if person.kind == "technician" else []
     things += [("device", device_id) for device_id in person.devices]
     things += more
     things += [("account", each.name) for each in accounts] + [("key", each.key_id) for each in keys]

@@ -10,6 +10,7 @@ from schemas.audit import AuditRecord
 from schemas.event import Event
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
+from schemas.stock import Movement
 from schemas.topics import Topic
 from schemas.visit import Visit, VisitState
 from schemas.webhook import Attempted, Delivery, Outcome, SigningSecret
@@ -133,6 +134,23 @@ class DeliveryQuery(msgspec.Struct, frozen=True):
     after: tuple[int, str] | None = None
 
 
+class MovementQuery(msgspec.Struct, frozen=True):
+    """Which movements of stock: moved in [from_ms, to_ms), from or to a holder (kind and id) or a job. None = any.
+
+    ``after`` is the (at_ms, "movement_id\\nsku") that the page follows. ``branches``: from or to vans and depots of
+    these alone.
+    """
+
+    limit: int
+    holder: tuple[str, str] | None = None
+    sku: str | None = None
+    job_id: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    after: tuple[int, str] | None = None
+    branches: tuple[str, ...] | None = None
+
+
 class WebhookSender(Protocol):
     """Tells a receiver."""
 
@@ -176,12 +194,21 @@ class History(Protocol):
     async def deliveries(self, query: DeliveryQuery) -> list[Delivery]:
         """How deliveries stand, the newest attempt first."""
 
+    async def movements(self, query: MovementQuery) -> list[Movement]:
+        """What moved of stock, the newest first."""
+
     def jobs_csv(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
         """Jobs as CSV, by id, in pieces, names first.
 
         ``wanted`` may say a ``state``, a ``branch``, a list of ``branches``, a ``technician``, and that they were made
         in [``from_ms``, ``to_ms``).
         """
+
+    async def report(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """The rows of a query of ``api.reports``."""
+
+    def report_csv(self, sql: str, parameters: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """The same as CSV, names first, in pieces as the store has them."""
 
     async def ready(self) -> None:
         """Return when the store answers."""

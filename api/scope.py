@@ -34,8 +34,11 @@ class Scope:
 
     def sees(self, branch: str | None) -> bool:
         """Whether what belongs to a branch, or (None) to none, is seen."""
-        inside = self.within is None or lies_within(branch, {self.within}, self.branches)
-        return inside and sees(self.principal, branch, self.branches)
+        return self.is_inside(branch) and sees(self.principal, branch, self.branches)
+
+    def is_inside(self, branch: str | None) -> bool:
+        """Whether it lies within what this is narrowed down to."""
+        return self.within is None or lies_within(branch, {self.within}, self.branches)
 
     def sees_device(self, device_id: str) -> bool:
         """A device belongs to the branch of the technician that holds it."""
@@ -62,6 +65,13 @@ class Scope:
     def branches_seen(self) -> tuple[str, ...] | None:
         """The branches that are seen, for the store to look up; None where that is everything."""
         return branches_seen(self.principal, self.branches)
+
+    def branches_within(self) -> tuple[str, ...] | None:
+        """The same, narrowed down to the branch that this is narrowed down to and those within it."""
+        if self.within is None:
+            return self.branches_seen()
+        inside = {each for each in (*self.branches, self.within) if lies_within(each, {self.within}, self.branches)}
+        return tuple(sorted(branch for branch in inside if self.sees(branch)))
 
     def require_own(self, what: str, branch: str | None) -> None:
         """Raise Problem 403 where something that is everybody's, having no branch, would be written."""

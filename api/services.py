@@ -27,12 +27,15 @@ from api.rates import Rates
 from api.registers import Entry, Name
 from api.remembered_places import RememberedPlaces
 from api.shift_gate import ShiftGate
+from api.stock.stock import Stock
 from dispatch.holders import Holders
 from dispatch.rules import DispatchRules
 from geofence.rule_book import RuleBook
 from routing.addresses.geocoder import Geocoder, NoGeocoder
+from schemas.calendar import CalendarFeed
 from schemas.clock import Clock
 from schemas.fence import FenceRecord
+from schemas.invoice import Invoice
 from schemas.job import JobRecord
 from schemas.key import ApiKey
 from schemas.live import LiveState
@@ -55,6 +58,9 @@ class Services:
     jobs: ReadModel[JobRecord]
     job_index: JobIndex
     desk: JobDesk
+    stock: Stock
+    invoices: ReadModel[Invoice]
+    calendars: ReadModel[CalendarFeed]
     webhooks: ReadModel[WebhookRecord]
     places: ReadModel[RememberedPlace]
     requests: ReadModel[ServiceRequest]
@@ -75,6 +81,7 @@ class Services:
     """A fence's record is read, revised and written back: one edit at a time."""
     register_edits: asyncio.Lock = field(default_factory=asyncio.Lock)
     """The same for all registers at once: their entries refer to each other."""
+    invoice_edits: asyncio.Lock = field(default_factory=asyncio.Lock)
     key_uses: KeyUses = field(default_factory=KeyUses)
     rates: Rates = field(default_factory=Rates)
     issuer: Issuer | None = None

@@ -28,6 +28,7 @@ from schemas.event import (
 )
 from schemas.job import Job, JobPlan, JobRecord, LogEntry, Risk
 from schemas.service_request import ServiceRequest
+from schemas.stock import LowStock
 from schemas.times import Instant
 from schemas.visit import Visit
 
@@ -41,7 +42,7 @@ _PLANNED: Final = JobPlan.__struct_fields__
 class ToldJob(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was told of a job: up to which revision, which log, risk and escalations; plan and invoice by hashes.
 
-    ``invoice`` is None while the job is not completed.
+    ``invoice`` is None while none was told; what it was stays known while a job is not completed any more.
     """
 
     revision: int = 0
@@ -95,7 +96,7 @@ def job_events(record: JobRecord, told: ToldJob, rates: Rates, recorded_at: Inst
     for each in record.escalations:
         if each.escalation_id not in told.escalations:
             teller.tell("job.escalated", JobEscalated(job=job, escalation=each), each.at_ms, each.escalation_id)
-    invoice = None
+    invoice = told.invoice
     if record.state in _DONE:
         ready = _invoice_of(job, rates)
         invoice = _digest(ready.lines, ready.problem)
@@ -186,6 +187,23 @@ def test_event(webhook_id: str, branch: str | None, nonce: str, now_ms: Instant)
         datacontenttype="application/json",
         dataschema=schema_of("webhook.test"),
         data=wire.to_builtins(WebhookTest(webhook_id)),
+        branch=branch,
+    )
+
+
+def low_stock_event(low: LowStock, branch: str | None, recorded_at: Instant) -> Event:
+    """That something is running out somewhere; ``branch`` is that of the van or depot."""
+    return Event(
+        specversion="1.0",
+        id=_digest("stock.low", low.sku, low.low_stock_id),
+        source=SOURCE,
+        type="stock.low",
+        subject=f"{low.place.name}/{low.sku}",
+        time=low.at,
+        recorded_at=recorded_at,
+        datacontenttype="application/json",
+        dataschema=schema_of("stock.low"),
+        data=wire.to_builtins(low),
         branch=branch,
     )
 

@@ -15,6 +15,7 @@ from schemas.times import Instant
 
 Promise = Literal["response", "resolution"]
 ClockState = Literal["running", "paused", "met", "breached", "stopped"]
+"""How it stands with a promise. ``breached`` it stays, fulfilled later or not; ``stopped``: nobody waits any more."""
 
 _PROMISES: Final[tuple[Promise, ...]] = ("response", "resolution")
 
@@ -53,7 +54,7 @@ class SlaRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"escalate_at: {fraction} is not between 0 and 10")
 
 
-class SlaClock(msgspec.Struct, frozen=True):
+class SlaClock(msgspec.Struct, frozen=True, rename={"due_ms": "due_at"}):
     """How it stands with a promise at a moment.
 
     ``due_ms`` (epoch ms) is None where the clock was paused or stopped before: nobody knows. ``remaining_s`` is what is
@@ -62,7 +63,7 @@ class SlaClock(msgspec.Struct, frozen=True):
 
     promise: Promise
     state: ClockState
-    due_ms: int | None
+    due_ms: Instant | None
     remaining_s: float
 
 
@@ -92,7 +93,7 @@ def sla_clocks(job: Job, rules: SlaRules, business: BusinessHours | None, at_ms:
         else:
             state = "met" if fulfilled_ms is not None else _open_state(log, rules)
             remaining_s = promised_s - passed_ms / 1000
-        found.append(SlaClock(promise, state, due_ms, remaining_s))
+        found.append(SlaClock(promise, state, None if due_ms is None else Instant(due_ms), remaining_s))
     return found
 
 

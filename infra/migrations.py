@@ -10,7 +10,20 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from infra.errors import CommandError
 from schemas.settings import Settings
-from schemas.tables import audit, events, fences, jobs, pings, registers, rejected, requests, visits, webhook_deliveries
+from schemas.tables import (
+    audit,
+    events,
+    fences,
+    invoices,
+    jobs,
+    pings,
+    registers,
+    rejected,
+    requests,
+    stock_movements,
+    visits,
+    webhook_deliveries,
+)
 from schemas.tables.pings import PINGS
 from schemas.tables.rejected import REJECTED
 from schemas.topics import MAX_RECORD_BYTES, TOPICS, Topic
@@ -29,6 +42,8 @@ MIGRATIONS: Final = (
     (8, "events", events.statements),
     (9, "webhook_deliveries", webhook_deliveries.statements),
     (10, "requests", requests.statements),
+    (11, "stock_movements", stock_movements.statements),
+    (12, "invoices", invoices.statements),
 )
 """Version, name, statements(database, retention_days); in order, never edited once released.
 
@@ -171,7 +186,8 @@ def topic_configs(topic: Topic) -> dict[str, str]:
     }
     if topic.compacted:
         return configs | {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2"}
-    return configs | {"cleanup.policy": "delete", "retention.ms": str(topic.retention_days * _DAY_MS)}
+    retention_ms = -1 if topic.retention_days is None else topic.retention_days * _DAY_MS
+    return configs | {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
 
 
 def _without_password(dsn: str) -> str:

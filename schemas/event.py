@@ -8,7 +8,7 @@ import msgspec
 from schemas import wire
 from schemas.job import Escalation, Job, LogEntry
 from schemas.service_request import ServiceRequest
-from schemas.stock import InvoiceLine
+from schemas.stock import InvoiceLine, LowStock
 from schemas.times import Instant
 from schemas.visit import Visit
 
@@ -106,6 +106,7 @@ EVENT_TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     "job.late": JobChanged,
     "job.escalated": JobEscalated,
     "job.invoice_ready": JobInvoiceReady,
+    "stock.low": LowStock,
     "visit.confirmed": Visit,
     "visit.closed": Visit,
     "visit.retracted": Visit,

@@ -12,6 +12,31 @@ import msgspec
 from schemas.times import Instant
 
 PlaceKind = Literal["van", "depot", "job", "supplier", "scrap"]
+MovementKind = Literal["receipt", "transfer", "used", "return", "correction"]
+
+KINDS: Final[dict[tuple[PlaceKind, PlaceKind], MovementKind]] = {
+    ("supplier", "van"): "receipt",
+    ("supplier", "depot"): "receipt",
+    ("van", "van"): "transfer",
+    ("van", "depot"): "transfer",
+    ("depot", "van"): "transfer",
+    ("depot", "depot"): "transfer",
+    ("van", "job"): "used",
+    ("depot", "job"): "used",
+    ("job", "van"): "return",
+    ("job", "depot"): "return",
+    ("van", "supplier"): "return",
+    ("depot", "supplier"): "return",
+    ("van", "scrap"): "correction",
+    ("depot", "scrap"): "correction",
+    ("scrap", "van"): "correction",
+    ("scrap", "depot"): "correction",
+}
+"""What a movement from one kind of place to another is; others there are not. ``scrap`` is what a count does not find,
+and where what it finds too many comes from."""
+
+HOLDERS: Final[frozenset[PlaceKind]] = frozenset({"van", "depot"})
+"""Where stock is held, and counted."""
 
 DECIMAL_PLACES: Final = 6
 LARGEST: Final = Decimal(10) ** 12
@@ -28,11 +53,19 @@ class StockPlace(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
         if self.kind in ("van", "depot", "job") and not self.place_id:
             raise ValueError(f"a {self.kind} as a place of stock has a place_id")
 
+    @property
+    def name(self) -> str:
+        """In one word, ``van:amina``."""
+        return f"{self.kind}:{self.place_id or ''}"
+
 
 class Movement(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, rename={"from_": "from"}
 ):
-    """So much of something moved. ``at`` is when, ``recorded_at`` when that became known; ``actor`` is who says so."""
+    """So much of something moved. ``at`` is when, ``recorded_at`` when that became known; ``actor`` is who says so.
+
+    ``movement_id`` is unique for its ``sku``: a second movement of that name is the first one, told again.
+    """
 
     movement_id: str
     sku: str
@@ -50,15 +83,19 @@ class Movement(
             raise ValueError(f"movement {self.movement_id!r} goes from a place to the same place")
 
 
-class ReorderLevel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Below so much of something at a place, more is to be ordered."""
+class Threshold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The value on ``onsite.stock.thresholds``: below ``level`` of something at a place, it is told."""
 
     place: StockPlace
     sku: str
     level: Decimal
+    updated_at: Instant
+    removed_at: Instant | None = None
 
-    def __post_init__(self) -> None:
-        require_quantity(self.level, f"reorder level of {self.sku!r}")
+    @property
+    def key(self) -> str:
+        """On the topic."""
+        return stock_key(self.place, self.sku)
 
 
 class LowStock(msgspec.Struct, frozen=True):
@@ -81,6 +118,16 @@ class InvoiceLine(msgspec.Struct, frozen=True):
     unit: str
     unit_price: Decimal
     amount: Decimal
+
+
+def stock_key(place: StockPlace, sku: str) -> str:
+    """What is called so at one place; no sku has a line break."""
+    return f"{place.name}\n{sku}"
+
+
+def plain(value: Decimal) -> Decimal:
+    """As people write it: no zeros at its end, no exponent."""
+    return Decimal(f"{value.normalize():f}")
 
 
 def require_quantity(quantity: Decimal, what: str) -> None:

@@ -8,13 +8,13 @@ from typing import Final
 class Topic:
     """A topic and what its records are keyed by.
 
-    Compacted, it keeps the newest record of each key; otherwise every record for ``retention_days``.
+    Compacted, it keeps the newest record of each key; otherwise every record for ``retention_days``, None: for ever.
     """
 
     name: str
     key: str
     compacted: bool = False
-    retention_days: int = 7
+    retention_days: int | None = 7
 
 
 PINGS: Final = Topic("onsite.pings", key="device_id")
@@ -37,6 +37,11 @@ BRANCHES: Final = Topic("onsite.branches", key="branch", compacted=True)
 DEPOTS: Final = Topic("onsite.depots", key="depot_id", compacted=True)
 PLACES: Final = Topic("onsite.places", key="place_id", compacted=True)
 REQUESTS: Final = Topic("onsite.requests", key="request_id", compacted=True)
+STOCK: Final = Topic("onsite.stock", key="sku", retention_days=None)
+"""All that moves of a sku is in one partition: in one order, and one notifier sees it."""
+STOCK_THRESHOLDS: Final = Topic("onsite.stock.thresholds", key="kind:place_id, sku", compacted=True)
+INVOICES: Final = Topic("onsite.invoices", key="job_id", compacted=True)
+CALENDARS: Final = Topic("onsite.calendars", key="technician_id", compacted=True)
 AUDIT: Final = Topic("onsite.audit", key="kind/id", retention_days=30)
 EVENTS: Final = Topic("onsite.events", key="subject", retention_days=30)
 WEBHOOKS: Final = Topic("onsite.webhooks", key="webhook_id", compacted=True)
@@ -63,6 +68,10 @@ TOPICS: Final = (
     DEPOTS,
     PLACES,
     REQUESTS,
+    STOCK,
+    STOCK_THRESHOLDS,
+    INVOICES,
+    CALENDARS,
     AUDIT,
     EVENTS,
     WEBHOOKS,

@@ -6,7 +6,16 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from api.ports import AuditQuery, DeliveryQuery, EventQuery, PingQuery, RejectedQuery, StoreUnavailable, VisitQuery
+from api.ports import (
+    AuditQuery,
+    DeliveryQuery,
+    EventQuery,
+    MovementQuery,
+    PingQuery,
+    RejectedQuery,
+    StoreUnavailable,
+    VisitQuery,
+)
 from dispatch.job_book import JobBook
 from dispatch.rules import DispatchRules
 from dispatch.subscriptions import matches
@@ -20,8 +29,9 @@ from schemas.job_command import Answer, read_command
 from schemas.key import ApiKey, Role
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
+from schemas.stock import Movement
 from schemas.times import Instant
-from schemas.topics import AUDIT, MAX_RECORD_BYTES, LogUnavailable, RecordTooLarge, Topic
+from schemas.topics import AUDIT, MAX_RECORD_BYTES, STOCK, LogUnavailable, RecordTooLarge, Topic
 from schemas.visit import Visit
 from schemas.webhook import Attempted, Delivery, SigningSecret
 
@@ -136,7 +146,9 @@ class MemoryHistory:
         technicians: Mapping[str, Any] | None = None,
         fences: Mapping[str, FenceRecord] | None = None,
         log: MemoryLog | None = None,
+        depots: Mapping[str, Any] | None = None,
     ) -> None:
+        self.depots = {} if depots is None else depots
         self._log = log or MemoryLog()
         self.technicians = {} if technicians is None else technicians
         self.fences = {} if fences is None else fences
@@ -145,6 +157,9 @@ class MemoryHistory:
         self.refused: list[RejectedPing] = []
         self.told: list[Event] = []
         self.delivered: list[Delivery] = []
+        self.asked: list[tuple[str, Mapping[str, Any]]] = []
+        self.reported: list[tuple[Any, ...]] = []
+        """What reports were asked, and what they are answered."""
         self.down = False
 
     async def track(self, device_id: str, from_ms: int, to_ms: int, limit: int) -> list[Ping]:
@@ -208,6 +223,41 @@ class MemoryHistory:
             and (query.after is None or (each.at, each.event_id) < query.after)
         ]
         return sorted(found, key=lambda each: (each.at, each.event_id), reverse=True)[: query.limit]
+
+    async def movements(self, query: MovementQuery) -> list[Movement]:
+        await self.ready()
+        moved = [wire.decode(Movement, value or b"") for _, value in self._log.records.get(STOCK.name, [])]
+        found = {
+            (int(each.at), f"{each.movement_id}\n{each.sku}"): each for each in moved if self._moved_so(each, query)
+        }
+        return [found[place] for place in sorted(found, reverse=True) if query.after is None or place < query.after][
+            : query.limit
+        ]
+
+    def _moved_so(self, movement: Movement, query: MovementQuery) -> bool:
+        ends = [(place.kind, place.place_id or "") for place in (movement.from_, movement.to)]
+        branches = {self._branch_of(*end) for end in ends}
+        return (
+            (query.holder is None or query.holder in ends)
+            and query.sku in (None, movement.sku)
+            and (query.job_id is None or ("job", query.job_id) in ends)
+            and (query.from_ms is None or movement.at >= query.from_ms)
+            and (query.to_ms is None or movement.at < query.to_ms)
+            and (query.branches is None or not branches.isdisjoint(query.branches))
+        )
+
+    def _branch_of(self, kind: str, place_id: str) -> str | None:
+        entry = {"van": self.technicians, "depot": self.depots}.get(kind, {}).get(place_id)
+        return None if entry is None else entry.branch
+
+    async def report(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        await self.ready()
+        self.asked.append((sql, parameters))
+        return self.reported
+
+    async def report_csv(self, sql: str, parameters: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        await self.ready()
+        yield b'"day","branch"\n'
 
     async def jobs_csv(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
         await self.ready()

@@ -25,6 +25,9 @@ Permission = Literal[
     "requests:post",
     "requests:read",
     "requests:decide",
+    "stock:read",
+    "stock:write",
+    "reports:read",
     "audit:read",
     "personal:read",
     "webhooks:read",
@@ -36,6 +39,7 @@ _MAP: Final[frozenset[Permission]] = frozenset(
     {"devices:read", "fences:read", "visits:read", "branches:read", "jobs:read"}
 )
 _REQUESTS: Final[frozenset[Permission]] = frozenset({"requests:post", "requests:read", "requests:decide"})
+_STOCK: Final[frozenset[Permission]] = frozenset({"stock:read", "stock:write"})
 
 PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     "admin": _ALL,
@@ -43,10 +47,20 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     "branch_manager": _ALL - {"pings:write", "branches:write", "personal:read"},
     "dispatcher": _MAP
     | _REQUESTS
+    | _STOCK
     | {"fences:write", "people:read", "customers:read", "customers:write", "jobs:write", "jobs:move"},
-    "technician": frozenset({"jobs:read", "jobs:move"}),
+    "technician": frozenset({"jobs:read", "jobs:move", "stock:read"}),
     "accountant": frozenset(
-        {"visits:read", "people:read", "customers:read", "branches:read", "jobs:read", "jobs:invoice"}
+        {
+            "visits:read",
+            "people:read",
+            "customers:read",
+            "branches:read",
+            "jobs:read",
+            "jobs:invoice",
+            "stock:read",
+            "reports:read",
+        }
     ),
     "support": _MAP | {"rejected:read", "devices:enrol", "people:read", "customers:read", "requests:read"},
     "viewer": _MAP,

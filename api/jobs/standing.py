@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from api.answers import JSONAnswer
-from api.jobs.lists import job_of
+from api.jobs.answers import answer_of
 from api.problems import Problem, unavailable
 from api.scope import Scope
 from api.services import Services
@@ -30,6 +30,6 @@ def etag_of(record: JobRecord) -> str:
     return f'"{record.revision}"'
 
 
-def job_answer(record: JobRecord, status: int = 200) -> JSONAnswer:
-    """What everybody sees of it."""
-    return JSONAnswer(job_of(record), status, {"ETag": etag_of(record)})
+def job_answer(record: JobRecord, services: Services, status: int = 200) -> JSONAnswer:
+    """What everybody sees of it, and how it stands with what is promised of it."""
+    return JSONAnswer(answer_of(record, services), status, {"ETag": etag_of(record)})

@@ -10,9 +10,10 @@ from api import examples
 from api.answers import JSONAnswer
 from api.body import read_body, read_json
 from api.corrections import at_fence_of_site, remember_correction, says_where
+from api.jobs.answers import answers_of
 from api.jobs.audit import put_job_on_record, sender_of
 from api.jobs.desk import new_request_id
-from api.jobs.lists import JobQuery, job_of, listed, place_of
+from api.jobs.lists import JobQuery, listed, place_of
 from api.jobs.placing import again, place_changes, placed_plan
 from api.jobs.references import require_branch, require_references
 from api.jobs.requests import job_id_of, read_changes, read_plan
@@ -73,7 +74,7 @@ async def list_jobs(
     )
     seen = (record for record in jobs_of(services).values() if scope.sees_job(record))
     found = listed(seen, query, limit + 1)
-    return JSONAnswer(page_of([job_of(record) for record in found], limit, place_of))
+    return JSONAnswer(page_of(await answers_of(found, services), limit, place_of))
 
 
 @router.post(
@@ -81,7 +82,7 @@ async def list_jobs(
     status_code=201,
     summary="Create a job",
     openapi_extra=examples.body("NewJob", examples.NEW_JOB),
-    responses=examples.answers(201, "It is there now", "Job", examples.JOB, *_WRITE_ERRORS),
+    responses=examples.answers(201, "It is there now", "JobAnswer", examples.JOB_ANSWER, *_WRITE_ERRORS),
 )
 async def create_job(
     request: Request, services: Reach, scope: Writer, idempotency_key: IdempotencyKey = None
@@ -112,7 +113,7 @@ async def create_job(
     )
     if before is None:
         await put_job_on_record("created", None, record, scope.principal, services)
-    return job_answer(record, 201)
+    return job_answer(record, services, 201)
 
 
 @router.get(
@@ -143,14 +144,14 @@ async def export_jobs(
 @router.get(
     "/v1/jobs/{job_id}",
     summary="One job",
-    responses=examples.answers(200, "The job and its log", "Job", examples.JOB, 404, 503),
+    responses=examples.answers(200, "The job and its log", "JobAnswer", examples.JOB_ANSWER, 404, 503),
 )
 async def get_job(services: Reach, scope: Reader, job_id: JobId, if_none_match: IfChanged = None) -> Response:
-    """As it is now, with an ETag."""
+    """As it is now, with an ETag: that of its `revision`. Its clocks in `sla` run on meanwhile."""
     record = standing_job(services, scope, job_id)
     if is_known(etag_of(record), if_none_match):
         return Response(status_code=304, headers={"ETag": etag_of(record)})
-    return job_answer(record)
+    return job_answer(record, services)
 
 
 @router.patch(
@@ -159,7 +160,7 @@ async def get_job(services: Reach, scope: Reader, job_id: JobId, if_none_match: 
     openapi_extra=examples.body(
         "JobPatch", {"technician_ids": ["amina"]}, "application/merge-patch+json", "application/json"
     ),
-    responses=examples.answers(200, "As it is now", "Job", examples.JOB, 404, 412, *_WRITE_ERRORS),
+    responses=examples.answers(200, "As it is now", "JobAnswer", examples.JOB_ANSWER, 404, 412, *_WRITE_ERRORS),
 )
 async def patch_job(
     request: Request,
@@ -196,7 +197,7 @@ async def patch_job(
         await put_job_on_record("edited", record, after, scope.principal, services)
     if says_where(stated):
         await remember_correction(record, after, stated, scope, services)
-    return job_answer(after)
+    return job_answer(after, services)
 
 
 async def _following(first: bytes, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -44,7 +44,9 @@ _PARAMETERS: Final[list[dict[str, Any]]] = [
     summary="Take a job to another state",
     dependencies=[Depends(allow("jobs:move"))],
     openapi_extra=examples.body("Move", examples.MOVE) | {"parameters": _PARAMETERS},
-    responses=examples.answers(200, "The job in its new state", "Job", examples.JOB, 400, 404, 409, 413, 415, 422, 503),
+    responses=examples.answers(
+        200, "The job in its new state", "JobAnswer", examples.JOB_ANSWER, 400, 404, 409, 413, 415, 422, 503
+    ),
 )
 async def move_job(request: Request) -> JSONAnswer:
     """What a person says stands, whatever positions tell. A `409` lists in `allowed` where the job may be taken.
@@ -68,4 +70,4 @@ async def move_job(request: Request) -> JSONAnswer:
     after = await services.desk.carry_out(command)
     if after.revision != record.revision:
         await put_job_on_record("moved", record, after, principal, services)
-    return job_answer(after)
+    return job_answer(after, services)

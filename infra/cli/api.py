@@ -35,6 +35,8 @@ from api.registers import REGISTERS, Name
 from api.remembered_places import RememberedPlaces
 from api.services import Services
 from api.shift_gate import ShiftGate
+from api.stock.ledger import StockLedger
+from api.stock.stock import Stock
 from dispatch.holders import Holders
 from infra.errors import CommandError
 from infra.http import BoundedHttp
@@ -45,16 +47,21 @@ from infra.websocket import BoundedWebSocket
 from routing.addresses.geocoder import open_geocoder
 from schemas import wire
 from schemas.account import Account, SessionsEnded
+from schemas.calendar import CalendarFeed
 from schemas.fence import FenceRecord
+from schemas.invoice import Invoice
 from schemas.job import JobRecord
 from schemas.key import ApiKey
 from schemas.live import LiveState
 from schemas.remembered_place import RememberedPlace
 from schemas.service_request import ServiceRequest
 from schemas.settings import Settings, load_settings
+from schemas.stock import Movement, Threshold
 from schemas.topics import (
     ACCOUNTS,
+    CALENDARS,
     FENCES,
+    INVOICES,
     JOBS,
     KEYS,
     LIVE,
@@ -62,6 +69,8 @@ from schemas.topics import (
     RECORDER_GROUP,
     REQUESTS,
     SESSIONS_ENDED,
+    STOCK,
+    STOCK_THRESHOLDS,
     VISITS,
     WEBHOOKS,
 )
@@ -112,6 +121,13 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     job_index = JobIndex()
     jobs = Follower(settings.kafka, JOBS, partial(wire.decode, JobRecord), patience_ms=BUSY_PATIENCE_MS)
     desk = JobDesk(event_log, jobs)
+    ledger = StockLedger()
+    movements = Follower(
+        settings.kafka, STOCK, partial(wire.decode, Movement), ledger.moved, patience_ms=BUSY_PATIENCE_MS
+    )
+    thresholds = Follower(settings.kafka, STOCK_THRESHOLDS, partial(wire.decode, Threshold))
+    invoices = Follower(settings.kafka, INVOICES, partial(wire.decode, Invoice))
+    calendars = Follower(settings.kafka, CALENDARS, partial(wire.decode, CalendarFeed))
     webhooks = Follower(settings.kafka, WEBHOOKS, partial(wire.decode, WebhookRecord))
     sender = Sender(settings, clock)
     live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState), patience_ms=BUSY_PATIENCE_MS)
@@ -149,6 +165,9 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         jobs,
         job_index,
         desk,
+        Stock(movements, ledger, thresholds),
+        invoices,
+        calendars,
         webhooks,
         places,
         requests,
@@ -205,6 +224,10 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         live,
         places,
         requests,
+        movements,
+        thresholds,
+        invoices,
+        calendars,
     ]
     answers = AnswerReader(settings.kafka, desk.take)
     parts: list[Any] = [event_log, sender, *followers, visits_told, answers, KeyUseTeller(key_uses, event_log)]

@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
         """Make events of what happens to jobs and visits, and deliver them to webhooks. One worker of its group.
 
         Settings come from the environment (ONSITE_KAFKA, ONSITE_DISPATCH, ONSITE_WEBHOOK_RETRIES_S, …). Start as many
-        as there are partitions at most; they share the jobs, the visits and the deliveries among them.
+        as there are partitions at most; they share the jobs, visits, stock and deliveries among them.
 
         Example: [bold]ONSITE_KAFKA=broker:9092 onsite notifier[/bold]
         """

@@ -6,11 +6,13 @@ from schemas import topics
 from schemas.tables.audit import AUDIT
 from schemas.tables.events import EVENTS
 from schemas.tables.fences import FENCES
+from schemas.tables.invoices import INVOICES
 from schemas.tables.jobs import JOBS
 from schemas.tables.pings import PINGS
 from schemas.tables.registers import BRANCHES, CUSTOMERS, DEPOTS, SITES, TECHNICIANS
 from schemas.tables.rejected import REJECTED
 from schemas.tables.requests import REQUESTS
+from schemas.tables.stock_movements import STOCK_MOVEMENTS
 from schemas.tables.table import Table
 from schemas.tables.visits import VISITS
 from schemas.tables.webhook_deliveries import WEBHOOK_DELIVERIES
@@ -27,6 +29,8 @@ TABLES: Final[dict[str, Table]] = {
     topics.BRANCHES.name: BRANCHES,
     topics.DEPOTS.name: DEPOTS,
     topics.REQUESTS.name: REQUESTS,
+    topics.STOCK.name: STOCK_MOVEMENTS,
+    topics.INVOICES.name: INVOICES,
     topics.AUDIT.name: AUDIT,
     topics.EVENTS.name: EVENTS,
     topics.WEBHOOK_DELIVERIES.name: WEBHOOK_DELIVERIES,

@@ -1,4 +1,4 @@
-"""The notifier's Faust app: jobs and visits in, events out; events in, deliveries to webhooks out.
+"""The notifier's Faust app: jobs, visits and stock in, events out; events in, deliveries to webhooks out.
 
 What was told and what waits to be delivered are tables of the app, written before a frame is acknowledged: after a
 crash events are made and delivered again, under the same ids.
@@ -28,6 +28,7 @@ from schemas.topics import (
     MAX_RECORD_BYTES,
     NOTIFIER_GROUP,
     REQUESTS,
+    STOCK,
     VISITS,
     WEBHOOK_DELIVERIES,
     WEBHOOK_REPLAYS,
@@ -93,6 +94,7 @@ class Notifier:
             JOBS: self._on_facts,
             VISITS: self._on_facts,
             REQUESTS: self._on_facts,
+            STOCK: self._on_facts,
             EVENTS: self._on_events,
             WEBHOOK_REPLAYS: self._on_replays,
         }

@@ -1,15 +1,17 @@
 """Who subscribes, and which branch things belong to: compacted topics in memory."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 import msgspec
 from prometheus_client import Gauge
 
 from dispatch.holders import Holders
 from schemas.people import Technician
-from schemas.places import Branch
+from schemas.places import Branch, Depot
 from schemas.settings import Settings
-from schemas.topics import BRANCHES, FENCES, TECHNICIANS, WEBHOOKS
+from schemas.stock import StockPlace, Threshold, stock_key
+from schemas.topics import BRANCHES, DEPOTS, FENCES, STOCK_THRESHOLDS, TECHNICIANS, WEBHOOKS
 from schemas.webhook import WebhookRecord
 from schemas.wire import decode
 from stream.kafka import BUSY_PATIENCE_MS, Follower, follow_all, stop_all
@@ -41,10 +43,19 @@ class Places:
         )
         self._branches = Follower(settings.kafka, BRANCHES, lambda value: decode(Branch, value))
         self._fences = Follower(settings.kafka, FENCES, lambda value: decode(_FenceBranches, value))
+        self._depots = Follower(settings.kafka, DEPOTS, lambda value: decode(Depot, value))
+        self._thresholds = Follower(settings.kafka, STOCK_THRESHOLDS, lambda value: decode(Threshold, value))
         self._technicians = Follower(
             settings.kafka, TECHNICIANS, lambda value: decode(Technician, value), self._holders.technician_changed
         )
-        self._followers = (self._webhooks, self._branches, self._fences, self._technicians)
+        self._followers = (
+            self._webhooks,
+            self._branches,
+            self._fences,
+            self._technicians,
+            self._depots,
+            self._thresholds,
+        )
 
     async def start(self) -> None:
         """Read all of it."""
@@ -68,6 +79,19 @@ class Places:
         """That of the technician who holds it."""
         holder = self._holders.holder_of(device_id)
         return None if holder is None else holder.branch
+
+    def branch_of_stock(self, place: StockPlace) -> str | None:
+        """That of the technician whose van it is, or of the depot."""
+        register: Mapping[str, Technician | Depot] = (
+            self._technicians.records if place.kind == "van" else self._depots.records
+        )
+        entry = register.get(place.place_id or "")
+        return None if entry is None else entry.branch
+
+    def threshold_of(self, place: StockPlace, sku: str) -> Decimal | None:
+        """Below what something is too little there."""
+        threshold = self._thresholds.records.get(stock_key(place, sku))
+        return None if threshold is None or threshold.removed_at is not None else threshold.level
 
     def branch_of_fence(self, fence_id: str) -> str | None:
         """That of its newest version."""

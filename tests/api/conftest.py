@@ -27,12 +27,16 @@ from api.registers import REGISTERS, Entry, Name
 from api.remembered_places import RememberedPlaces
 from api.services import Services
 from api.shift_gate import ShiftGate
+from api.stock.ledger import StockLedger
+from api.stock.stock import Stock
 from dispatch.holders import Holders
 from dispatch.lifecycle import BUILT_IN
 from dispatch.rules import DispatchRules
 from routing.addresses.geocoder import Geocoder, NoGeocoder
 from schemas.account import Account, SessionsEnded
+from schemas.calendar import CalendarFeed
 from schemas.fence import FenceRecord
+from schemas.invoice import Invoice
 from schemas.job import JobRecord
 from schemas.key import ApiKey, Role
 from schemas.live import LiveState
@@ -40,8 +44,21 @@ from schemas.people import Technician
 from schemas.remembered_place import RememberedPlace
 from schemas.service_request import ServiceRequest
 from schemas.settings import Settings
+from schemas.stock import Movement, Threshold
 from schemas.times import parse_instant
-from schemas.topics import FENCES, JOB_COMMANDS, KEYS, PLACES, REQUESTS, SESSIONS_ENDED, WEBHOOKS
+from schemas.topics import (
+    CALENDARS,
+    FENCES,
+    INVOICES,
+    JOB_COMMANDS,
+    KEYS,
+    PLACES,
+    REQUESTS,
+    SESSIONS_ENDED,
+    STOCK,
+    STOCK_THRESHOLDS,
+    WEBHOOKS,
+)
 from schemas.webhook import WebhookRecord
 from tests.fakes import (
     FixedClock,
@@ -79,6 +96,11 @@ class Door:
     )
     jobs: MemoryModel[JobRecord] = field(default_factory=MemoryModel)
     job_index: JobIndex = field(default_factory=JobIndex)
+    ledger: StockLedger = field(default_factory=StockLedger)
+    movements: MemoryModel[Movement] = field(default_factory=MemoryModel)
+    thresholds: MemoryModel[Threshold] = field(default_factory=MemoryModel)
+    invoices: MemoryModel[Invoice] = field(default_factory=MemoryModel)
+    calendars: MemoryModel[CalendarFeed] = field(default_factory=MemoryModel)
     webhooks: MemoryModel[WebhookRecord] = field(default_factory=MemoryModel)
     places: MemoryModel[RememberedPlace] = field(default_factory=MemoryModel)
     requests: MemoryModel[ServiceRequest] = field(default_factory=MemoryModel)
@@ -108,11 +130,18 @@ class Door:
                 WEBHOOKS: (self.webhooks, WebhookRecord),
                 PLACES: (self.places, RememberedPlace),
                 REQUESTS: (self.requests, ServiceRequest),
+                STOCK: (self.movements, Movement),
+                STOCK_THRESHOLDS: (self.thresholds, Threshold),
+                INVOICES: (self.invoices, Invoice),
+                CALENDARS: (self.calendars, CalendarFeed),
             }
             | {each.topic: (self.registers[name], each.record) for name, each in REGISTERS.items()}
         )
+        self.history = MemoryHistory(
+            self.registers["technicians"].records, self.fences.records, self.log, self.registers["depots"].records
+        )
         self.places.on_change = self.remembered.changed
-        self.history = MemoryHistory(self.registers["technicians"].records, self.fences.records, self.log)
+        self.movements.on_change = self.ledger.moved
         self.desk = JobDesk(self.log, self.jobs)
         self.foreman = MemoryForeman(self.jobs, self._job_changed, self.clock.now_ms)
         self.foreman.answer = self.desk.take
@@ -150,6 +179,9 @@ class Door:
             jobs=self.jobs,
             job_index=self.job_index,
             desk=self.desk,
+            stock=Stock(self.movements, self.ledger, self.thresholds),
+            invoices=self.invoices,
+            calendars=self.calendars,
             webhooks=self.webhooks,
             places=self.places,
             requests=self.requests,

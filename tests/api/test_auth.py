@@ -8,6 +8,7 @@ import pytest
 from api.auth import PERMISSIONS
 from api.registers import REGISTERS
 from schemas.key import Role
+from schemas.places import Depot
 from schemas.times import Instant
 from tests.api.conftest import Door
 from tests.api.test_devices import live
@@ -69,6 +70,22 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/v1/jobs/{job_id}"): (401, 404, 404, 403, 403, 403, 404, 404),
     ("PATCH", "/v1/jobs/{job_id}"): (401, 403, 404, 403, 403, 403, 403, 404),
     ("POST", "/v1/jobs/{job_id}/transitions"): (401, 403, 404, 403, 403, 403, 403, 404),
+    ("POST", "/v1/jobs/{job_id}/parts"): (401, 403, 404, 403, 403, 403, 403, 404),
+    ("GET", "/v1/jobs/{job_id}/cost"): (401, 403, 404, 403, 403, 403, 403, 404),
+    ("GET", "/v1/jobs/{job_id}/invoice"): (401, 403, 404, 403, 403, 403, 403, 404),
+    ("PUT", "/v1/jobs/{job_id}/invoice"): (401, 403, 404, 403, 403, 403, 403, 404),
+    ("POST", "/v1/technicians/{technician_id}/calendar"): (401, 403, 404, 403, 403, 403, 403, 404),
+    ("DELETE", "/v1/technicians/{technician_id}/calendar"): (401, 403, 404, 403, 403, 403, 403, 404),
+    ("GET", "/v1/technicians/{technician_id}/calendar.ics"): (404,) * 8,
+    ("GET", "/v1/events/schemas"): (200,) * 8,
+    ("GET", "/v1/events/schemas/{event_type}"): (200,) * 8,
+    ("GET", "/v1/reports"): (401, 403, 200, 403, 403, 403, 403, 200),
+    ("GET", "/v1/reports/{name}"): (401, 403, 200, 403, 403, 403, 403, 200),
+    ("GET", "/v1/stock"): (401, 403, 200, 403, 403, 403, 403, 200),
+    ("GET", "/v1/stock/movements"): (401, 403, 200, 403, 403, 403, 403, 200),
+    ("POST", "/v1/stock/movements"): (401, 403, 201, 403, 403, 403, 403, 201),
+    ("PUT", "/v1/stock/thresholds/{holder}/{sku}"): (401, 403, 400, 403, 403, 403, 403, 400),
+    ("DELETE", "/v1/stock/thresholds/{holder}/{sku}"): (401, 403, 404, 403, 403, 403, 403, 404),
     ("GET", "/v1/webhooks"): (401, 403, 200, 403, 403, 403, 403, 200),
     ("POST", "/v1/webhooks"): (401, 403, 201, 403, 403, 403, 403, 201),
     **dict.fromkeys(
@@ -104,6 +121,12 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
 
 KEYS_OF_REGISTERS = [register.key for register in REGISTERS.values()]
 
+SPARE = {
+    "sku": "x",
+    "quantity": "1",
+    "from": {"kind": "supplier"},
+    "to": {"kind": "depot", "place_id": "d"},
+}
 FIX = {"device_id": "van-12", "lat": "53.4", "lon": "-2.9"}
 REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/pings"): {"json": {**GOOD, "device_id": "van-12"}},
@@ -124,6 +147,11 @@ REQUESTS: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "/v1/jobs"): {"json": {"title": "new"}},
     ("PATCH", "/v1/jobs/{job_id}"): {"json": {"title": "other"}},
     ("POST", "/v1/jobs/{job_id}/transitions"): {"json": {"to": "on_site"}},
+    ("POST", "/v1/jobs/{job_id}/parts"): {"json": {"sku": "x", "quantity": "1"}},
+    ("GET", "/v1/technicians/{technician_id}/calendar.ics"): {"params": {"token": "x"}},
+    ("PUT", "/v1/jobs/{job_id}/invoice"): {"json": {"state": "invoiced", "invoice_id": "1"}},
+    ("POST", "/v1/stock/movements"): {"json": SPARE},
+    ("PUT", "/v1/stock/thresholds/{holder}/{sku}"): {"json": {"level": "1"}},
     ("POST", "/v1/webhooks"): {"json": {"url": "https://erp.example.com", "events": ["*"]}},
     ("PATCH", "/v1/webhooks/{webhook_id}"): {"json": {"active": False}},
     ("POST", "/v1/webhooks/{webhook_id}/replay"): {"json": {"event_ids": ["x"]}},
@@ -159,6 +187,7 @@ def furnished(door: Door) -> Door:
         add_account(door, role, role)  # type: ignore[arg-type]
     door.put_live(live("van-12"))
     assert door.put("/v1/fences/f", json=circle()).status_code == 201
+    door.registers["depots"].put("d", Depot(depot_id="d", name="Dock"))
     return door
 
 
@@ -184,6 +213,10 @@ def test_every_route_for_everybody(furnished: Door, method: str, path: str, who:
         request_id="x",
         sealed="x",
         webhook_id="x",
+        holder="depot:x",
+        sku="x",
+        name="travel",
+        event_type="job.completed",
         **dict.fromkeys(KEYS_OF_REGISTERS, "x"),
     )
     answer = furnished.request(method, where, None, headers=headers, **REQUESTS.get((method, path), {}))

@@ -8,6 +8,8 @@ import pytest
 from api.auth import PERMISSIONS, Permission
 from api.auth.sight import EVERYWHERE
 from api.registers import REGISTERS
+from schemas.calendar import new_feed
+from schemas.invoice import Invoice
 from schemas.key import Role
 from schemas.rejected import RejectedPing
 from schemas.service_request import ServiceRequest
@@ -39,12 +41,17 @@ EVERYONES: Final = {
     ("POST", "/v1/ingest/gpslogger"),
     ("GET", "/enrol/{sealed}"),
     ("GET", "/v1/jobs.csv"),
+    ("GET", "/v1/technicians/{technician_id}/calendar.ics"),
+    ("GET", "/v1/events/schemas"),
+    ("GET", "/v1/events/schemas/{event_type}"),
+    ("GET", "/v1/reports"),
+    ("GET", "/v1/reports/{name}"),
     ("POST", "/v1/sessions"),
     ("GET", "/v1/sessions/current"),
     ("DELETE", "/v1/sessions/current"),
     ("DELETE", "/v1/sessions"),
 } | {("GET", path) for path in OPEN}
-"""Routes that have to do with no branch, and the export, which is tried on the real store."""
+"""Routes that have to do with no branch, and the export and reports, which are tried on the real store."""
 
 
 class Row(NamedTuple):
@@ -81,6 +88,17 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("GET", "/v1/jobs/{job_id}"): Row("jobs:read", 200),
     ("PATCH", "/v1/jobs/{job_id}"): Row("jobs:write", 200),
     ("POST", "/v1/jobs/{job_id}/transitions"): Row("jobs:move", 200),
+    ("POST", "/v1/technicians/{technician_id}/calendar"): Row("jobs:move", 201),
+    ("DELETE", "/v1/technicians/{technician_id}/calendar"): Row("jobs:move", 204),
+    ("POST", "/v1/jobs/{job_id}/parts"): Row("jobs:move", 200),
+    ("GET", "/v1/jobs/{job_id}/cost"): Row("jobs:invoice", 200),
+    ("GET", "/v1/jobs/{job_id}/invoice"): Row("jobs:invoice", 200),
+    ("PUT", "/v1/jobs/{job_id}/invoice"): Row("jobs:invoice", 409),
+    ("GET", "/v1/stock"): Row("stock:read", 200, 200),
+    ("GET", "/v1/stock/movements"): Row("stock:read", 200, 200),
+    ("POST", "/v1/stock/movements"): Row("stock:write", 201, 400),
+    ("PUT", "/v1/stock/thresholds/{holder}/{sku}"): Row("stock:write", 200, 400),
+    ("DELETE", "/v1/stock/thresholds/{holder}/{sku}"): Row("stock:write", 204),
     ("GET", "/v1/technicians/{technician_id}/data"): Row("personal:read", 200),
     ("GET", "/v1/customers/{customer_id}/data"): Row("personal:read", 200),
     ("POST", "/v1/webhooks"): Row("webhooks:write", 201, 400),
@@ -117,6 +135,7 @@ def request_of(method: str, path: str, whose: Whose) -> tuple[str, dict[str, Any
     """The path and the body of a request about what belongs to a branch."""
     branch = BRANCH[whose]
     named = dict.fromkeys(("device_id", "fence_id", "visit_id", "job_id", "webhook_id", "request_id"), whose)
+    named |= {"holder": f"van:{whose}", "sku": "filter"}
     named |= {register.key: branch if register.name == "branches" else whose for register in REGISTERS.values()}
     where = path.format(**named)
     if path == "/v1/devices/nearest":
@@ -135,6 +154,15 @@ def request_of(method: str, path: str, whose: Whose) -> tuple[str, dict[str, Any
         return where, {"json": {"changes": []}}
     if path == "/v1/jobs/{job_id}/transitions":
         return where, {"json": {"to": "en_route"}}
+    if path == "/v1/jobs/{job_id}/invoice" and method == "PUT":
+        return where, {"json": {"state": "invoiced", "invoice_id": "1"}}
+    if path == "/v1/jobs/{job_id}/parts":
+        return where, {"json": {"sku": "filter", "quantity": "1", "holder": f"van:{whose}"}}
+    if path == "/v1/stock/movements":
+        ends = {"from": {"kind": "supplier"}, "to": {"kind": "depot", "place_id": whose}}
+        return where, {"json": {"sku": "filter", "quantity": "1", **ends}} if method == "POST" else {}
+    if path.startswith("/v1/stock/thresholds"):
+        return where, {"json": {"level": "7"}} if method == "PUT" else {}
     if path.startswith("/v1/jobs"):
         return where, {"json": {"title": "changed"} if method == "PATCH" else {"title": "new", "branch": branch}}
     if path == "/v1/webhooks":
@@ -154,6 +182,20 @@ def request_of(method: str, path: str, whose: Whose) -> tuple[str, dict[str, Any
     return where, {"json": {"name": "changed"}} if method == "PATCH" else {}
 
 
+def invoice(job_id: str, branch: str) -> Invoice:
+    at = Instant(NOW_MS)
+    return Invoice(
+        job_id=job_id,
+        state="invoiced",
+        invoice_id="1",
+        amount=None,
+        invoiced_at=at,
+        paid_at=None,
+        updated_at=at,
+        branch=branch,
+    )
+
+
 @pytest.fixture
 def company(door: Door) -> Door:
     """Two branches that have one of everything each; a key of each role that sees one of them."""
@@ -169,6 +211,16 @@ def company(door: Door) -> Door:
         door.put(f"/v1/fences/{whose}", json=circle(whose, branch=branch))
         job = {"job_id": whose, "title": "x", "fence_id": whose, "technician_ids": [whose], **WINDOW}
         assert door.post("/v1/jobs", json={**job, "branch": branch}).status_code == 201
+        door.calendars.put(whose, new_feed(whose, Instant(NOW_MS))[0])
+        door.invoices.put(whose, invoice(whose, branch))
+        stock = {
+            "sku": "filter",
+            "quantity": "5",
+            "from": {"kind": "supplier"},
+            "to": {"kind": "van", "place_id": whose},
+        }
+        assert door.post("/v1/stock/movements", json=stock).status_code == 201
+        assert door.put(f"/v1/stock/thresholds/van:{whose}/filter", json={"level": "6"}).status_code == 200
         door.webhooks.put(whose, hook(whose, branch=branch))
         at = Instant(NOW_MS)
         asked = ServiceRequest(
@@ -395,3 +447,17 @@ def test_what_becomes_of_a_job_is_on_record(company: Door) -> None:
     assert (role, branch, before["title"], after["title"]) == ("dispatcher", "liverpool", "x", "Boiler")
     role, _, before, after = found["moved"]
     assert (role, before["state"], after["state"]) == ("technician", "scheduled", "en_route")
+
+
+@pytest.mark.parametrize("role", ["admin", "branch_manager", "dispatcher", "accountant", "technician"])
+def test_stock_is_shown_to_those_who_see_its_van(company: Door, role: Role) -> None:
+    seen = ["van:other", "van:own"] if sees_all(role) else ["van:own"]
+    assert sorted(each["holder"] for each in company.get("/v1/stock", role=role).json()["items"]) == seen
+    moved = company.get("/v1/stock/movements", role=role).json()["items"]
+    assert sorted(f"van:{each['to']['place_id']}" for each in moved) == seen
+    narrowed = company.get("/v1/stock?branch=hull", role=role).json()["items"]
+    assert [each["holder"] for each in narrowed] == (["van:other"] if sees_all(role) else [])
+    both = {"from": {"kind": "van", "place_id": "own"}, "to": {"kind": "van", "place_id": "other"}}
+    if role in ("branch_manager", "dispatcher"):
+        refused = company.post("/v1/stock/movements", json={"sku": "filter", "quantity": "1", **both}, role=role)
+        assert is_problem(refused, 400, "unknown_reference")

@@ -1,8 +1,12 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from api.jobs.desk import ANSWER_WITHIN_S
+from dispatch.business_hours import BusinessHours, OpenHours
+from dispatch.rules import DispatchRules
+from dispatch.sla import SlaRules, Target
 from schemas import wire
 from schemas.job import Approach, Evidence
 from schemas.job_command import Sender, TellEvidence
@@ -221,3 +225,39 @@ def test_viewers_read_and_devices_do_not(staffed: Door) -> None:
     assert staffed.get("/v1/jobs", role="viewer").status_code == 200
     assert staffed.post("/v1/jobs", json=JOB, role="viewer").status_code == 403
     assert staffed.get("/v1/jobs", role="device").status_code == 403
+
+
+HOURS = BusinessHours("UTC", [OpenHours(["mon", "tue", "wed", "thu", "fri"], "08:00", "17:00")])
+PROMISES = SlaRules(
+    priorities={
+        "normal": Target(response_s=3_600, resolution_s=36_000),
+        "emergency": Target(response_s=60, hours="always"),
+    }
+)
+
+
+def test_the_clocks_of_a_job_run_in_business_hours(staffed: Door) -> None:
+    rules = DispatchRules(sla=PROMISES, business=HOURS)
+    staffed.app.state.services = replace(staffed.app.state.services, dispatch_rules=rules)
+    job = created(staffed)
+    response = {"promise": "response", "state": "running", "due_at": "2026-03-02T09:15:10.000Z", "remaining_s": 3_600.0}
+    resolution = {
+        "promise": "resolution",
+        "state": "running",
+        "due_at": "2026-03-03T09:15:10.000Z",
+        "remaining_s": 36_000.0,
+    }
+    assert job["sla"] == [response, resolution]
+    staffed.clock.moment_ms += 1_800_000
+    assert move(staffed, "on_site").json()["sla"] == [
+        response | {"state": "met", "remaining_s": 1_800.0},
+        resolution | {"remaining_s": 34_200.0},
+    ]
+    staffed.clock.moment_ms += 24 * 3_600_000
+    [job] = staffed.get("/v1/jobs").json()["items"]
+    assert job["sla"][1] == resolution | {"remaining_s": 36_000.0 - 1_800 - 9 * 3_600}
+    staffed.clock.moment_ms += 3_600_000
+    assert staffed.get("/v1/jobs/j1").json()["sla"][1] == resolution | {"state": "breached", "remaining_s": -1_800.0}
+    [urgent] = created(staffed, job_id="j2", priority="emergency")["sla"]
+    assert (urgent["promise"], urgent["remaining_s"]) == ("response", 60.0)
+    assert created(staffed, job_id="j3", priority="low")["sla"] == []

@@ -41,6 +41,11 @@ def furnished(door: Door, monkeypatch: pytest.MonkeyPatch) -> Door:
             ("jobs", {"job_id": f"by-{who}", "technician_ids": [who], **WINDOW}),
         ):
             assert door.post(f"/v1/{path}", json=content).status_code == 201
+        for number in range(4):
+            ends = {"from": {"kind": "supplier"}, "to": {"kind": "van", "place_id": who}}
+            moved = {"movement_id": f"{who}-{number}", "sku": "filter", "quantity": "1", **ends}
+            assert door.post("/v1/stock/movements", json=moved).status_code == 201
+        assert door.post(f"/v1/technicians/{who}/calendar").status_code == 201
         door.put_live(live(f"van-{who}"))
         times = range(NOW_MS - 10_000, NOW_MS, 1_000)
         door.history.pings += [Ping(f"van-{who}", ts, 53.4, -2.9, 8.0, battery=0.5, received_ms=NOW_MS) for ts in times]
@@ -75,9 +80,9 @@ def test_a_technician(furnished: Door) -> None:
     audited = counted.pop("audit")
     assert counted == {
         "export": 1, "technician": 1, "account": 1, "key": 1, "device": 1, "job": 2, "ping": 10, "visit": 4,
-        "rejected": 4, "end": 1,
+        "rejected": 4, "stock": 4, "calendar": 1, "end": 1,
     }  # fmt: skip
-    assert audited == 2, "what was written of her, and that all of it is read now"
+    assert audited == 3, "what was written of her and her calendar, and that all of it is read now"
     jobs = {line["data"]["job_id"] for line in lines if line["kind"] == "job"}
     assert jobs == {"by-amina", "by-ben"}
     (first, *_) = [line["data"] for line in lines if line["kind"] == "ping"]

@@ -8,7 +8,7 @@ import pytest
 
 from dispatch.events import test_event as event_for
 from schemas import wire
-from schemas.event import Event
+from schemas.event import EVENT_TYPES, OWN_STATE, Event, data_schema
 from schemas.places import Branch
 from schemas.settings import Settings
 from schemas.times import Instant, format_instant
@@ -201,3 +201,15 @@ def test_nothing_before_they_are_read(door: Door) -> None:
     door.webhooks.is_caught_up = False
     assert is_problem(door.get("/v1/webhooks"), 503, "unavailable")
     assert is_problem(door.post("/v1/webhooks", json=NEW), 503, "unavailable")
+
+
+def test_what_events_look_like_is_no_secret(door: Door) -> None:
+    listed = door.get("/v1/events/schemas", role=None).json()["items"]
+    assert [each["type"] for each in listed] == [*EVENT_TYPES, OWN_STATE]
+    for each in listed:
+        found = door.get(f"/v1/events/schemas/{each['type']}", role=None).json()
+        assert found["schema"]["$id"] == each["dataschema"] == found["example"]["dataschema"]
+        assert found["schema"] == data_schema(each["type"])
+    unknown = door.get("/v1/events/schemas/job.vanished", role=None)
+    assert is_problem(unknown, 404, "unknown_event_type")
+    assert "job.completed" in unknown.json()["types"]

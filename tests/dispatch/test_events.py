@@ -109,6 +109,27 @@ def test_risks_and_escalations() -> None:
     assert types(events)[2:] == ["job.at_risk", "job.escalated", "job.late"]
 
 
+def test_an_invoice_that_is_the_same_after_a_correction_is_not_told_again() -> None:
+    parts = [UsedPart("filter", 2.0, 14.5)]
+    book = JobBook(DispatchRules())
+    once = after(book, create(parts=parts), move("on_site", 10), move("completed", 20))
+    events, told = job_events(once, NOTHING_OF_JOB, Rates(), Instant(1))
+    assert "job.invoice_ready" in types(events)
+    undone = after(book, create(parts=parts), move("on_site", 10), move("completed", 20), move("in_progress", 30))
+    events, told = job_events(undone, told, Rates(), Instant(2))
+    assert types(events) == ["job.in_progress"]
+    again = after(
+        book,
+        create(parts=parts),
+        move("on_site", 10),
+        move("completed", 20),
+        move("in_progress", 30),
+        move("completed", 40),
+    )
+    events, told = job_events(again, told, Rates(), Instant(3))
+    assert types(events) == ["job.completed"]
+
+
 def test_an_invoice_has_its_lines_and_is_told_again_when_they_change() -> None:
     record = after(BOOK, create(parts=[UsedPart("filter", 2.0, 14.5)]), move("on_site", 70), move("completed", 90))
     rates = Rates()

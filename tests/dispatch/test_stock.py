@@ -1,4 +1,4 @@
-"""The ledger of stock: balances in any order, and each fall below a level once."""
+"""The ledger of stock: balances in any order, and what is low told once."""
 
 import json
 from decimal import Decimal
@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from dispatch.stock import balances, in_order, low_stock
+from dispatch.stock import Shelf, balances, in_order, shelved
 from schemas import wire
-from schemas.stock import LARGEST, LowStock, Movement, ReorderLevel, StockPlace
+from schemas.stock import LARGEST, LowStock, Movement, StockPlace
 from schemas.times import Instant
 
 VAN, DEPOT, JOB = StockPlace("van", "ann"), StockPlace("depot", "d"), StockPlace("job", "j")
@@ -60,30 +60,41 @@ def test_balances_are_sums_in_any_order_and_repeats_count_once(ledger, chance):
     assert sum(found.values()) == 0
 
 
-@given(ledgers(), st.integers(1, 9), st.randoms(use_true_random=False))
-def test_low_stock_is_told_once_a_fall_in_any_order(ledger, level, chance):
-    levels = [ReorderLevel(place, "cable", Decimal(level)) for place in (VAN, DEPOT)]
-    shuffled = [*ledger, *ledger]
-    chance.shuffle(shuffled)
-    expected = []
-    for k, each in enumerate(ordered := sorted(ledger, key=lambda m: (m.at, m.movement_id))):
-        before, after = (balances(ordered[:n]).get((each.from_, each.sku), 0) for n in (k, k + 1))
-        if each.from_ in (VAN, DEPOT) and each.sku == "cable" and before >= level > after:
-            expected.append((each.movement_id, each.from_, after))
-    found = low_stock(shuffled, levels)
-    assert [(low.movement_id, low.place, low.balance) for low in found] == expected
+def told_of(ledger, level, place=VAN):
+    """What is told of cable in a place, as the movements become known one after the other."""
+    shelf, found = Shelf(), []
+    for each in ledger:
+        if each.sku == "cable" and place in (each.from_, each.to):
+            shelf, low = shelved(shelf, place, each, level)
+            found += [] if low is None else [low]
+    return shelf, found
+
+
+@given(ledgers(), st.none() | st.integers(1, 9).map(Decimal))
+def test_what_is_low_is_told_once_until_it_is_filled_up(ledger, level):
+    expected, is_known = [], False
+    for k, each in enumerate(ledger):
+        left = balances(ledger[: k + 1]).get((VAN, "cable"), 0)
+        is_known = is_known and level is not None and left < level
+        if level is not None and each.sku == "cable" and each.from_ == VAN and left < level and not is_known:
+            expected.append((each.movement_id, VAN, left, level))
+            is_known = True
+    shelf, found = told_of(ledger, level)
+    assert [(low.movement_id, low.place, low.balance, low.level) for low in found] == expected
+    assert shelf == Shelf(balances(ledger).get((VAN, "cable"), Decimal(0)), is_known)
     assert len({low.low_stock_id for low in found}) == len(found)
 
 
 def test_a_van_that_runs_out_twice():
     ledger = [
-        movement("a", 10, DEPOT, VAN, 1),
+        movement("first", 3, DEPOT, VAN, 0),
+        movement("a", 7, DEPOT, VAN, 1),
         movement("b", 6, VAN, JOB, 2),
         movement("c", 1, VAN, JOB, 3),
         movement("d", 5, DEPOT, VAN, 4),
         movement("e", 4, VAN, SCRAP, 5),
     ]
-    found = low_stock(ledger, [ReorderLevel(VAN, "cable", Decimal(5))])
+    _, found = told_of(ledger, Decimal(5))
     assert found == [
         LowStock("b:low_stock", VAN, "cable", Decimal(4), Decimal(5), "b", Instant(2)),
         LowStock("e:low_stock", VAN, "cable", Decimal(4), Decimal(5), "e", Instant(5)),
@@ -118,7 +129,6 @@ def test_records_over_the_wire():
         (lambda: movement("a", "1e-400", DEPOT, VAN), "more than 6 decimals"),
         (lambda: movement("a", 1, DEPOT, DEPOT), "to the same place"),
         (lambda: StockPlace("van"), "a van as a place"),
-        (lambda: ReorderLevel(VAN, "cable", Decimal(0)), "reorder level of 'cable'"),
     ],
 )
 def test_what_is_refused_says_why(make, said):

@@ -10,7 +10,9 @@ import pytest
 from cloudevents.http import from_json
 
 from schemas import wire
-from schemas.event import EVENT_TYPES, OWN_STATE, Event, data_schema, schema_of
+from schemas.event import EVENT_TYPES, OWN_STATE, Event, JobMoved, data_schema, schema_of
+from schemas.event_examples import EXAMPLES as CODED
+from schemas.event_examples import example_of
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "events"
@@ -40,6 +42,21 @@ def test_an_example_is_an_event(example: dict[str, Any]) -> None:
     assert (read["id"], read["type"], read["specversion"]) == (event.id, event.type, "1.0")
     assert example["dataschema"] == schema_of(event.type)
     jsonschema.validate(example["data"], data_schema(event.type))
+
+
+def test_the_page_shows_the_examples_of_the_code() -> None:
+    assert list(CODED) == EXAMPLES
+
+
+@pytest.mark.parametrize("event_type", [*EVENT_TYPES, OWN_STATE])
+def test_each_type_has_an_example(event_type: str) -> None:
+    example = example_of(event_type)
+    assert example["type"] == ("job.awaiting_parts" if event_type == OWN_STATE else event_type)
+    event = wire.decode(Event, json.dumps(example))
+    assert event.dataschema == schema_of(event.type)
+    jsonschema.validate(example["data"], data_schema(event_type))
+    data = wire.from_builtins(EVENT_TYPES.get(event_type, JobMoved), example["data"], strict=True)
+    assert getattr(getattr(data, "entry", None), "state", None) in (None, example["type"].partition(".")[2])
 
 
 def test_every_kind_of_data_has_an_example_and_every_type_a_line() -> None:

@@ -1,5 +1,6 @@
 """What a frame of jobs or visits is told as: in order, once, whatever else is in it."""
 
+from decimal import Decimal
 from typing import Any, cast
 
 import msgspec
@@ -8,8 +9,9 @@ from dispatch.costing import Rates
 from dispatch.job_book import JobBook
 from dispatch.rules import DispatchRules
 from schemas import wire
+from schemas.stock import Movement, StockPlace
 from schemas.times import Instant
-from schemas.topics import JOBS, REQUESTS, VISITS
+from schemas.topics import JOBS, REQUESTS, STOCK, VISITS
 from stream.frames import Frame
 from stream.notify.teller import Teller
 from tests.dispatch.examples import after, create, move
@@ -25,6 +27,15 @@ class Known:
 
     def branch_of_fence(self, fence_id: str) -> str:
         return "south"
+
+    def branch_of_stock(self, place: StockPlace) -> str:
+        return "west"
+
+    def threshold_of(self, place: StockPlace, sku: str) -> Decimal | None:
+        return Decimal(5) if (place, sku) == (VAN, "filter") else None
+
+
+VAN, DEPOT = StockPlace("van", "amina"), StockPlace("depot", "d")
 
 
 def teller() -> Teller:
@@ -80,3 +91,49 @@ def test_service_requests_are_told_once() -> None:
     events, _ = told.news_of(requests, Instant)
     assert [event.type for event in events] == ["request.received", "request.accepted"]
     assert told.news_of(requests, Instant) == ([], {})
+
+
+def moved(movement_id: str, quantity: int, from_: StockPlace, to: StockPlace, sku: str = "filter") -> bytes:
+    return wire.encode(
+        Movement(
+            movement_id=movement_id,
+            sku=sku,
+            quantity=Decimal(quantity),
+            from_=from_,
+            to=to,
+            at=Instant(7),
+            recorded_at=Instant(8),
+            actor="x",
+        )
+    )
+
+
+def test_what_runs_out_is_told_once_a_fall() -> None:
+    ledger = [
+        moved("in", 7, DEPOT, VAN),
+        moved("still enough", 2, VAN, DEPOT),
+        moved("low", 1, VAN, DEPOT),
+        moved("lower", 1, VAN, DEPOT),
+        moved("lower", 1, VAN, DEPOT),
+        moved("not yet filled up", 1, DEPOT, VAN),
+        moved("low", 1, VAN, DEPOT, sku="pump"),
+        moved("filled up", 1, DEPOT, VAN),
+        moved("low again", 2, VAN, DEPOT),
+    ]
+    events, written = teller().news_of(frame(STOCK.name, *ledger), Instant)
+    assert [(event.type, event.data["movement_id"], event.data["balance"]) for event in events] == [
+        ("stock.low", "low", "4"),
+        ("stock.low", "low again", "3"),
+    ]
+    assert (events[0].subject, events[0].branch, events[0].time, events[0].recorded_at) == (
+        "van:amina/filter",
+        "west",
+        7,
+        3_000,
+    )
+    for cut in range(len(ledger) + 1):
+        told = teller()
+        first, _ = told.news_of(frame(STOCK.name, *ledger[:cut]), Instant)
+        second, _ = told.news_of(frame(STOCK.name, *ledger), Instant)
+        assert [event.id for event in (*first, *second)] == [event.id for event in events], "wherever it stopped"
+    assert Teller(written, cast(Any, Known()), Rates()).news_of(frame(STOCK.name, *ledger), Instant) == ([], {})
