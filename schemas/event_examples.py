@@ -89,6 +89,18 @@ _VISIT: Final = {
     "fixes": 281,
 }
 
+_REQUEST: Final = {
+    "request_id": "5f1c2a9be07d4410",
+    "external_id": "web-20931",
+    "branch": "liverpool",
+    "title": "The boiler loses pressure",
+    "customer": {"name": "Mersey Dental"},
+    "state": "accepted",
+    "created_at": "2026-03-02T08:15:02.310Z",
+    "updated_at": "2026-03-02T10:09:30.000Z",
+    "job_id": "request-5f1c2a9be07d4410",
+}
+
 _REVISED: Final = {**_ENTRY, "at": "2026-03-02T10:08:50.000Z", "recorded_at": "2026-03-02T11:30:00.000Z"}
 
 EXAMPLES: Final[tuple[dict[str, Any], ...]] = (
@@ -104,6 +116,7 @@ EXAMPLES: Final[tuple[dict[str, Any], ...]] = (
     ),
     _event(7, "stock.low", "van:amina/filter-12", _LOW),
     _event(5, "visit.closed", "4f1c2a9be07d", _VISIT),
+    _event(8, "request.accepted", "5f1c2a9be07d4410", {"request": _REQUEST}),
     _event(6, "webhook.test", "5f1c2a9be07d4410", {"webhook_id": "5f1c2a9be07d4410"}),
 )
 """One of each kind of ``data``."""
@@ -125,6 +138,8 @@ def example_of(event_type: str) -> dict[str, Any]:
         data |= {"job": data["job"] | {"state": state}, "entry": data["entry"] | {"state": state}}
     elif named.startswith("visit."):
         data["state"] = state
+    elif named.startswith("request."):
+        data["request"] = data["request"] | {"state": state}
     elif named in ("job.at_risk", "job.late"):
         data["job"] = data["job"] | {"risk": state}
     return example | {"type": named, "dataschema": schema_of(event_type), "data": data}
