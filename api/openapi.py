@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 
 from api import answers, examples
 from api.entries import OWN
+from api.erasure.answers import ErasureAnswer
 from api.jobs.requests import MAX_ID_CHARS, Move
 from api.plans.messages import AppliedPlan, MovesAnswer, OffersAnswer, PlanChanges, PlanRequest, SuggestionAnswer
 from api.registers import REGISTERS, Register
@@ -38,6 +39,7 @@ TAGS: Final = [
     {"name": "audit", "description": "What was written, by whom (docs/access.md)."},
     {"name": "jobs", "description": "Work at places, and how it goes (docs/jobs.md)."},
     {"name": "plans", "description": "Who best does which jobs: suggestions that a person applies."},
+    {"name": "erasures", "description": "People who were erased, and how far that has come (docs/privacy.md)."},
     {"name": "enrolments", "description": "Links that set up the apps on phones (docs/devices.md)."},
     {"name": "sessions", "description": "Signing in and out, for people with an account (docs/access.md)."},
     {"name": "health", "description": "For orchestrators and Prometheus; no key needed."},
@@ -164,6 +166,8 @@ def _schemas() -> dict[str, Any]:
         SuggestionAnswer,
         MovesAnswer,
         OffersAnswer,
+        ErasureAnswer,
+        answers.Page[ErasureAnswer],
     )
     _, components = msgspec.json.schema_components(
         kinds, schema_hook=wire.schema_of_type, ref_template="#/components/schemas/{name}"
@@ -174,6 +178,7 @@ def _schemas() -> dict[str, Any]:
     components["RejectedPage"] = components.pop("Page_RejectedPing_")
     components["JobPage"] = components.pop("Page_Job_")
     components["WebhookPage"] = components.pop("Page_Webhook_")
+    components["ErasurePage"] = components.pop("Page_ErasureAnswer_")
     components["DeliveryPage"] = components.pop("Page_Delivery_")
     components |= _webhook_schemas(components.pop("WebhookPlan"))
     components |= _job_schemas(components.pop("JobPlan"))

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from dispatch.erased import ErasedSpans
 from dispatch.lifecycle import Lifecycle
 from dispatch.rules import DispatchRules
 from schemas.job import Approach, Assignment, EtaWindow, Evidence, JobRecord
@@ -362,6 +363,23 @@ class DeviceRounds(msgspec.Struct, omit_defaults=True):
                 if not any(approach.visit_id in gone for approach in evidence.approaches)
             }
 
+    def forget_erased(self, spans: ErasedSpans) -> bool:
+        """Let go of stops that were erased, and of what was told of that time; whether there was anything."""
+        gone = {key for key, stop in self.stops.items() if spans.covers(self.device_id, stop.arrived_ms)}
+        told = {
+            job_id: evidence
+            for job_id, evidence in self.told.items()
+            if not any(spans.covers(self.device_id, _moment_of(each)) for each in evidence.approaches)
+        }
+        if not gone and len(told) == len(self.told):
+            return False
+        last = self.last()
+        if last is None or last.visit_id in gone:
+            self.place = self.heading = None
+        self.stops = {key: stop for key, stop in self.stops.items() if key not in gone}
+        self.told = told
+        return True
+
     def news(
         self,
         technician_id: str,
@@ -387,3 +405,9 @@ class DeviceRounds(msgspec.Struct, omit_defaults=True):
         told = self.told | dict(news)
         self.told = {job_id: evidence for job_id, evidence in told.items() if evidence.approaches}
         return news
+
+
+def _moment_of(approach: Approach) -> int:
+    """When somebody arrived, or left for the place."""
+    moment = approach.left_ms if approach.arrived_ms is None else approach.arrived_ms
+    return 0 if moment is None else int(moment)

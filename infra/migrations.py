@@ -10,7 +10,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from infra.errors import CommandError
 from schemas.settings import Settings
-from schemas.tables import audit, events, fences, jobs, pings, registers, rejected, visits, webhook_deliveries
+from schemas.tables import audit, events, fences, holdings, jobs, pings, registers, rejected, visits, webhook_deliveries
 from schemas.tables.pings import PINGS
 from schemas.tables.rejected import REJECTED
 from schemas.topics import MAX_RECORD_BYTES, TOPICS, Topic
@@ -28,6 +28,7 @@ MIGRATIONS: Final = (
     (7, "audit", audit.statements),
     (8, "events", events.statements),
     (9, "webhook_deliveries", webhook_deliveries.statements),
+    (10, "holdings", holdings.statements),
 )
 """Version, name, statements(database, retention_days); in order, never edited once released.
 
@@ -148,7 +149,12 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], settings: Set
         return []
     answer = await admin.create_topics(
         [
-            NewTopic(topic.name, settings.partitions, settings.replication, topic_configs=topic_configs(topic))
+            NewTopic(
+                topic.name,
+                settings.partitions,
+                settings.replication,
+                topic_configs=topic_configs(topic, settings.compaction_lag_s),
+            )
             for topic in topics
         ]
     )
@@ -162,15 +168,24 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], settings: Set
     return created
 
 
-def topic_configs(topic: Topic) -> dict[str, str]:
-    """The broker's settings of a topic. Records carry the time they arrived: retention is never by event time."""
+def topic_configs(topic: Topic, compaction_lag_s: float) -> dict[str, str]:
+    """The broker's settings of a topic. Records carry the time they arrived: retention is never by event time.
+
+    Segments end after a day, or the lag: what is over goes with its segment, and only a segment that has ended goes.
+    """
     configs = {
         "max.message.bytes": str(MAX_RECORD_BYTES + _BATCH_OVERHEAD_BYTES),
         "message.timestamp.type": "LogAppendTime",
     }
     if topic.compacted:
-        return configs | {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2"}
-    return configs | {"cleanup.policy": "delete", "retention.ms": str(topic.retention_days * _DAY_MS)}
+        return configs | {
+            "cleanup.policy": "compact",
+            "min.cleanable.dirty.ratio": "0.2",
+            "max.compaction.lag.ms": str(round(1000 * compaction_lag_s)),
+            "delete.retention.ms": str(round(1000 * compaction_lag_s)),
+        }
+    retention_ms = topic.retention_days * _DAY_MS
+    return configs | {"cleanup.policy": "delete", "retention.ms": str(retention_ms), "segment.ms": str(_DAY_MS)}
 
 
 def _without_password(dsn: str) -> str:

@@ -40,6 +40,8 @@ EVENTS: Final = Topic("onsite.events", key="subject", retention_days=30)
 WEBHOOKS: Final = Topic("onsite.webhooks", key="webhook_id", compacted=True)
 WEBHOOK_REPLAYS: Final = Topic("onsite.webhooks.replays", key="subject")
 WEBHOOK_DELIVERIES: Final = Topic("onsite.webhooks.deliveries", key="webhook_id", retention_days=30)
+ERASURES: Final = Topic("onsite.erasures", key="erasure_id", compacted=True)
+ERASURES_HONOURED: Final = Topic("onsite.erasures.honoured", key="erasure_id/part/partition", compacted=True)
 
 TOPICS: Final = (
     PINGS,
@@ -64,6 +66,8 @@ TOPICS: Final = (
     WEBHOOKS,
     WEBHOOK_REPLAYS,
     WEBHOOK_DELIVERIES,
+    ERASURES,
+    ERASURES_HONOURED,
 )
 
 TRACKER_GROUP: Final = "onsite-tracker"

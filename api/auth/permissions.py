@@ -24,6 +24,7 @@ Permission = Literal[
     "jobs:invoice",
     "audit:read",
     "personal:read",
+    "personal:erase",
     "webhooks:read",
     "webhooks:write",
 ]
@@ -36,7 +37,7 @@ _MAP: Final[frozenset[Permission]] = frozenset(
 PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     "admin": _ALL,
     "operations_manager": _ALL - {"pings:write"},
-    "branch_manager": _ALL - {"pings:write", "branches:write", "personal:read"},
+    "branch_manager": _ALL - {"pings:write", "branches:write", "personal:read", "personal:erase"},
     "dispatcher": _MAP
     | {"fences:write", "people:read", "customers:read", "customers:write", "jobs:write", "jobs:move"},
     "technician": frozenset({"jobs:read", "jobs:move"}),

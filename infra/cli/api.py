@@ -20,6 +20,9 @@ from api.auth.people import People
 from api.auth.sessions import Sessions
 from api.auth.sign_in import SignIn
 from api.enrolment import EnrolmentLinks
+from api.erasure.book import ErasureBook
+from api.erasure.eraser import Eraser
+from api.erasure.store import ErasureStore
 from api.explanation import Explainer
 from api.history import ClickHouseHistory
 from api.jobs.desk import JobDesk
@@ -42,18 +45,32 @@ from infra.secret import read_secret
 from infra.websocket import BoundedWebSocket
 from schemas import wire
 from schemas.account import Account, SessionsEnded
+from schemas.erasure import Erasure, Honoured
 from schemas.fence import FenceRecord
 from schemas.job import JobRecord
 from schemas.key import ApiKey
 from schemas.live import LiveState
 from schemas.settings import Settings, load_settings
-from schemas.topics import ACCOUNTS, FENCES, JOBS, KEYS, LIVE, RECORDER_GROUP, SESSIONS_ENDED, VISITS, WEBHOOKS
+from schemas.topics import (
+    ACCOUNTS,
+    ERASURES,
+    ERASURES_HONOURED,
+    FENCES,
+    JOBS,
+    KEYS,
+    LIVE,
+    RECORDER_GROUP,
+    SESSIONS_ENDED,
+    VISITS,
+    WEBHOOKS,
+)
 from schemas.visit import Visit
 from schemas.webhook import WebhookRecord
 from stream.answers import AnswerReader
 from stream.collector import settle
 from stream.kafka import BUSY_PATIENCE_MS, Follower, KafkaLog
 from stream.notify.sender import Sender
+from stream.recorder_lag import RecorderLag
 from stream.store import open_store
 from stream.tail import Tail
 
@@ -102,6 +119,11 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     sessions_ended = Follower(settings.kafka, SESSIONS_ENDED, partial(wire.decode, SessionsEnded))
     secret = read_secret(settings.secret_file)
     sessions = Sessions(settings, secret, accounts, sessions_ended)
+    erasures = Follower(settings.kafka, ERASURES, partial(wire.decode, Erasure))
+    honoured = Follower(settings.kafka, ERASURES_HONOURED, partial(wire.decode, Honoured))
+    erasure_book = ErasureBook(erasures, honoured)
+    erasures.on_change = erasure_book.changed
+    erasure_store = ErasureStore(partial(open_store, settings))
     history = ClickHouseHistory(partial(open_store, settings))
     visits = OpenVisits(history)
     visits_told = Tail(settings.kafka, VISITS, RECORDER_GROUP, partial(wire.decode, Visit), visits)
@@ -114,6 +136,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     jobs.on_change = _each(job_index.changed, feed.job_changed, nearby.job_changed)
     registers["technicians"].on_change = _each(holders.technician_changed, nearby.technician_changed)
     holders.on_change = feed.holder_changed
+    erasure_book.on_change = partial(visits.forget, erasure_book.spans)
     registers["branches"].on_change = feed.branch_changed
     key_uses = KeyUses()
     services = Services(
@@ -137,6 +160,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         history,
         People(SignIn(accounts, Passwords()), sessions, sessions_ended, accounts),
         EnrolmentLinks(secret),
+        erasure_book,
+        erasure_store,
         explainer=explainer,
         backlogs=Backlogs(settings.backlog_bytes_per_s),
         key_uses=key_uses,
@@ -167,9 +192,22 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ask_to_exit)
-    followers: list[Follower[Any]] = [keys, accounts, sessions_ended, fences, *registers.values(), jobs, webhooks, live]
+    followers: list[Follower[Any]] = [
+        keys,
+        accounts,
+        sessions_ended,
+        fences,
+        *registers.values(),
+        jobs,
+        webhooks,
+        live,
+        erasures,
+        honoured,
+    ]
+    eraser = Eraser(services, erasure_book, erasure_store, RecorderLag(settings.kafka, settings.partitions))
     answers = AnswerReader(settings.kafka, desk.take)
-    parts: list[Any] = [event_log, sender, *followers, visits_told, answers, KeyUseTeller(key_uses, event_log)]
+    teller = KeyUseTeller(key_uses, event_log)
+    parts: list[Any] = [event_log, sender, *followers, visits_told, answers, teller, eraser]
     for part in parts:
         await part.start()
     host, port = listener.getsockname()[:2]

@@ -24,6 +24,7 @@ from schemas.topics import FOREMAN_GROUP, JOB_ANSWERS, JOB_COMMANDS, JOBS, LIVE,
 from schemas.visit import Visit
 from schemas.wire import decode, encode
 from stream.collector import settle
+from stream.erasures import Erasures
 from stream.foreman.crew import Crew
 from stream.foreman.patrol import Patrol, Sighting
 from stream.foreman.writer import JobPartition, read_commands
@@ -32,7 +33,7 @@ from stream.frames import Frame
 from stream.kafka import KafkaLog, partition_of
 from stream.log_ends import LogEnds
 from stream.records import records_of
-from stream.restored import STORE_URL, RestoredOnce
+from stream.restored import STORE_URL, RestoredOnce, compacted_within
 
 LOOK_AGAIN_S: Final = 0.2
 """What the crew's changes mean for rounds is looked at so often."""
@@ -71,6 +72,7 @@ class Foreman:
         self._crew = Crew(settings, rules, self._unsettled.add)
         self._log = KafkaLog(settings.kafka)
         self._ends = LogEnds(settings.kafka)
+        self._erasures = Erasures(settings, "foreman")
         self._looking: asyncio.Task[None] | None = None
         # Held from a change of rounds until what follows from it is told and written.
         self._changing = asyncio.Lock()
@@ -98,6 +100,7 @@ class Foreman:
             store=STORE_URL,
             partitions=self._settings.partitions,
             on_recover=self._restore,
+            extra_topic_configs=compacted_within(self._settings),
         )
         agents: dict[Topic, Callable[[Frame], Awaitable[None]]] = {
             JOB_COMMANDS: self._on_commands,
@@ -120,6 +123,7 @@ class Foreman:
         await self._log.start()
         await self._ends.start()
         await self._crew.start()
+        await self._erasures.start()
         self._unsettled.clear()
         self._looking = asyncio.create_task(self._look_again())
 
@@ -127,6 +131,7 @@ class Foreman:
         async with self._writing, self._changing:
             if self._looking is not None:
                 self._looking.cancel()
+        await self._erasures.stop()
         await self._crew.stop()
         await self._ends.stop()
         await self._log.stop()
@@ -221,11 +226,21 @@ class Foreman:
     # Rounds
 
     async def _on_visits(self, frame: Frame) -> None:
-        visits = records_of(Visit, frame, unreadable)
+        erased = self._erasures.spans
+        visits = [
+            each
+            for each in records_of(Visit, frame, unreadable)
+            if not (erased and erased.covers(each.device_id, each.arrived_ms))
+        ]
         await self._look(frame.partition, lambda patrol: patrol.hear(visits))
 
     async def _on_live(self, frame: Frame) -> None:
-        sightings = records_of(Sighting, frame, unreadable)
+        erased = self._erasures.spans
+        sightings = [
+            each
+            for each in records_of(Sighting, frame, unreadable)
+            if not (erased and erased.covers(each.device_id, each.ts_ms))
+        ]
         await self._look(frame.partition, lambda patrol: patrol.see(sightings))
 
     async def _look_again(self) -> None:
@@ -234,12 +249,28 @@ class Foreman:
             await asyncio.sleep(LOOK_AGAIN_S)
             with self.app.fatal("jobs"):
                 await self._look_at_jobs()
+            with self.app.fatal("erasures"):
+                await self._erase()
             with self.app.fatal("rounds"):
                 technicians = set(self._unsettled)
                 self._unsettled -= technicians
                 devices = {device_id for each in technicians for device_id in self._crew.devices_of(each)}
                 for number in list(self._patrols):
                     await self._look(number, lambda patrol, devices=devices: devices & patrol.rounds.keys())  # type: ignore[misc]
+
+    async def _erase(self) -> None:
+        """Let go of what was erased, also in the table; then say so."""
+        due = self._erasures.due(list(self._patrols))
+        if not due:
+            return
+        async with self._changing:
+            for patrol in self._patrols.values():
+                gone: list[tuple[str, bytes | None]] = [
+                    (device_id, None) for device_id in patrol.forget_erased(self._erasures.spans)
+                ]
+                written = [(rounds.device_id, encode(rounds)) for rounds in patrol.take_changed()]
+                await self._log.append_patiently(ROUNDS, gone + written)
+        await self._erasures.tell(self._log, due)
 
     async def _look(self, number: int, changed: Callable[[Patrol], set[str]]) -> None:
         """Tell the jobs what is new of a partition's devices, then write down that they were told."""

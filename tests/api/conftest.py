@@ -16,6 +16,7 @@ from api.auth.people import People
 from api.auth.sessions import Sessions
 from api.auth.sign_in import SignIn
 from api.enrolment import EnrolmentLinks
+from api.erasure.book import ErasureBook
 from api.jobs.desk import JobDesk
 from api.jobs.index import JobIndex
 from api.live_feed import LiveFeed
@@ -30,6 +31,7 @@ from dispatch.holders import Holders
 from dispatch.lifecycle import BUILT_IN
 from dispatch.rules import DispatchRules
 from schemas.account import Account, SessionsEnded
+from schemas.erasure import Erasure, Honoured
 from schemas.fence import FenceRecord
 from schemas.job import JobRecord
 from schemas.key import ApiKey, Role
@@ -37,10 +39,21 @@ from schemas.live import LiveState
 from schemas.people import Technician
 from schemas.settings import Settings
 from schemas.times import parse_instant
-from schemas.topics import FENCES, JOB_COMMANDS, KEYS, SESSIONS_ENDED, WEBHOOKS
+from schemas.topics import (
+    ACCOUNTS,
+    ERASURES,
+    ERASURES_HONOURED,
+    FENCES,
+    JOB_COMMANDS,
+    KEYS,
+    LIVE,
+    SESSIONS_ENDED,
+    WEBHOOKS,
+)
 from schemas.webhook import WebhookRecord
 from tests.fakes import (
     FixedClock,
+    MemoryErasureStore,
     MemoryForeman,
     MemoryHistory,
     MemoryLog,
@@ -80,6 +93,9 @@ class Door:
     live: MemoryModel[LiveState] = field(default_factory=MemoryModel)
     accounts: MemoryModel[Account] = field(default_factory=MemoryModel)
     sessions_ended: MemoryModel[SessionsEnded] = field(default_factory=MemoryModel)
+    erasures: MemoryModel[Erasure] = field(default_factory=MemoryModel)
+    honoured: MemoryModel[Honoured] = field(default_factory=MemoryModel)
+    erasure_store: MemoryErasureStore = field(default_factory=MemoryErasureStore)
     settings: Settings = field(default_factory=lambda: Settings(max_batch_pings=200))
     rules: DispatchRules = field(default_factory=DispatchRules)
     history: MemoryHistory = field(init=False)
@@ -89,6 +105,8 @@ class Door:
     foreman: MemoryForeman = field(init=False)
     feed: LiveFeed = field(init=False)
     nearby: NearbyTechnicians = field(init=False)
+    erasure_book: ErasureBook = field(init=False)
+    services: Services = field(init=False)
     app: FastAPI = field(init=False)
 
     def __post_init__(self) -> None:
@@ -98,6 +116,10 @@ class Door:
                 KEYS: (self.keys, ApiKey),
                 SESSIONS_ENDED: (self.sessions_ended, SessionsEnded),
                 WEBHOOKS: (self.webhooks, WebhookRecord),
+                ACCOUNTS: (self.accounts, Account),
+                LIVE: (self.live, LiveState),
+                ERASURES: (self.erasures, Erasure),
+                ERASURES_HONOURED: (self.honoured, Honoured),
             }
             | {each.topic: (self.registers[name], each.record) for name, each in REGISTERS.items()}
         )
@@ -129,7 +151,11 @@ class Door:
         self.registers["technicians"].on_change = technician_changed  # type: ignore[assignment]
         self.registers["branches"].on_change = self.feed.branch_changed  # type: ignore[assignment]
         holders.on_change = self.feed.holder_changed
-        services = Services(
+        self.erasure_book = ErasureBook(self.erasures, self.honoured)
+        self.erasures.on_change = self.erasure_book.changed
+        self.erasure_book.on_change = lambda: self.visits.forget(self.erasure_book.spans)
+        self.live.on_change = self._live_changed
+        services = self.services = Services(
             settings=self.settings,
             clock=self.clock,  # type: ignore[arg-type]
             log=self.log,
@@ -155,6 +181,8 @@ class Door:
                 self.accounts,
             ),
             enrolment_links=EnrolmentLinks(b"a secret"),
+            erasures=self.erasure_book,
+            erasure_store=self.erasure_store,
             dispatch_rules=self.rules,
             solver=Solver(SOLVING),
         )
@@ -168,6 +196,10 @@ class Door:
         self.job_index.changed(job_id, job)
         self.feed.job_changed(job_id, job)
         self.nearby.job_changed(job_id, job)
+
+    def _live_changed(self, device_id: str, live: LiveState | None) -> None:
+        self.feed.device_changed(device_id, live)
+        self.nearby.device_changed(device_id, live)
 
     def _now_s(self) -> float:
         return self.clock.moment_ms / 1000

@@ -8,6 +8,8 @@ import pytest
 from api.auth import PERMISSIONS, Permission
 from api.auth.sight import EVERYWHERE
 from api.registers import REGISTERS
+from schemas.account import Account
+from schemas.erasure import Erasure
 from schemas.key import Role
 from schemas.rejected import RejectedPing
 from schemas.times import Instant
@@ -62,6 +64,7 @@ LISTS: Final[dict[str, tuple[Permission, str]]] = {
     "/v1/audit": ("audit:read", "id"),
     "/v1/jobs": ("jobs:read", "job_id"),
     "/v1/webhooks": ("webhooks:read", "webhook_id"),
+    "/v1/erasures": ("personal:erase", "erasure_id"),
 } | {f"/v1/{each.name}": (each.read, each.key) for each in REGISTERS.values()}
 """What each needs, and what its items are called by."""
 
@@ -81,6 +84,10 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("POST", "/v1/jobs/{job_id}/transitions"): Row("jobs:move", 200),
     ("GET", "/v1/technicians/{technician_id}/data"): Row("personal:read", 200),
     ("GET", "/v1/customers/{customer_id}/data"): Row("personal:read", 200),
+    ("DELETE", "/v1/technicians/{technician_id}/data"): Row("personal:erase", 202),
+    ("DELETE", "/v1/customers/{customer_id}/data"): Row("personal:erase", 202),
+    ("DELETE", "/v1/accounts/{name}/data"): Row("personal:erase", 202, 202),
+    ("GET", "/v1/erasures/{erasure_id}"): Row("personal:erase", 200),
     ("POST", "/v1/webhooks"): Row("webhooks:write", 201, 400),
     ("GET", "/v1/webhooks/{webhook_id}"): Row("webhooks:read", 200),
     ("PATCH", "/v1/webhooks/{webhook_id}"): Row("webhooks:write", 200),
@@ -107,7 +114,7 @@ for each in REGISTERS.values():
 def request_of(method: str, path: str, whose: Whose) -> tuple[str, dict[str, Any]]:
     """The path and the body of a request about what belongs to a branch."""
     branch = BRANCH[whose]
-    named = dict.fromkeys(("device_id", "fence_id", "visit_id", "job_id", "webhook_id"), whose)
+    named = dict.fromkeys(("device_id", "fence_id", "visit_id", "job_id", "webhook_id", "name", "erasure_id"), whose)
     named |= {register.key: branch if register.name == "branches" else whose for register in REGISTERS.values()}
     where = path.format(**named)
     if path == "/v1/devices/nearest":
@@ -153,6 +160,9 @@ def company(door: Door) -> Door:
         job = {"job_id": whose, "title": "x", "fence_id": whose, "technician_ids": [whose], **WINDOW}
         assert door.post("/v1/jobs", json={**job, "branch": branch}).status_code == 201
         door.webhooks.put(whose, hook(whose, branch=branch))
+        door.accounts.put(whose, Account(whose, "viewer", "argon2id of it", Instant(1)))
+        done = Erasure(erasure_id=whose, kind="technician", person="a mark", at=Instant(1), branch=branch)
+        door.erasures.put(whose, done)
         door.put_live(live(whose))
         door.history.log.append(msgspec.structs.replace(visit(whose, 0, device_id=whose), fence_id=whose))
         door.history.refused.append(RejectedPing(whose, "null_island", "null_island", Instant(NOW_MS), "json", whose))
