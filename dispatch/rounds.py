@@ -390,14 +390,18 @@ class DeviceRounds(msgspec.Struct, omit_defaults=True):
         now_ms: Instant,
         areas: Collection[str] = (),
     ) -> list[tuple[str, Evidence]]:
-        """What has to be told of jobs (job_id, evidence), and counts as told from here on."""
+        """What has to be told of jobs (job_id, evidence), and counts as told from here on.
+
+        What was told while another held the device stays as it is: their visits say nothing of this one's jobs.
+        """
         believed = [stop for stop in self.stops.values() if stop.is_believed]
         parts = parts_of(believed, technician_id, candidates, rules, areas)
         places = [part for part in parts if part.stop.fence_id not in areas]
         heading = self.heading if self.heading is not None and _left_after(self.heading, places) is not None else None
         found = evidence_of(parts, heading, rules, areas)
         news = []
-        for job_id in sorted(found.keys() | self.told.keys()):
+        of_others = {job_id for job_id, told in self.told.items() if told.technician_id != technician_id}
+        for job_id in sorted(found.keys() | (self.told.keys() - of_others)):
             eta = heading.eta if heading is not None and heading.job_id == job_id else None
             evidence = Evidence(self.device_id, technician_id, found.get(job_id, []), now_ms, moves, eta)
             if not evidence.says_the_same_as(self.told.get(job_id)):

@@ -76,6 +76,11 @@ FOREMAN_GROUP: Final = "onsite-foreman"
 NOTIFIER_GROUP: Final = "onsite-notifier"
 """Consumer groups. The tracker reads the recorder's offsets to know what the store has."""
 
+ROUNDS: Final = Topic(f"{FOREMAN_GROUP}-rounds-changelog", key="device_id", compacted=True)
+TOLD: Final = Topic(f"{NOTIFIER_GROUP}-told-changelog", key="job/job_id or visit/visit_id", compacted=True)
+PENDING: Final = Topic(f"{NOTIFIER_GROUP}-pending-changelog", key="webhook_id/event_id", compacted=True)
+"""What the tables of the foreman and the notifier are read back from; Faust makes them."""
+
 
 MAX_RECORD_BYTES: Final = 1_000_000
 """Of one record's value; just under the broker's own default limit."""

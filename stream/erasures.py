@@ -24,6 +24,7 @@ class Erasures:
         self.news = asyncio.Event()
         self._part = part
         self._told: set[str] = set()
+        self._compactions = 0
         self._follower = Follower(settings.kafka, ERASURES, partial(decode, Erasure), self._changed)
 
     async def start(self) -> None:
@@ -46,6 +47,12 @@ class Erasures:
         ]
         words = [Honoured(each, self._part, number) for each in under_way for number in partitions]
         return [word for word in words if word.key not in self._told]
+
+    def take_nudge(self) -> bool:
+        """Whether the broker is to be brought to compact since this was asked: it does where something is written."""
+        compactions = sum(erasure.compactions for erasure in self._follower.records.values())
+        before, self._compactions = self._compactions, compactions
+        return compactions > before
 
     async def tell(self, log: KafkaLog, honoured: Iterable[Honoured]) -> None:
         """Say it."""

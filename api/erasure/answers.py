@@ -23,7 +23,7 @@ class ErasureAnswer(msgspec.Struct):
     trouble: str
     out_of_reach: bool
     remains: list[Remainder]
-    finished_at: Instant | None
+    finished_at: Instant | None = None
 
 
 def answer_of(erasure: Erasure) -> ErasureAnswer:

@@ -27,6 +27,9 @@ LEFT_ALONE_MS: Final = 30_000
 """An erasure that nobody has tended for so long is taken over."""
 READ_BACK_S: Final = 10.0
 RECORDED_WITHIN_S: Final = 60.0
+CLEANER_S: Final = 15.0
+"""So often the broker looks what there is to compact."""
+
 JOBS_AT_ONCE: Final = 32
 
 ERASER: Final = Sender("system", "erasure")
@@ -39,6 +42,8 @@ _RECORDED: Final = (
 
 _COMPACTED: Final = tuple(topic for topic in topics.TOPICS if topic.compacted and topic is not topics.JOBS)
 """Jobs have one writer, who is told to write them again instead."""
+
+_CHANGELOGS: Final = (topics.ROUNDS, topics.TOLD, topics.PENDING)
 
 _NUDGES: Final = 128
 """Keys of nothing, so many that each partition gets one."""
@@ -82,8 +87,10 @@ class Eraser:
         while True:
             for erasure in list(self._book.model.records.values()):
                 if erasure.finished_at is None and self._is_ours(erasure):
-                    with contextlib.suppress(LogUnavailable):
+                    try:
                         await self.go_on(erasure)
+                    except LogUnavailable as error:
+                        log.warning("erasure waits", erasure=erasure.erasure_id, why=str(error))
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _is_ours(self, erasure: Erasure) -> bool:
@@ -193,17 +200,21 @@ class Eraser:
 
     async def _compact(self, erasure: Erasure) -> Erasure:
         """See to it that the broker compacts what was before: it does that only where something is written later."""
-        lag_ms = 1000 * self._services.settings.compaction_lag_s * self._services.settings.clock_rate
-        rounds = erasure.compactions
-        if self._services.clock.now_ms() - erasure.at < (rounds + 1) * lag_ms:
+        settings, rounds = self._services.settings, erasure.compactions
+        apart_ms = 1000 * (settings.compaction_lag_s + CLEANER_S) * settings.clock_rate
+        if self._services.clock.now_ms() - erasure.at < (rounds + 1) * apart_ms:
             return erasure
         if erasure.subject is not None:
             await self._redact_jobs(erasure, erasure.subject)
             erasure = await self._keep(erasure, subject=None, compactions=1)
         else:
             erasure = await self._keep(erasure, compactions=rounds + 1)
+        nudges: dict[str, bytes | None] = {f".nudge-{number}": None for number in range(_NUDGES)}
         for topic in _COMPACTED:
-            await self._append(topic, {f".nudge-{number}": None for number in range(_NUDGES)})
+            await self._append(topic, nudges)
+        for topic in _CHANGELOGS:
+            with contextlib.suppress(LogUnavailable):  # there is none where that part was never started
+                await self._append(topic, nudges)
         if erasure.compactions < COMPACTIONS:
             return erasure
         log.info("erasure finished", erasure=erasure.erasure_id)

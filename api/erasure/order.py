@@ -15,7 +15,7 @@ from schemas.job import JobRecord
 from schemas.people import Technician
 from schemas.places import Customer, Depot
 from schemas.times import Instant
-from schemas.topics import TOPICS
+from schemas.topics import PENDING, ROUNDS, TOLD, TOPICS
 
 _SHORTEST_WORD: Final = 3
 """Shorter ones would be found everywhere."""
@@ -88,7 +88,7 @@ def _ordered(
 
 def _remainders(now_ms: int, compaction_lag_s: float) -> Iterator[Remainder]:
     """Until when the broker may still hold something: it ends segments each day, and looks after them now and then."""
-    for topic in TOPICS:
+    for topic in (*TOPICS, ROUNDS, TOLD, PENDING):
         days_ms = (topic.retention_days + 1) * _DAY_MS
         until_ms = (COMPACTIONS + 1) * round(1000 * compaction_lag_s) if topic.compacted else days_ms
         yield Remainder(topic.name, Instant(now_ms + until_ms + _HOUR_MS))

@@ -28,6 +28,7 @@ class Mutation:
 
 
 _ERASED: Final = "concat('{\"erased\":\"', {pseudonym:String}, '\"}')"
+_REDACTED: Final = "transform(job_id, {job_ids:Array(String)}, {revisions:Array(UInt32)}, toUInt32(0))"
 _BY_THEM: Final = "(has({actors:Array(String)}, actor_id) OR has({words:Array(String)}, actor_name))"
 _UNTIL: Final = "fromUnixTimestamp64Milli({at_ms:Int64}, 'UTC')"
 _SIDES: Final = "concat(ifNull(before, ''), ifNull(after, ''))"
@@ -65,9 +66,7 @@ def mutations(erasure: Erasure, subject: Subject) -> list[Mutation]:
     found = [
         Mutation("webhook_deliveries", f"event_id IN (SELECT event_id FROM events WHERE {told})"),
         Mutation("events", told),
-        Mutation(
-            "jobs", "revision < transform(job_id, {job_ids:Array(String)}, {revisions:Array(UInt32)}, toUInt32(0))"
-        ),
+        Mutation("jobs", f"revision < {_REDACTED}"),
         _audit(),
     ]
     if spans:

@@ -20,7 +20,7 @@ from schemas.job import Evidence, JobRecord
 from schemas.job_command import Answer, CreateJob, Sender, TellEvidence
 from schemas.settings import Settings
 from schemas.times import Instant
-from schemas.topics import FOREMAN_GROUP, JOB_ANSWERS, JOB_COMMANDS, JOBS, LIVE, VISITS, Topic
+from schemas.topics import FOREMAN_GROUP, JOB_ANSWERS, JOB_COMMANDS, JOBS, LIVE, ROUNDS, VISITS, Topic
 from schemas.visit import Visit
 from schemas.wire import decode, encode
 from stream.collector import settle
@@ -40,9 +40,6 @@ LOOK_AGAIN_S: Final = 0.2
 FETCH_MIN_BYTES: Final = 64 * 1024
 FETCH_MAX_WAIT_MS: Final = 50
 """A frame costs as much as some dozens of live states, which come by the thousand: they are gathered for so long."""
-
-ROUNDS: Final = Topic(f"{FOREMAN_GROUP}-rounds-changelog", key="device_id", compacted=True)
-"""What the table of rounds is read back from; Faust makes it."""
 
 POSITIONS: Final = Sender("automatic", "foreman")
 CALENDAR: Final = Sender("system", "recurrence")

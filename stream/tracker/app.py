@@ -443,6 +443,9 @@ class Tracker:
         await self._erasures.news.wait()
         self._erasures.news.clear()
         spans = self._erasures.spans
+        if self._erasures.take_nudge():
+            self._told_until = {}  # it is written anew, in each partition
+            await self._checkpoint()
         due = self._erasures.due(list(self._partitions))
         if not due:
             return

@@ -1,7 +1,8 @@
 """What is left of pings, of fixes and of what is kept of devices once a part of it was erased. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,11 @@ import numpy.typing as npt
 from dispatch.erased import ErasedSpans
 from geofence.changes import Changes
 from geofence.fixes import Fixes
+from schemas.erasure import mark_of
 from stream.columns import PingColumns
+
+NOBODY: Final = "erased/"
+"""How slots of nobody begin; devices' ids have no slash."""
 
 
 def kept_of(device_id: str, fixes: Fixes, spans: ErasedSpans) -> npt.NDArray[np.bool_]:
@@ -39,25 +44,32 @@ def unerased(pings: PingColumns, spans: ErasedSpans) -> PingColumns:
 def without(everything: Changes, device_ids: Sequence[str], from_ms: Mapping[int, int], spans: ErasedSpans) -> Changes:
     """All that is kept of the devices of a partition, of some slots only the fixes ``from_ms`` on.
 
-    Of the visits of these what began in a span is gone, and everything by which they go on from what was before.
+    Of the visits of these what began in a span is gone, and everything by which they go on from what was before. The
+    slot of a device of which nothing is left, that nobody held before, is nobody's: not even the name stays.
     """
     slot_of_fix = np.repeat(everything.slots, everything.fresh)
     bound_ms = np.full(len(device_ids), np.iinfo(np.int64).min)
     for slot, moment_ms in from_ms.items():
         bound_ms[slot] = moment_ms
     kept = everything.fixes.ts_ms >= bound_ms[slot_of_fix]
-    size = np.bincount(slot_of_fix[kept], minlength=len(device_ids))[everything.slots]
+    left = np.bincount(slot_of_fix[kept], minlength=len(device_ids))
     revised = {
         slot: [visit for visit in visits if slot not in from_ms or not spans.covers(visit.device_id, visit.arrived_ms)]
         for slot, visits in everything.revised.items()
     }
+    nothing_left = {slot for slot in from_ms if not left[slot] and not revised.get(slot)}
     return replace(
         everything,
-        size=size,
-        fresh=size,
+        size=left[everything.slots],
+        fresh=left[everything.slots],
         fixes=everything.fixes.take(kept),
-        names=dict(enumerate(device_ids)),
+        names={slot: _name(slot, device_id, nothing_left, spans) for slot, device_id in enumerate(device_ids)},
         revised=revised,
         late={slot: span for slot, span in everything.late.items() if slot not in from_ms},
         beginnings={slot: each for slot, each in everything.beginnings.items() if slot not in from_ms},
     )
+
+
+def _name(slot: int, device_id: str, nothing_left: Container[int], spans: ErasedSpans) -> str:
+    is_all = any(span.from_ms == 0 for span in spans.spans_of(device_id))
+    return NOBODY + mark_of("device", device_id) if slot in nothing_left and is_all else device_id

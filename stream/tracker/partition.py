@@ -19,7 +19,7 @@ from schemas.times import Instant
 from schemas.visit import Visit
 from schemas.wire import encode
 from stream.columns import PingColumns, read_columns
-from stream.tracker.erased import kept_of, without
+from stream.tracker.erased import NOBODY, kept_of, without
 from stream.tracker.journal import Journal
 
 FORGETFUL: Final = "forgetful"
@@ -84,7 +84,8 @@ class PartitionTracks:
         everything = self.tracks.changes(np.arange(len(self.tracks)), whole=True)
         after.tracks.adopt([without(everything, self.tracks.device_ids, concerned, spans)])
         slots = np.array(sorted(concerned))
-        after.tracks.begin_amid(slots, np.array([concerned[slot] for slot in slots.tolist()]))
+        goes_on = [slot for slot in sorted(concerned) if not after.tracks.device_ids[slot].startswith(NOBODY)]
+        after.tracks.begin_amid(np.array(goes_on, np.int64), np.array([concerned[slot] for slot in goes_on], np.int64))
         after._journal, after._rewriting = self._journal, slots
         after.late_offset = {slot: offset for slot, offset in self.late_offset.items() if slot in after.tracks.late}
         after.catch_up_offset, after._last_offset = self.catch_up_offset, self._last_offset

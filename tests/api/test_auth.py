@@ -176,6 +176,8 @@ def test_every_route_for_everybody(furnished: Door, method: str, path: str, who:
         job_id="x",
         sealed="x",
         webhook_id="x",
+        name="x",
+        erasure_id="x",
         **dict.fromkeys(KEYS_OF_REGISTERS, "x"),
     )
     answer = furnished.request(method, where, None, headers=headers, **REQUESTS.get((method, path), {}))
