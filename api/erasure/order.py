@@ -1,6 +1,7 @@
 """What an erasure is about: everything by which a person is known, gathered when it is ordered."""
 
-from collections.abc import Iterable, Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from typing import Final, cast
 
 import msgspec
@@ -19,6 +20,7 @@ from schemas.topics import PENDING, ROUNDS, TOLD, TOPICS
 
 _SHORTEST_WORD: Final = 3
 """Shorter ones would be found everywhere."""
+_TURN: Final = 500
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 86_400_000
 
@@ -49,13 +51,14 @@ async def erasure_of_person(person: Person, erasure_id: str, services: Services,
         job_ids=sorted({job.job_id for job in jobs_of(person, services)}),
         words=sorted(word for word in words if len(word) >= _SHORTEST_WORD),
     )
-    subject = _with_jobs_spoken_of(subject, services)
+    subject = await _with_jobs_that_name(subject, services)
     return _ordered(person.kind, person.id, erasure_id, subject, record.branch, spans, services)
 
 
-def erasure_of_account(account: Account, erasure_id: str, services: Services) -> Erasure:
+async def erasure_of_account(account: Account, erasure_id: str, services: Services) -> Erasure:
     """Of somebody who has an account and is nobody's technician."""
-    subject = _with_jobs_spoken_of(Subject(account.name, account_names=[account.name], words=[account.name]), services)
+    subject = Subject(account.name, account_names=[account.name], words=[account.name])
+    subject = await _with_jobs_that_name(subject, services)
     return _ordered("account", account.name, erasure_id, subject, None, [], services)
 
 
@@ -115,14 +118,20 @@ def _own_fences(person: Person, services: Services) -> set[str]:
     return theirs
 
 
-def _with_jobs_spoken_of(subject: Subject, services: Services) -> Subject:
-    """With the jobs in whose logs they speak."""
-    actors = set(actors_of(subject))
-    if not actors:
-        return subject
-    spoken = {job.job_id for job in _all_jobs(services) if any(word.actor in actors for word in job.words)}
-    return msgspec.structs.replace(subject, job_ids=sorted({*subject.job_ids, *spoken}))
+async def _with_jobs_that_name(subject: Subject, services: Services) -> Subject:
+    """With the jobs in whose logs they speak, and those whose texts name them, whoever's they are."""
+    actors, words = set(actors_of(subject)), [word.lower() for word in subject.words]
+    found = set(subject.job_ids)
+    for number, job in enumerate(list(services.jobs.records.values())):
+        if any(word.actor in actors for word in job.words) or _names(job, words):
+            found.add(job.job_id)
+        if number % _TURN == 0:
+            await asyncio.sleep(0)  # other requests are served between
+    return msgspec.structs.replace(subject, job_ids=sorted(found))
 
 
-def _all_jobs(services: Services) -> Iterable[JobRecord]:
-    return list(services.jobs.records.values())
+def _names(job: JobRecord, words: Sequence[str]) -> bool:
+    texts = (job.title, job.notes, job.address or "", job.fault or "", *(each.text for each in job.checklist))
+    said = (*(each.url for each in job.attachments), *(each.reason for each in job.words))
+    text = "\n".join((*texts, *said)).lower()
+    return any(word in text for word in words)

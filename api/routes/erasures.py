@@ -94,7 +94,8 @@ async def erase_account(
         if account.technician_id is not None and account.technician_id in services.registers["technicians"].records:
             detail = f"the account is of the technician {account.technician_id!r}: erase the technician"
             raise Problem(409, "of_a_technician", detail)
-        return await _order(erasure_of_account(account, _new_id(), services), services, scope)
+        erasure = await erasure_of_account(account, _new_id(), services)
+        return await _order(erasure, services, scope)
 
 
 @router.get(

@@ -10,11 +10,10 @@ import numpy.typing as npt
 from dispatch.erased import ErasedSpans
 from geofence.changes import Changes
 from geofence.fixes import Fixes
-from schemas.erasure import mark_of
 from stream.columns import PingColumns
 
 NOBODY: Final = "erased/"
-"""How slots of nobody begin; devices' ids have no slash."""
+"""How the names of slots begin that are nobody's any more; their number follows."""
 
 
 def kept_of(device_id: str, fixes: Fixes, spans: ErasedSpans) -> npt.NDArray[np.bool_]:
@@ -72,4 +71,4 @@ def without(everything: Changes, device_ids: Sequence[str], from_ms: Mapping[int
 
 def _name(slot: int, device_id: str, nothing_left: Container[int], spans: ErasedSpans) -> str:
     is_all = any(span.from_ms == 0 for span in spans.spans_of(device_id))
-    return NOBODY + mark_of("device", device_id) if slot in nothing_left and is_all else device_id
+    return f"{NOBODY}{slot}" if slot in nothing_left and is_all else device_id
