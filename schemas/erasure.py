@@ -40,6 +40,11 @@ class ErasedSpan(msgspec.Struct, frozen=True, rename={"from_ms": "from", "to_ms"
         return self.from_ms <= at_ms < self.to_ms
 
 
+def is_telling(word: str) -> bool:
+    """Whether a word names one person: more than a first name, or a number, or an address."""
+    return not word.isalpha()
+
+
 class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who is being erased, as long as that goes on: ids, and the words by which texts name them."""
 

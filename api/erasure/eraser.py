@@ -98,13 +98,20 @@ class Eraser:
             return True
         return self._services.clock.now_ms() - erasure.tended_at > LEFT_ALONE_MS * self._services.settings.clock_rate
 
+    def _is_tended(self, erasure: Erasure) -> bool:
+        """Whether others know that it is looked after here."""
+        age_ms = self._services.clock.now_ms() - (erasure.tended_at or 0)
+        return erasure.tended_by == self._me and 3 * age_ms < LEFT_ALONE_MS * self._services.settings.clock_rate
+
     async def go_on(self, erasure: Erasure) -> Erasure:
         """Do what can be done now; raises LogUnavailable."""
         while (step := erasure.next_step) is not None and step != "log":
-            assert erasure.subject is not None
-            erasure = await self._keep(erasure)
+            subject = erasure.subject
+            assert subject is not None
+            if not self._is_tended(erasure):
+                erasure = await self._keep(erasure)
             try:
-                count = await self._steps[step](erasure, erasure.subject)
+                count = await self._steps[step](erasure, subject)
             except (NotYet, StoreUnavailable, LogUnavailable) as error:
                 if str(error) != erasure.trouble:
                     log.info("erasure waits", erasure=erasure.erasure_id, step=step, why=str(error))

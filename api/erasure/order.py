@@ -11,7 +11,7 @@ from api.ports import StoreOfErasures
 from api.services import Services
 from dispatch.holdings import Revision, held
 from schemas.account import Account
-from schemas.erasure import COMPACTIONS, ErasedSpan, Erasure, Remainder, Subject, mark_of
+from schemas.erasure import COMPACTIONS, ErasedSpan, Erasure, Remainder, Subject, is_telling, mark_of
 from schemas.job import JobRecord
 from schemas.people import Technician
 from schemas.places import Customer, Depot
@@ -57,7 +57,7 @@ async def erasure_of_person(person: Person, erasure_id: str, services: Services,
 
 async def erasure_of_account(account: Account, erasure_id: str, services: Services) -> Erasure:
     """Of somebody who has an account and is nobody's technician."""
-    subject = Subject(account.name, account_names=[account.name], words=[account.name])
+    subject = Subject(account.name, account_names=[account.name], words=[account.name] if "@" in account.name else [])
     subject = await _with_jobs_that_name(subject, services)
     return _ordered("account", account.name, erasure_id, subject, None, [], services)
 
@@ -110,7 +110,7 @@ def _own_fences(person: Person, services: Services) -> set[str]:
     theirs = {site.fence_id for site in person.sites if site.fence_id is not None}
     own = {site.site_id for site in person.sites}
     for name in ("sites", "depots", "technicians"):
-        for entry in services.registers[name].records.values():  # type: ignore[index]
+        for entry in services.registers[name].records.values():
             if isinstance(entry, Technician):
                 theirs.discard(entry.depot_fence_id or "")
             elif isinstance(entry, Depot) or getattr(entry, "site_id", None) not in own:
@@ -120,7 +120,7 @@ def _own_fences(person: Person, services: Services) -> set[str]:
 
 async def _with_jobs_that_name(subject: Subject, services: Services) -> Subject:
     """With the jobs in whose logs they speak, and those whose texts name them, whoever's they are."""
-    actors, words = set(actors_of(subject)), [word.lower() for word in subject.words]
+    actors, words = set(actors_of(subject)), [word.lower() for word in subject.words if is_telling(word)]
     found = set(subject.job_ids)
     for number, job in enumerate(list(services.jobs.records.values())):
         if any(word.actor in actors for word in job.words) or _names(job, words):

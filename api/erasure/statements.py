@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from schemas.erasure import ErasedSpan, Erasure, Subject, mark_of
+from schemas.erasure import ErasedSpan, Erasure, Subject, is_telling, mark_of
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ _NAMED: Final = "arrayExists(word -> positionCaseInsensitiveUTF8(text, word) > 0
 
 def parameters_of(erasure: Erasure, subject: Subject, revisions: Mapping[str, int]) -> dict[str, Any]:
     """What the conditions are about; ``revisions`` are those of the jobs without the person."""
-    quoted = [f'"{each}"' for each in (subject.person_id, *subject.account_names)]
-    spans = {}
+    quoted = [f'"{each}"' for each in (subject.person_id, *subject.account_names, *subject.words)]
+    spans: dict[str, Any] = {}
     for number, (device_id, span) in enumerate(_spans(erasure, subject)):
         spans |= {f"device_{number}": device_id, f"from_{number}": int(span.from_ms), f"to_{number}": int(span.to_ms)}
     return {
@@ -52,7 +52,7 @@ def parameters_of(erasure: Erasure, subject: Subject, revisions: Mapping[str, in
         "key_ids": subject.key_ids,
         "actors": [*subject.account_names, *subject.key_ids],
         "words": subject.words,
-        "needles": [*subject.words, *quoted],
+        "needles": [*filter(is_telling, subject.words), *quoted],
         "job_ids": list(revisions),
         "revisions": list(revisions.values()),
         **spans,

@@ -171,7 +171,7 @@ def _require_read(services: Services) -> None:
     """Raise Problem 503 until everything is known that an erasure is about."""
     services.erasures.ensure_known()
     models = [services.jobs, services.keys, services.live, services.people.accounts, services.fences]
-    models += list(services.registers.values())  # type: ignore[arg-type]
+    models += list(services.registers.values())
     if not all(model.is_caught_up for model in models):
         raise unavailable("what is held is still being read")
 

@@ -262,11 +262,9 @@ class Foreman:
             return
         async with self._changing:
             for patrol in self._patrols.values():
-                gone: list[tuple[str, bytes | None]] = [
-                    (device_id, None) for device_id in patrol.forget_erased(self._erasures.spans)
-                ]
-                written = [(rounds.device_id, encode(rounds)) for rounds in patrol.take_changed()]
-                await self._log.append_patiently(ROUNDS, gone + written)
+                written: dict[str, bytes | None] = dict.fromkeys(patrol.forget_erased(self._erasures.spans))
+                written |= {rounds.device_id: encode(rounds) for rounds in patrol.take_changed()}
+                await self._log.append_patiently(ROUNDS, list(written.items()))
         await self._erasures.tell(self._log, due)
 
     async def _look(self, number: int, changed: Callable[[Patrol], set[str]]) -> None:

@@ -182,7 +182,7 @@ def test_pings_that_are_sent_late_are_not_folded():
 
 def test_pings_that_are_sent_late_are_not_stored():
     values = [raw(name, START_MS + offset) for name, offset in SENT]
-    frame = Frame("onsite.pings", 0, list(range(len(values))), values, [START_MS + 100] * len(values))
+    frame = Frame("onsite.pings", 0, 0, len(values) - 1, values, [START_MS + 100] * len(values))
     rows = unerased_rows(frame, read_frame(frame), spans_of(*SPANS)).batch
     stored = zip(rows.column("device_id").to_pylist(), rows.column("ts").to_pylist(), strict=True)
     assert [(name, round(moment.timestamp() * 1000) - START_MS) for name, moment in stored] == KEPT
