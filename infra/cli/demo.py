@@ -20,16 +20,29 @@ from rich.text import Text
 from infra.delivery import Delivery
 from infra.demo import RunningSystem, Verdict, deliver, judge, running_system
 from infra.errors import CommandError
+from infra.office import all_jobs, judge_office, open_office, plan
 from schemas.clock import Clock
+from schemas.job import Job
 from schemas.visit import Visit
 from simulator.day import Day, DaySpec, build_day
+from simulator.job_score import JobScore
+from simulator.office import Office, office_of
 
 _HOURS: Final = 8.0
 _PLEASANT_RATE: Final = 60.0
-_EVENTS_SHOWN: Final = 12
+_VISITS_SHOWN: Final = 8
+_STEPS_SHOWN: Final = 6
 _LOOK_S: Final = 1.0
-_LEAD_MS: Final = 500
+_LEAD_MS: Final = 1_500
+"""Of the machine's time, to plan the jobs in."""
 _DIFFERENCES_TOLD: Final = 10
+
+_STEPS: Final = {
+    "en_route": "[blue]on the way[/blue]",
+    "on_site": "[green]on site[/green]",
+    "completed": "[yellow]completed[/yellow]",
+}
+"""How a job has moved on, for people."""
 
 _EXAMPLE: Final = "Example: onsite demo --seconds 60 --seed 7"
 
@@ -85,17 +98,22 @@ async def _run(state_dir: Path, rate: float, spec: DaySpec, console: Console, *,
             fences = day.fences()
             clock = await system.read_clock(rate, fences["features"][0])
             await system.import_fences(fences)
-            status.stop()
-            console.print(_where(system, day))
+            status.update("hiring the technicians and planning their jobs")
+            await open_office(system, office_of(day))
             day = day.shifted(clock.now_ms() + round(_LEAD_MS * rate) - spec.start_ms)
+            office = office_of(day)
+            await plan(system, office)
+            status.stop()
+            console.print(_where(system, day, office))
             delivery = Delivery(system.facts["api"], system.token)
             try:
-                await _watch_the_day(system, day, clock, delivery, console)
-                with console.status("letting the last visits settle"):
+                await _watch_the_day(system, day, office, clock, delivery, console)
+                with console.status("letting the last visits and jobs settle"):
                     verdict = await judge(system, day, clock, delivery)
+                    jobs = await judge_office(system, office)
             finally:
                 await delivery.close()
-            console.print(_summary(verdict))
+            console.print(_summary(verdict, jobs))
             for difference in verdict.differences[:_DIFFERENCES_TOLD]:
                 console.print(f"[red]✗[/red] {difference}", soft_wrap=True)
             if len(verdict.differences) > _DIFFERENCES_TOLD:
@@ -109,12 +127,17 @@ async def _run(state_dir: Path, rate: float, spec: DaySpec, console: Console, *,
 class _View:
     """What is on the screen while the day goes by."""
 
-    def __init__(self, day: Day, clock: Clock) -> None:
+    def __init__(self, day: Day, office: Office, clock: Clock) -> None:
         self._day = day
         self._clock = clock
-        self._names = {site.fence_id: site.name for site in day.town.sites}
-        self._events: deque[Text] = deque(maxlen=_EVENTS_SHOWN)
+        self._places = {site.fence_id: site.name for site in day.town.sites}
+        self._names = office.names
+        self._width = max(map(len, self._names.values()))
+        self._visits: deque[Text] = deque(maxlen=_VISITS_SHOWN)
+        self._steps: deque[Text] = deque(maxlen=_STEPS_SHOWN)
         self._known: dict[str, Visit] = {}
+        self._jobs: dict[str, Job] = {}
+        self._told: set[tuple[str, str]] = set()
         self._began_s = time.monotonic()
         self.posted = 0
         self.progress = Progress(
@@ -127,8 +150,29 @@ class _View:
         self.progress.update(self._bar, completed=max(0, gone_ms), description=_time_of_day(gone_ms))
         here = sum(visit.departed_ms is None for visit in self._known.values())
         rate = self.posted / max(time.monotonic() - self._began_s, 0.1)
-        counts = f"{self.posted:,} pings ({rate:,.0f}/s)   {len(self._known)} visits   {here} on site now"
-        return Group(Text(counts, style="bold"), *self._events, self.progress)
+        done = sum(job.state == "completed" for job in self._jobs.values())
+        counts = (
+            f"{self.posted:,} pings ({rate:,.0f}/s)   {len(self._known)} visits, {here} on site now   "
+            f"{done} of {len(self._jobs)} jobs done"
+        )
+        jobs = [Text("jobs", style="dim"), *self._steps] if self._steps else []
+        return Group(Text(counts, style="bold"), *self._visits, *jobs, self.progress)
+
+    def look_at_jobs(self, jobs: dict[str, Job]) -> None:
+        """Take in the jobs: what has moved one on by itself becomes a line, in the order of what happened."""
+        self._jobs = jobs
+        steps = [
+            (entry, job)
+            for job in jobs.values()
+            for entry in job.log
+            if entry.source == "automatic" and (job.job_id, entry.state) not in self._told
+        ]
+        for entry, job in sorted(steps, key=lambda step: step[0].at):
+            self._told.add((job.job_id, entry.state))
+            moment, who = self._moment(entry.at), self._who(entry.actor)
+            self._steps.append(
+                Text.from_markup(f"{moment}  {who}  {_STEPS.get(entry.state, entry.state)}  {job.title}")
+            )
 
     def look(self, visits: list[Visit]) -> None:
         """Take in the log: what is new becomes a line."""
@@ -144,13 +188,22 @@ class _View:
         self._known = now
 
     def _tell(self, moment_ms: int, visit: Visit, what: str) -> None:
-        moment = _time_of_day(moment_ms - self._day.spec.start_ms)
-        where = self._names.get(visit.fence_id, visit.fence_id)
-        self._events.append(Text.from_markup(f"{moment}  {visit.device_id}  {what}  {where}"))
+        where = self._places.get(visit.fence_id, visit.fence_id)
+        self._visits.append(
+            Text.from_markup(f"{self._moment(moment_ms)}  {self._who(visit.device_id)}  {what}  {where}")
+        )
+
+    def _moment(self, at_ms: int) -> str:
+        return _time_of_day(at_ms - self._day.spec.start_ms)
+
+    def _who(self, device_id: str) -> str:
+        return self._names.get(device_id, device_id).ljust(self._width)
 
 
-async def _watch_the_day(system: RunningSystem, day: Day, clock: Clock, delivery: Delivery, console: Console) -> None:
-    view = _View(day, clock)
+async def _watch_the_day(
+    system: RunningSystem, day: Day, office: Office, clock: Clock, delivery: Delivery, console: Console
+) -> None:
+    view = _View(day, office, clock)
 
     def posted(count: int) -> None:
         view.posted += count
@@ -160,6 +213,7 @@ async def _watch_the_day(system: RunningSystem, day: Day, clock: Clock, delivery
             await asyncio.sleep(_LOOK_S)
             try:
                 view.look(await system.visits())
+                view.look_at_jobs(await all_jobs(system))
             except httpx.HTTPError:
                 continue  # the store may be busy; the next look shows it all
 
@@ -177,18 +231,21 @@ def _time_of_day(since_start_ms: int) -> str:
     return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
 
 
-def _where(system: RunningSystem, day: Day) -> RenderableType:
+def _where(system: RunningSystem, day: Day, office: Office) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_row("API docs", f"{system.facts['api']}/docs")
     table.add_row("SQL", system.facts["sql"])
     table.add_row("Admin key", system.facts["admin_key_file"])
-    kinds = f"{len(day.devices)} technicians, {len(day.town.sites)} fences, {len(day.pings):,} pings to come"
+    kinds = (
+        f"{len(day.devices)} technicians, {len(office.jobs)} jobs, {len(day.town.sites)} fences, "
+        f"{len(day.pings):,} pings to come"
+    )
     table.add_row("The day", f"seed {day.spec.seed}: {kinds}")
     return table
 
 
-def _summary(verdict: Verdict) -> RenderableType:
+def _summary(verdict: Verdict, jobs: JobScore) -> RenderableType:
     found = verdict.score
     table = Table(title="The day, as logged and as it was", title_justify="left", show_header=False)
     table.add_column()
@@ -203,6 +260,10 @@ def _summary(verdict: Verdict) -> RenderableType:
         ("median departure error", "–" if found.departure_p50_s is None else f"{found.departure_p50_s:.0f} s"),
         ("pings in", f"{verdict.accepted:,} ({verdict.distinct:,} distinct)"),
         ("pings stored", f"{verdict.stored:,}"),
+        ("jobs", f"{jobs.judged + len(jobs.blind)}"),
+        ("logged right", f"{jobs.right}"),
+        ("logged wrong", f"{jobs.judged - jobs.right}"),
+        ("without a true visit", f"{len(jobs.blind)}"),
     ):
         table.add_row(name, value)
     return table
