@@ -14,6 +14,9 @@ _NAMES: Final = (
     "Nils", "Olga", "Pavel", "Quinn", "Rosa", "Samir", "Tomoko", "Uwe", "Vera", "Wim", "Xenia", "Yusuf", "Zofia",
 )  # fmt: skip
 
+_SITES_EACH: Final = 4
+"""Of a customer."""
+
 _DAY_ENDS_MS: Final = 10 * MINUTE_MS
 """In the last minutes a phone may be put away before it tells that the place was left."""
 
@@ -54,15 +57,20 @@ def office_of(day: Day) -> Office:
         stays = [span for span in spans if span.kind == "visit" and span.fence_id == job.fence_id]
         if len(stays) <= 1:
             company.truths[job.job_id] = _truth(job, stays, spans, day)
-            company.orders.append(Order(job.job_id, day.spec.start_ms, _fields(job)))
     kept = [job for job in jobs if job.job_id in company.truths]
     names = {site.fence_id: site.name for site in day.town.sites}
     fences = sorted({job.fence_id for job in kept})
-    customers = [{"customer_id": f"customer-{each}", "name": names[each]} for each in fences]
+    owners = {fence_id: place // _SITES_EACH + 1 for place, fence_id in enumerate(fences)}
+    customers = [
+        {"customer_id": _customer(number), "name": f"Customer {number}"} for number in sorted({*owners.values()})
+    ]
     sites = [
-        {"site_id": f"site-{each}", "customer_id": f"customer-{each}", "name": names[each], "fence_id": each}
+        {"site_id": each, "customer_id": _customer(owners[each]), "name": names[each], "fence_id": each}
         for each in fences
     ]
+    company.orders.extend(
+        Order(job.job_id, day.spec.start_ms, _fields(job, _customer(owners[job.fence_id]))) for job in kept
+    )
     return Office(company, customers, sites, [_content(order) for order in company.orders])
 
 
@@ -93,11 +101,11 @@ def _truth(job: Job, stays: list[Span], spans: list[Span], day: Day) -> Truth:
     )
 
 
-def _fields(job: Job) -> dict[str, Any]:
+def _fields(job: Job, customer_id: str) -> dict[str, Any]:
     return {
         "title": job.title,
-        "customer_id": job.customer_id,
-        "site_id": f"site-{job.fence_id}",
+        "customer_id": customer_id,
+        "site_id": job.fence_id,
         "fence_id": job.fence_id,
         "window_from": job.window_from_ms,
         "window_to": job.window_to_ms,
@@ -110,3 +118,7 @@ def _fields(job: Job) -> dict[str, Any]:
 def _content(order: Order) -> dict[str, Any]:
     window = {name: format_instant(order.fields[name]) for name in ("window_from", "window_to")}
     return {"job_id": order.job_id, **order.fields, **window}
+
+
+def _customer(number: int) -> str:
+    return f"customer-{number:02d}"

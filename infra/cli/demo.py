@@ -38,11 +38,13 @@ _LEAD_MS: Final = 1_500
 _DIFFERENCES_TOLD: Final = 10
 
 _STEPS: Final = {
-    "en_route": "[blue]on the way[/blue]",
-    "on_site": "[green]on site[/green]",
-    "completed": "[yellow]completed[/yellow]",
+    "en_route": ("on the way", "blue"),
+    "on_site": ("on site", "green"),
+    "completed": ("completed", "yellow"),
 }
-"""How a job has moved on, for people."""
+"""How a job has moved on, for people, and the colour of it."""
+
+_WHAT_CHARS: Final = len("left after 999 min")
 
 _EXAMPLE: Final = "Example: onsite demo --seconds 60 --seed 7"
 
@@ -169,35 +171,34 @@ class _View:
         ]
         for entry, job in sorted(steps, key=lambda step: step[0].at):
             self._told.add((job.job_id, entry.state))
-            moment, who = self._moment(entry.at), self._who(entry.actor)
-            self._steps.append(
-                Text.from_markup(f"{moment}  {who}  {_STEPS.get(entry.state, entry.state)}  {job.title}")
-            )
+            what, style = _STEPS.get(entry.state, (entry.state, ""))
+            self._steps.append(self._line(entry.at, entry.actor, what, style, job.title))
 
     def look(self, visits: list[Visit]) -> None:
-        """Take in the log: what is new becomes a line."""
+        """Take in the log: what is new becomes a line, in the order of what happened."""
         now = {visit.visit_id: visit for visit in visits}
+        lines: list[tuple[int, Text]] = []
         for visit in visits:
             before = self._known.get(visit.visit_id)
             if before is None and visit.departed_ms is None:
-                self._tell(visit.arrived_ms, visit, "[green]arrived at[/green]")
+                lines.append(self._told_of(visit.arrived_ms, visit, "arrived at", "green"))
             elif visit.departed_ms is not None and (before is None or before.departed_ms is None):
-                self._tell(visit.departed_ms, visit, f"[yellow]left after {visit.on_site_s / 60.0:.0f} min[/yellow]")
+                what = f"left after {visit.on_site_s / 60.0:.0f} min"
+                lines.append(self._told_of(visit.departed_ms, visit, what, "yellow"))
         for visit_id in self._known.keys() - now.keys():
-            self._tell(self._known[visit_id].arrived_ms, self._known[visit_id], "[red]was not at[/red]")
+            gone = self._known[visit_id]
+            lines.append(self._told_of(gone.arrived_ms, gone, "was not at", "red"))
+        self._visits.extend(line for _, line in sorted(lines, key=lambda each: each[0]))
         self._known = now
 
-    def _tell(self, moment_ms: int, visit: Visit, what: str) -> None:
+    def _told_of(self, moment_ms: int, visit: Visit, what: str, style: str) -> tuple[int, Text]:
         where = self._places.get(visit.fence_id, visit.fence_id)
-        self._visits.append(
-            Text.from_markup(f"{self._moment(moment_ms)}  {self._who(visit.device_id)}  {what}  {where}")
-        )
+        return moment_ms, self._line(moment_ms, visit.device_id, what, style, where)
 
-    def _moment(self, at_ms: int) -> str:
-        return _time_of_day(at_ms - self._day.spec.start_ms)
-
-    def _who(self, device_id: str) -> str:
-        return self._names.get(device_id, device_id).ljust(self._width)
+    def _line(self, moment_ms: int, device_id: str, what: str, style: str, where: str) -> Text:
+        moment = _time_of_day(moment_ms - self._day.spec.start_ms)
+        who = self._names.get(device_id, device_id).ljust(self._width)
+        return Text.assemble(f"{moment}  {who}  ", (what.ljust(_WHAT_CHARS), style), f"  {where}")
 
 
 async def _watch_the_day(
@@ -261,9 +262,9 @@ def _summary(verdict: Verdict, jobs: JobScore) -> RenderableType:
         ("pings in", f"{verdict.accepted:,} ({verdict.distinct:,} distinct)"),
         ("pings stored", f"{verdict.stored:,}"),
         ("jobs", f"{jobs.judged + len(jobs.blind)}"),
-        ("logged right", f"{jobs.right}"),
-        ("logged wrong", f"{jobs.judged - jobs.right}"),
-        ("without a true visit", f"{len(jobs.blind)}"),
+        ("jobs logged right", f"{jobs.right}"),
+        ("jobs logged wrong", f"{jobs.judged - jobs.right}"),
+        ("jobs whose visit was missed", f"{len(jobs.blind)}"),
     ):
         table.add_row(name, value)
     return table
