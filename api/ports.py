@@ -193,8 +193,13 @@ class StoreOfErasures(Protocol):
     async def words_of(self, kind: str, person_id: str) -> list[str]:
         """How a technician or a customer was called and reached, as it was written of them."""
 
-    async def carry_out(self, mutations: Collection[Any], parameters: Mapping[str, Any]) -> int:
-        """Let rows go, or change them, and return once that is so; how many they were."""
+    async def carry_out(
+        self, mutations: Collection[Any], parameters: Mapping[str, Any], values: Sequence[tuple[str, str, int]]
+    ) -> int:
+        """Let rows go, or change them, and return once that is so; how many they were.
+
+        ``values`` (name, value, number) are what is looked up meanwhile, and goes afterwards.
+        """
 
 
 class Recorded(Protocol):

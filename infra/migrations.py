@@ -10,7 +10,19 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from infra.errors import CommandError
 from schemas.settings import Settings
-from schemas.tables import audit, events, fences, holdings, jobs, pings, registers, rejected, visits, webhook_deliveries
+from schemas.tables import (
+    audit,
+    erasing,
+    events,
+    fences,
+    holdings,
+    jobs,
+    pings,
+    registers,
+    rejected,
+    visits,
+    webhook_deliveries,
+)
 from schemas.tables.pings import PINGS
 from schemas.tables.rejected import REJECTED
 from schemas.topics import MAX_RECORD_BYTES, TOPICS, Topic
@@ -29,6 +41,7 @@ MIGRATIONS: Final = (
     (8, "events", events.statements),
     (9, "webhook_deliveries", webhook_deliveries.statements),
     (10, "holdings", holdings.statements),
+    (11, "erasing", erasing.statements),
 )
 """Version, name, statements(database, retention_days); in order, never edited once released.
 

@@ -140,6 +140,7 @@ class MemoryErasureStore:
         self.revisions: list[Revision] = []
         self.words: list[str] = []
         self.carried_out: list[tuple[str, dict[str, Any]]] = []
+        self.values: list[tuple[str, str, int]] = []
         self.down = False
 
     async def holdings(self, technician_id: str) -> list[Revision]:
@@ -150,9 +151,12 @@ class MemoryErasureStore:
         self._ensure_up()
         return self.words
 
-    async def carry_out(self, mutations: Collection[Any], parameters: Mapping[str, Any]) -> int:
+    async def carry_out(
+        self, mutations: Collection[Any], parameters: Mapping[str, Any], values: Sequence[tuple[str, str, int]]
+    ) -> int:
         self._ensure_up()
         self.carried_out += [(each.statement, dict(parameters)) for each in mutations]
+        self.values = list(values)
         return len(mutations)
 
     async def recorded(self, topics: Sequence[Topic], within_s: float) -> bool:

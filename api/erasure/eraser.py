@@ -11,7 +11,7 @@ import structlog
 
 from api.erasure.book import ErasureBook
 from api.erasure.order import actors_of
-from api.erasure.statements import mutations, parameters_of
+from api.erasure.statements import mutations, parameters_of, values_of
 from api.jobs.desk import new_request_id
 from api.ports import Recorded, StoreOfErasures, StoreUnavailable
 from api.problems import Problem
@@ -202,8 +202,9 @@ class Eraser:
             raise NotYet("waiting for the recorder: not everything is in the store yet")
         records = self._services.jobs.records
         revisions = {job_id: records[job_id].revision for job_id in subject.job_ids if job_id in records}
-        parameters = parameters_of(erasure, subject, revisions) | {"told_ms": int(self._services.clock.now_ms())}
-        return await self._store.carry_out(mutations(erasure, subject), parameters)
+        parameters = parameters_of(erasure, subject, int(self._services.clock.now_ms()))
+        values = values_of(erasure, subject, revisions)
+        return await self._store.carry_out(mutations(erasure, subject), parameters, values)
 
     async def _compact(self, erasure: Erasure) -> Erasure:
         """See to it that the broker compacts what was before: it does that only where something is written later."""

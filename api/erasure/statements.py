@@ -1,6 +1,6 @@
 """What becomes of each table of the store when a person is erased: one entry a table, in the order to go by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,36 +27,55 @@ class Mutation:
         return f"SELECT count() FROM {self.table} WHERE {self.condition}"
 
 
-_ERASED: Final = "concat('{\"erased\":\"', {pseudonym:String}, '\"}')"
-_REDACTED: Final = "transform(job_id, {job_ids:Array(String)}, {revisions:Array(UInt32)}, toUInt32(0))"
-_BY_THEM: Final = "(has({actors:Array(String)}, actor_id) OR has({words:Array(String)}, actor_name))"
+def _of(name: str) -> str:
+    """Of the erasure the values of a name, to be looked in with IN."""
+    return f"(SELECT value FROM erasing WHERE erasure_id = {{erasure_id:String}} AND name = '{name}')"
+
+
+_ERASED: Final = "concat('{\"erased\":\"', {erasure_id:String}, '\"}')"
+_REDACTED: Final = (
+    "(SELECT old.job_id, old.revision FROM jobs AS old INNER JOIN erasing AS new ON new.value = old.job_id "
+    "WHERE new.erasure_id = {erasure_id:String} AND new.name = 'job_id' AND old.revision < new.number)"
+)
+_BY_THEM: Final = f"(actor_id IN {_of('actor')} OR actor_name IN {_of('word')})"
+_ABOUT_THEM: Final = (
+    f"((kind = {{kind:String}} AND id IN {_of('person_id')}) "
+    f"OR (kind IN ('account', 'session') AND id IN {_of('account_name')}))"
+)
 _UNTIL: Final = "fromUnixTimestamp64Milli({at_ms:Int64}, 'UTC')"
 _SIDES: Final = "concat(ifNull(before, ''), ifNull(after, ''))"
-_NAMED: Final = "arrayExists(word -> positionCaseInsensitiveUTF8(text, word) > 0, {needles:Array(String)})"
 
 
-def parameters_of(erasure: Erasure, subject: Subject, revisions: Mapping[str, int]) -> dict[str, Any]:
-    """What the conditions are about; ``revisions`` are those of the jobs without the person."""
+def _named(text: str) -> str:
+    needles = _of("needle").replace("SELECT value", "SELECT groupArray(value)")
+    return f"arrayExists(needle -> positionCaseInsensitiveUTF8({text}, needle) > 0, {needles})"
+
+
+def parameters_of(erasure: Erasure, subject: Subject, told_ms: int) -> dict[str, Any]:
+    """What is bound in the statements; of the person nothing. Events told up to ``told_ms`` go."""
+    found: dict[str, Any] = {"erasure_id": erasure.erasure_id, "kind": erasure.kind, "told_ms": told_ms}
+    found["at_ms"] = int(erasure.at)
+    for number, (_, span) in enumerate(_spans(erasure, subject)):
+        found |= {f"from_{number}": int(span.from_ms), f"to_{number}": int(span.to_ms)}
+    return found
+
+
+def values_of(erasure: Erasure, subject: Subject, revisions: Mapping[str, int]) -> list[tuple[str, str, int]]:
+    """(name, value, number) of all that the statements look up; ``revisions``: of the jobs, without the person."""
     quoted = [f'"{each}"' for each in (subject.person_id, *subject.account_names, *subject.words)]
-    spans: dict[str, Any] = {}
-    for number, (device_id, span) in enumerate(_spans(erasure, subject)):
-        spans |= {f"device_{number}": device_id, f"from_{number}": int(span.from_ms), f"to_{number}": int(span.to_ms)}
-    return {
-        "kind": erasure.kind,
-        "person_id": subject.person_id,
-        "pseudonym": erasure.erasure_id,
-        "at_ms": int(erasure.at),
-        "site_ids": subject.site_ids,
-        "fence_ids": subject.fence_ids,
-        "account_names": subject.account_names,
-        "key_ids": subject.key_ids,
-        "actors": [*subject.account_names, *subject.key_ids],
-        "words": subject.words,
-        "needles": [*filter(is_telling, subject.words), *quoted],
-        "job_ids": list(revisions),
-        "revisions": list(revisions.values()),
-        **spans,
+    values = {
+        "person_id": [subject.person_id],
+        "site_id": subject.site_ids,
+        "fence_id": subject.fence_ids,
+        "account_name": subject.account_names,
+        "key_id": subject.key_ids,
+        "actor": [*subject.account_names, *subject.key_ids],
+        "word": subject.words,
+        "needle": [*filter(is_telling, subject.words), *quoted],
     }
+    values |= {f"device_{number}": [device_id] for number, (device_id, _) in enumerate(_spans(erasure, subject))}
+    plain = [(name, value, 0) for name, some in values.items() for value in some]
+    return plain + [("job_id", job_id, revision) for job_id, revision in revisions.items()]
 
 
 def mutations(erasure: Erasure, subject: Subject) -> list[Mutation]:
@@ -66,7 +85,7 @@ def mutations(erasure: Erasure, subject: Subject) -> list[Mutation]:
     found = [
         Mutation("webhook_deliveries", f"event_id IN (SELECT event_id FROM events WHERE {told})"),
         Mutation("events", told),
-        Mutation("jobs", f"revision < {_REDACTED}"),
+        Mutation("jobs", f"(job_id, revision) IN {_REDACTED}"),
         _audit(),
     ]
     if spans:
@@ -78,14 +97,14 @@ def mutations(erasure: Erasure, subject: Subject) -> list[Mutation]:
         ]
     if erasure.kind == "technician":
         found += [
-            Mutation("technicians", f"technician_id = {{person_id:String}} AND updated_at <= {_UNTIL}"),
-            Mutation("holdings", f"technician_id = {{person_id:String}} AND at <= {_UNTIL}"),
+            Mutation("technicians", f"technician_id IN {_of('person_id')} AND updated_at <= {_UNTIL}"),
+            Mutation("holdings", f"technician_id IN {_of('person_id')} AND at <= {_UNTIL}"),
         ]
     if erasure.kind == "customer":
         found += [
-            Mutation("customers", f"customer_id = {{person_id:String}} AND updated_at <= {_UNTIL}"),
-            Mutation("sites", f"has({{site_ids:Array(String)}}, site_id) AND updated_at <= {_UNTIL}"),
-            Mutation("fences", f"has({{fence_ids:Array(String)}}, fence_id) AND updated_at <= {_UNTIL}"),
+            Mutation("customers", f"customer_id IN {_of('person_id')} AND updated_at <= {_UNTIL}"),
+            Mutation("sites", f"site_id IN {_of('site_id')} AND updated_at <= {_UNTIL}"),
+            Mutation("fences", f"fence_id IN {_of('fence_id')} AND updated_at <= {_UNTIL}"),
         ]
     return found
 
@@ -94,23 +113,15 @@ def _audit() -> Mutation:
     """That something was written, when and by whom stays, and the hash of it (``audit_id``); what it said goes."""
     update = (
         f"before = if(isNull(before), NULL, {_ERASED}), after = if(isNull(after), NULL, {_ERASED}), "
-        "id = if((kind = {kind:String} AND id = {person_id:String}) "
-        "OR (kind IN ('account', 'session') AND has({account_names:Array(String)}, id)), {pseudonym:String}, id), "
-        f"actor_id = if({_BY_THEM}, {{pseudonym:String}}, actor_id), "
-        f"actor_name = if({_BY_THEM}, {{pseudonym:String}}, actor_name)"
+        f"id = if({_ABOUT_THEM}, {{erasure_id:String}}, id), "
+        f"actor_id = if({_BY_THEM}, {{erasure_id:String}}, actor_id), "
+        f"actor_name = if({_BY_THEM}, {{erasure_id:String}}, actor_name)"
     )
-    about = (
-        "((kind = {kind:String} AND id = {person_id:String}) "
-        "OR (kind = 'site' AND has({site_ids:Array(String)}, id)) "
-        "OR (kind = 'fence' AND has({fence_ids:Array(String)}, id)) "
-        "OR (kind IN ('account', 'session') AND has({account_names:Array(String)}, id)) "
-        "OR (kind = 'key' AND has({key_ids:Array(String)}, id)) "
-        "OR (kind = 'job' AND has({job_ids:Array(String)}, id)) "
-        f"OR {_BY_THEM} OR {_NAMED.replace('text', _SIDES)})"
-    )
-    is_left = f"(ifNull(before, {_ERASED}) != {_ERASED} OR ifNull(after, {_ERASED}) != {_ERASED} OR {_BY_THEM} "
-    is_left += "OR (kind = {kind:String} AND id = {person_id:String}))"
-    return Mutation("audit", f"at <= {_UNTIL} AND {about} AND {is_left}", update)
+    things = ("site", "fence", "key", "job")
+    about = " OR ".join(f"(kind = '{thing}' AND id IN {_of(f'{thing}_id')})" for thing in things)
+    is_left = f"ifNull(before, {_ERASED}) != {_ERASED} OR ifNull(after, {_ERASED}) != {_ERASED}"
+    concerned = f"{_ABOUT_THEM} OR {about} OR {_BY_THEM} OR {_named(_SIDES)}"
+    return Mutation("audit", f"at <= {_UNTIL} AND ({concerned}) AND ({is_left} OR {_BY_THEM} OR {_ABOUT_THEM})", update)
 
 
 def _spans(erasure: Erasure, subject: Subject) -> list[tuple[str, ErasedSpan]]:
@@ -123,28 +134,30 @@ def _in_spans(moment: str, count: int) -> str:
 
 
 def _in_span(device: str, moment: str, number: int) -> str:
+    return f"({device} IN {_of(f'device_{number}')} AND {_within(moment, number)})"
+
+
+def _within(moment: str, number: int) -> str:
     return (
-        f"({device} = {{device_{number}:String}} "
-        f"AND {moment} >= fromUnixTimestamp64Milli({{from_{number}:Int64}}, 'UTC') "
-        f"AND {moment} < fromUnixTimestamp64Milli({{to_{number}:Int64}}, 'UTC'))"
+        f"{moment} >= fromUnixTimestamp64Milli({{from_{number}:Int64}}, 'UTC') "
+        f"AND {moment} < fromUnixTimestamp64Milli({{to_{number}:Int64}}, 'UTC')"
     )
 
 
 def _unreadable(count: int) -> str:
     """Items that name the device, though it could not be read of them."""
-    named = (
-        f"(position(raw, {{device_{number}:String}}) > 0 "
-        f"AND received_at >= fromUnixTimestamp64Milli({{from_{number}:Int64}}, 'UTC') "
-        f"AND received_at < fromUnixTimestamp64Milli({{to_{number}:Int64}}, 'UTC'))"
+    named = " OR ".join(
+        f"(position(raw, {_of(f'device_{number}').replace('SELECT value', 'SELECT any(value)')}) > 0 "
+        f"AND {_within('received_at', number)})"
         for number in range(count)
     )
-    return f"(device_id = '' AND ({' OR '.join(named)}))"
+    return f"(device_id = '' AND ({named}))"
 
 
 def _told_of(count: int) -> str:
     """Events of their jobs, of visits in the spans, and those that name them."""
-    parts: Sequence[str] = ["has({job_ids:Array(String)}, subject)", _NAMED.replace("text", "concat(data, event)")]
     device = "JSONExtractString(data, 'device_id')"
     moment = "parseDateTime64BestEffortOrZero(JSONExtractString(data, 'arrived_at'), 3, 'UTC')"
     visits = [f"(type LIKE 'visit.%' AND {_in_span(device, moment, number)})" for number in range(count)]
-    return f"(recorded_at <= fromUnixTimestamp64Milli({{told_ms:Int64}}, 'UTC') AND ({' OR '.join([*parts, *visits])}))"
+    parts = " OR ".join([f"subject IN {_of('job_id')}", _named("concat(data, event)"), *visits])
+    return f"(recorded_at <= fromUnixTimestamp64Milli({{told_ms:Int64}}, 'UTC') AND ({parts}))"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import ClientError
@@ -42,6 +42,11 @@ WHERE database = currentDatabase() AND has({tables:Array(String)}, table) AND NO
 """
 
 
+_ERASING: Final = ("erasure_id", "name", "value", "number")
+_OVER: Final = Mutation("erasing", "erasure_id = {erasure_id:String}")
+"""What an erasure is about goes with it."""
+
+
 class ErasureStore:
     """The ``StoreOfErasures`` port. ``connect`` opens a clickhouse-connect AsyncClient; it is called when needed."""
 
@@ -57,14 +62,18 @@ class ErasureStore:
         """As in the port."""
         return [word for (word,) in await self._rows(_WORDS, {"kind": kind, "person_id": person_id})]
 
-    async def carry_out(self, mutations: Collection[Mutation], parameters: Mapping[str, Any]) -> int:
+    async def carry_out(
+        self, mutations: Collection[Mutation], parameters: Mapping[str, Any], values: Sequence[tuple[str, str, int]]
+    ) -> int:
         """As in the port. One after the other: what one table says is needed to find what goes of another."""
+        rows = [(parameters["erasure_id"], *each) for each in values]
+        await self._do(lambda client: client.insert("erasing", rows, column_names=_ERASING))
         concerned = 0
         for each in mutations:
-            rows = await self._count(each, parameters)
-            if rows:
-                concerned += rows
+            if count := await self._count(each, parameters):
+                concerned += count
                 await self._mutate(each, parameters)
+        await self._mutate(_OVER, parameters)
         return concerned
 
     async def _mutate(self, mutation: Mutation, parameters: Mapping[str, Any]) -> None:

@@ -9,10 +9,12 @@ import pytest
 
 from api.erasure import eraser as erasing
 from api.erasure.eraser import Eraser
+from api.erasure.statements import mutations
 from dispatch.holdings import Revision
 from schemas import topics, wire
 from schemas.account import Account
-from schemas.erasure import STEPS, Erasure, Honoured, mark_of
+from schemas.erasure import STEPS, ErasedSpan, Erasure, Honoured, Subject, mark_of
+from schemas.tables import TABLES
 from schemas.times import Instant
 from tests.api.conftest import NOW_MS, Door
 from tests.api.test_devices import live
@@ -127,13 +129,30 @@ def test_what_is_asked_of_the_store_is_bound_and_whole(company: Door) -> None:
         "pings", "rejected", "visits", "visit_revisions", "jobs", "technicians", "holdings", "audit", "events",
         "webhook_deliveries",
     }  # fmt: skip
-    statement, bound = by_table["audit"]
-    assert "amina" not in statement.lower()
-    assert bound["words"] == ["+44 1", "Amina", "Amina Okafor", "Amina Smith", "amina@example.com"]
-    assert '"amina"' in bound["needles"]
-    assert "Amina" not in bound["needles"], "there may be others of that name"
-    assert bound["job_ids"] == ["bens", "hers"], "hers, and one that speaks of her"
-    assert bound["revisions"] == [company.jobs.records[each].revision for each in ("bens", "hers")]
+    said = json.dumps(company.erasure_store.carried_out).lower()
+    assert not [each for each in ("amina", "van-1", "phone-1", "keyhers", "+44") if each in said], "the store keeps it"
+    looked_up: dict[str, list[str]] = {}
+    for name, value, _ in company.erasure_store.values:
+        looked_up.setdefault(name, []).append(value)
+    assert looked_up["word"] == ["+44 1", "Amina", "Amina Okafor", "Amina Smith", "amina@example.com"]
+    assert '"amina"' in looked_up["needle"]
+    assert "Amina" not in looked_up["needle"], "there may be others of that name"
+    revisions = {value: number for name, value, number in company.erasure_store.values if name == "job_id"}
+    assert revisions == {each: company.jobs.records[each].revision for each in ("bens", "hers")}, "hers, and of her"
+
+
+def test_no_table_and_no_topic_is_forgotten() -> None:
+    """Whoever adds one says here what becomes of people in it."""
+    subject = Subject("x", device_ids=["d"])
+    concerned = set()
+    for kind in ("technician", "customer"):
+        erasure = Erasure(
+            erasure_id="e", kind=kind, person="x", at=Instant(0),
+            spans=[ErasedSpan(mark_of("device", "d"), Instant(0), Instant(1))],
+        )  # fmt: skip
+        concerned |= {each.table for each in mutations(erasure, subject)}
+    of_nobody = {"branches", "depots"}
+    assert {table.name for table in TABLES.values()} <= concerned | of_nobody
 
 
 def test_what_was_erased_does_not_come_in_again_and_what_is_of_others_does(company: Door) -> None:

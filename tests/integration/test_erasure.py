@@ -80,7 +80,7 @@ async def scenario(folder: Path) -> None:
     finally:
         await asyncio.to_thread(parts.close)
     for path in (folder / "logs").iterdir():
-        assert not hers.places.found_in(path.read_bytes()), path.name
+        assert not hers.found_in(path.read_bytes()), path.name
 
 
 async def work(parts: Parts, client: httpx.AsyncClient, hers: Marks, others: Places) -> int:
@@ -206,6 +206,9 @@ async def see_nothing_left_in_the_store(parts: Parts, client: httpx.AsyncClient,
     for name, rows in (await everything_in_the_store(parts)).items():
         assert hers.found_in(rows) == set(), name
     assert await sql(parts, HER_VISITS) == [["0", "0"]]
+    said = json.dumps(await sql(parts, "SELECT command FROM system.mutations")).encode()
+    assert b"erased-" in said
+    assert hers.found_in(said) == set(), "the store keeps the text of mutations"
     written = (await client.get("/v1/audit", params={"id": erasure_id})).json()["items"]
     assert [each["action"] for each in written] == ["erased", "edited", "created"]
     assert written[-1]["after"] == {"erased": erasure_id}
