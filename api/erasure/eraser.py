@@ -17,7 +17,7 @@ from api.ports import Recorded, StoreOfErasures, StoreUnavailable
 from api.problems import Problem
 from api.services import Services
 from schemas import topics, wire
-from schemas.erasure import COMPACTIONS, Erasure, Honoured, StepName, Subject
+from schemas.erasure import COMPACTIONS, ErasedSpan, Erasure, Honoured, StepName, Subject
 from schemas.job_command import RedactJob, Sender
 from schemas.times import Instant
 from schemas.topics import LogUnavailable, Topic
@@ -118,7 +118,8 @@ class Eraser:
                     erasure = await self._keep(erasure, trouble=str(error))
                 return erasure
             log.info("erasure goes on", erasure=erasure.erasure_id, step=step, things=count)
-            erasure = await self._keep(erasure, done=erasure.done | {step: count}, trouble="")
+            spans = self._ended(erasure) if step == "registers" else erasure.spans
+            erasure = await self._keep(erasure, done=erasure.done | {step: count}, spans=spans, trouble="")
         return await self._compact(erasure)
 
     async def _keep(self, erasure: Erasure, **changes: object) -> Erasure:
@@ -129,6 +130,14 @@ class Eraser:
         model = self._book.model
         await model.until(lambda: model.records.get(after.erasure_id) == after, READ_BACK_S)
         return after
+
+    def _ended(self, erasure: Erasure) -> list[ErasedSpan]:
+        """Up to now they held what they held when it was ordered; from here on nobody does."""
+        now_ms = self._services.clock.now_ms()
+        return [
+            msgspec.structs.replace(span, to_ms=Instant(max(now_ms, span.to_ms))) if span.to_ms >= erasure.at else span
+            for span in erasure.spans
+        ]
 
     async def _append(self, topic: Topic, records: Mapping[str, bytes | None]) -> None:
         if records:

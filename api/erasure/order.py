@@ -9,7 +9,6 @@ import msgspec
 from api.personal_data import Person, accounts_of, jobs_of, keys_of
 from api.ports import StoreOfErasures
 from api.services import Services
-from dispatch.holdings import Revision, held
 from schemas.account import Account
 from schemas.erasure import COMPACTIONS, ErasedSpan, Erasure, Remainder, Subject, is_telling, mark_of
 from schemas.job import JobRecord
@@ -27,7 +26,6 @@ _DAY_MS: Final = 86_400_000
 
 async def erasure_of_person(person: Person, erasure_id: str, services: Services, store: StoreOfErasures) -> Erasure:
     """Of a technician or a customer. Raises StoreUnavailable."""
-    now_ms = services.clock.now_ms()
     record = cast(Technician | Customer, person.record)
     contact = record.contact
     words = {record.name, *await store.words_of(person.kind, person.id)}
@@ -35,8 +33,7 @@ async def erasure_of_person(person: Person, erasure_id: str, services: Services,
     spans: list[ErasedSpan] = []
     devices: list[str] = []
     if isinstance(record, Technician):
-        revisions = await store.holdings(person.id) + list(_as_they_are(services))
-        for device_id, when in held(person.id, revisions, now_ms + 1).items():
+        for device_id, when in person.held.items():
             devices.append(device_id)
             mark = mark_of("device", device_id)
             spans += [ErasedSpan(mark, Instant(span.from_ms), Instant(span.to_ms)) for span in when]
@@ -95,14 +92,6 @@ def _remainders(now_ms: int, compaction_lag_s: float) -> Iterator[Remainder]:
         days_ms = (topic.retention_days + 1) * _DAY_MS
         until_ms = (COMPACTIONS + 1) * round(1000 * compaction_lag_s) if topic.compacted else days_ms
         yield Remainder(topic.name, Instant(now_ms + until_ms + _HOUR_MS))
-
-
-def _as_they_are(services: Services) -> Iterator[Revision]:
-    """Newer than what the store may have: a record that was written a moment ago."""
-    for entry in services.registers["technicians"].records.values():
-        if isinstance(entry, Technician):
-            devices = () if entry.removed_at is not None else tuple(entry.device_ids)
-            yield Revision(int(entry.updated_at), entry.technician_id, devices)
 
 
 def _own_fences(person: Person, services: Services) -> set[str]:

@@ -141,7 +141,7 @@ async def _erase_entry(name: Name, key: str, services: Services, scope: Scope) -
             return JSONAnswer(answer_of(known), 202)
         if entry is None or not scope.sees(entry.branch):
             raise Problem(404, f"unknown_{kind}", f"there is no {kind} {key!r}")
-        person = person_of(cast(Technician | Customer, entry), services)
+        person = await person_of(cast(Technician | Customer, entry), services)
         if person.kind == "customer":
             _require_over(list(jobs_of(person, services)), services)
         erasure = await erasure_of_person(person, _new_id(), services, services.erasure_store)

@@ -169,8 +169,11 @@ def test_what_was_erased_does_not_come_in_again_and_what_is_of_others_does(compa
     assert posted("van-1", company.clock.moment_ms + 5) == []
     app = company.get("/v1/ingest/osmand", params={"id": "van-1", "lat": 1, "lon": 2, "timestamp": NOW_MS // 1000 - 60})
     assert app.headers["onsite-rejected"] == "erased"
-    assert erasure_id in company.erasures.records
-    assert 'onsite_pings_rejected_total{code="erased"} 3.0' in company.get("/metrics").text
+    company.clock.moment_ms += 10
+    go_on(company, erasure_id)
+    assert posted("van-1", company.clock.moment_ms - 5) == ["erased"], "up to when she was struck from the register"
+    assert posted("van-1", company.clock.moment_ms + 5) == []
+    assert 'onsite_pings_rejected_total{code="erased"} 4.0' in company.get("/metrics").text
     company.erasures.is_caught_up = False
     assert is_problem(company.post("/v1/pings", json=[GOOD]), 503, "unavailable")
 
