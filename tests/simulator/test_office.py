@@ -12,7 +12,7 @@ from schemas.people import Technician
 from schemas.places import Customer, Site
 from schemas.times import parse_instant
 from simulator.day import Day, DaySpec, build_day
-from simulator.job_score import expected_log
+from simulator.job_score import JobScore, expected_log
 from simulator.office import Office, name_of, office_of
 
 
@@ -69,3 +69,8 @@ def test_names_differ_however_many_there_are() -> None:
     assert len(set(names)) == 100
     assert names[0] == "Amina"
     assert msgspec.json.decode(msgspec.json.encode(names)) == names
+
+
+def test_a_job_is_right_or_wrong_however_much_is_wrong_with_it() -> None:
+    score = JobScore(10, ["a: on_site is +300 s off", "a: the word completed is not in the log", "b: lost"], ["b"])
+    assert score.right == 9, "b is not judged"
