@@ -26,10 +26,14 @@ def kept_of(device_id: str, fixes: Fixes, spans: ErasedSpans) -> npt.NDArray[np.
 
 def unerased(pings: PingColumns, spans: ErasedSpans) -> PingColumns:
     """The pings of a frame that were not erased: who is erased may have a phone that still sends what it kept."""
-    kept = np.ones(len(pings), np.bool_)
-    for number, device_id in enumerate(pings.device_ids):
-        for span in spans.spans_of(device_id):
-            ts_ms = pings.fixes.ts_ms
+    concerned = (
+        [number for number, device_id in enumerate(pings.device_ids) if spans.spans_of(device_id)] if spans else []
+    )
+    if not concerned:
+        return pings
+    kept, ts_ms = np.ones(len(pings), np.bool_), pings.fixes.ts_ms
+    for number in concerned:
+        for span in spans.spans_of(pings.device_ids[number]):
             within = (ts_ms >= int(span.from_ms)) & (ts_ms < int(span.to_ms))
             kept &= ~((pings.device == number) & within)
     if kept.all():
