@@ -659,6 +659,18 @@ JOBS_CSV: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 
+ERASURE: Final = {
+    "erasure_id": "erased-5f1c2a9be07d",
+    "kind": "technician",
+    "at": "2026-03-02T10:09:30.000Z",
+    "branch": "liverpool",
+    "done": {"access": 2, "jobs": 41, "registers": 1},
+    "next_step": "tracks",
+    "trouble": "waiting for tracker: 8 partitions have not been gone through",
+    "out_of_reach": False,
+    "remains": [{"topic": "onsite.pings", "until": "2026-03-10T11:09:30.000Z"}],
+}
+
 PERSONAL_DATA: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "NDJSON, a line for each thing that is held",

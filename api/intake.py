@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from api.auth import Principal
+from api.erasure.book import CODE as ERASED
 from api.problems import Problem
 from api.services import Services
 from api.shift_gate import CODE as OFF_SHIFT
@@ -21,6 +22,7 @@ from schemas.topics import PINGS, PINGS_REJECTED
 
 _SLICE_PINGS: Final = 500
 _DROPPED: Final = f"{OFF_SHIFT}: taken outside the shift of who holds the device; nothing of it is kept"
+_GONE: Final = f"{ERASED}: what this device did then was erased; nothing of it is kept"
 _NOT_KEPT: Final = "what it says is not kept, it may have been said outside a shift"
 _encode = msgspec.json.Encoder().encode
 
@@ -47,6 +49,7 @@ async def take_in(
     token's, 413 for too many, 503 while the broker is away, or who works when has not been read.
     """
     services.shift_gate.ensure_known()
+    services.erasures.ensure_known()
     pings, rejected = await _read(protocol, body, parameters, received_ms, services.settings.max_batch_pings)
     _require_own(principal, pings)
     services.rates.took_pings(principal, len(pings) + len(rejected))
@@ -90,16 +93,18 @@ async def _sifted(
     services: Services, pings: list[Ping], rejected: Sequence[Rejected]
 ) -> tuple[list[Ping], list[Rejected]]:
     """The pings to be kept, and for each that is dropped a word without its content."""
-    out: set[int] = set()
+    out: dict[int, tuple[str, str]] = {}
     for first in range(0, len(pings), _SLICE_PINGS):
-        out |= {first + place for place in services.shift_gate.dropped(pings[first : first + _SLICE_PINGS])}
+        some = pings[first : first + _SLICE_PINGS]
+        out |= {first + place: (OFF_SHIFT, _DROPPED) for place in services.shift_gate.dropped(some)}
+        out |= {first + place: (ERASED, _GONE) for place in services.erasures.dropped(some)}
         if first:
             await asyncio.sleep(0)  # other requests are served between
     if not out:
         return pings, []
     refused = {each.index for each in rejected}
     indices = [index for index in range(len(pings) + len(rejected)) if index not in refused]
-    dropped = [Rejected(indices[place], OFF_SHIFT, _DROPPED, b"", pings[place].device_id) for place in sorted(out)]
+    dropped = [Rejected(indices[place], *out[place], b"", pings[place].device_id) for place in sorted(out)]
     return [ping for place, ping in enumerate(pings) if place not in out], dropped
 
 

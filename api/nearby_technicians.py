@@ -45,8 +45,9 @@ class NearbyTechnicians:
             self.device_changed(device_id, self._positions[device_id])
 
     def device_changed(self, device_id: str, live: LiveState | None) -> None:
-        """A device has been somewhere."""
+        """A device has been somewhere, or it is known no more where it was."""
         if live is None:
+            self._forget(device_id)
             return
         self._positions[device_id] = live
         stands_for_itself = self._holders.holder_of(device_id) is None
@@ -56,6 +57,20 @@ class NearbyTechnicians:
         elif not stands_for_itself and device_id not in self._technicians:
             self._nearest.remove(device_id)
         self._nearest.moved(device_id, live.lat, live.lon, live.ts_ms)
+
+    def _forget(self, device_id: str) -> None:
+        """Nobody is where this device was; whoever holds others is where these were seen last."""
+        if self._positions.pop(device_id, None) is None:
+            return
+        holder = self._holders.holder_of(device_id)
+        technician = None if holder is None else self._technicians.get(holder.technician_id)
+        self._nearest.remove(device_id if technician is None else technician.technician_id)
+        if technician is not None:
+            self._nearest.put(technician)
+            self._tell_job(technician.technician_id)
+            for each in technician.device_ids:
+                if each in self._positions:
+                    self.device_changed(each, self._positions[each])
 
     def job_changed(self, job_id: str, job: JobRecord | None) -> None:
         """Somebody may have begun a job, or ended one."""

@@ -7,6 +7,7 @@ from typing import Final
 import structlog
 
 from api.ports import History, StoreUnavailable, VisitQuery
+from dispatch.erased import ErasedSpans
 from schemas.visit import Visit, VisitState
 
 UNDER_WAY: Final[tuple[VisitState, ...]] = ("open", "confirmed")
@@ -45,6 +46,12 @@ class OpenVisits:
         self._keep(visit)
         if self.on_change is not None:
             self.on_change(visit)
+
+    def forget(self, spans: ErasedSpans) -> None:
+        """Let go of what was erased."""
+        gone = [key for key, visit in self.records.items() if spans.covers(visit.device_id, visit.arrived_ms)]
+        for visit_id in gone:
+            del self.records[visit_id]
 
     def caught_up(self) -> None:
         """Everything has been read that was told before the start."""

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 
 from api import answers, examples
 from api.entries import OWN
+from api.erasure.answers import ErasureAnswer
 from api.jobs.answers import JobAnswer
 from api.jobs.requests import MAX_ID_CHARS, Move
 from api.plans.messages import AppliedPlan, MovesAnswer, OffersAnswer, PlanChanges, PlanRequest, SuggestionAnswer
@@ -50,6 +51,7 @@ TAGS: Final = [
     {"name": "stock", "description": "What is in vans and depots, and what moved (docs/jobs.md)."},
     {"name": "plans", "description": "Who best does which jobs: suggestions that a person applies."},
     {"name": "reports", "description": "What was done, when, how soon and how well (docs/reports.md)."},
+    {"name": "erasures", "description": "People who were erased, and how far that has come (docs/privacy.md)."},
     {"name": "enrolments", "description": "Links that set up the apps on phones (docs/devices.md)."},
     {"name": "sessions", "description": "Signing in and out, for people with an account (docs/access.md)."},
     {"name": "health", "description": "For orchestrators and Prometheus; no key needed."},
@@ -200,6 +202,8 @@ def _schemas() -> dict[str, Any]:
         LevelAnswer,
         answers.Page[Movement],
         answers.Page[LevelAnswer],
+        ErasureAnswer,
+        answers.Page[ErasureAnswer],
     )
     _, components = msgspec.json.schema_components(
         kinds, schema_hook=wire.schema_of_type, ref_template="#/components/schemas/{name}"
@@ -216,6 +220,7 @@ def _schemas() -> dict[str, Any]:
     components["WebhookPage"] = components.pop("Page_Webhook_")
     components["MovementPage"] = components.pop("Page_Movement_")
     components["LevelPage"] = components.pop("Page_LevelAnswer_")
+    components["ErasurePage"] = components.pop("Page_ErasureAnswer_")
     components["DeliveryPage"] = components.pop("Page_Delivery_")
     components |= _webhook_schemas(components.pop("WebhookPlan"))
     components |= _job_schemas(components.pop("JobPlan"))

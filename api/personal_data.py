@@ -1,7 +1,7 @@
 """Everything that is held of a person, a line each, page after page: no more of it is in memory at a time."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -11,6 +11,8 @@ from api.ports import AuditQuery, History, MovementQuery, PingQuery, RejectedQue
 from api.registers import Entry
 from api.services import Services
 from api.stock.levels import place_of_movement
+from dispatch.holdings import Revision, held
+from dispatch.spans import Span
 from schemas import account, calendar, key, wire
 from schemas.account import Account
 from schemas.job import JobRecord
@@ -40,19 +42,28 @@ class Line(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Person:
-    """Whose data it is: their own record, the devices they hold, and the other things that are on record by an id."""
+    """Whose data it is: their own record, when they held which devices, and what else is on record by an id.
+
+    ``devices`` are those that they hold now.
+    """
 
     kind: str
     id: str
     record: Entry
     devices: tuple[str, ...] = ()
+    held: Mapping[str, Sequence[Span]] = field(default_factory=dict)
     sites: tuple[Site, ...] = ()
 
+    def had(self, device_id: str, at_ms: int) -> bool:
+        """Whether they held a device at a moment (epoch ms)."""
+        return any(span.from_ms <= at_ms < span.to_ms for span in self.held.get(device_id, ()))
 
-def person_of(entry: Technician | Customer, services: Services) -> Person:
-    """Who an entry of a register is, removed ones too."""
+
+async def person_of(entry: Technician | Customer, services: Services) -> Person:
+    """Who an entry of a register is, removed ones too. Raises StoreUnavailable."""
     if isinstance(entry, Technician):
-        return Person("technician", entry.technician_id, entry, tuple(sorted(set(entry.device_ids))))
+        holds = () if entry.removed_at is not None else tuple(sorted(set(entry.device_ids)))
+        return Person("technician", entry.technician_id, entry, holds, await _held_by(entry.technician_id, services))
     sites = (site for site in services.registers["sites"].records.values() if isinstance(site, Site))
     return Person(
         "customer",
@@ -62,10 +73,20 @@ def person_of(entry: Technician | Customer, services: Services) -> Person:
     )
 
 
+async def _held_by(technician_id: str, services: Services) -> dict[str, list[Span]]:
+    """When somebody held which devices; the newest records may not be in the store yet."""
+    revisions = await services.erasure_store.holdings(technician_id)
+    for entry in services.registers["technicians"].records.values():
+        if isinstance(entry, Technician):
+            devices = () if entry.removed_at is not None else tuple(entry.device_ids)
+            revisions.append(Revision(int(entry.updated_at), entry.technician_id, devices))
+    return held(technician_id, revisions, services.clock.now_ms() + 1)
+
+
 async def everything_of(person: Person, services: Services) -> AsyncIterator[bytes]:
     """NDJSON, in pieces. Raises StoreUnavailable where the store does not answer (any more)."""
     count = 0
-    head = {"of": person.kind, "id": person.id, "at": services.clock.now_ms(), "devices": person.devices}
+    head = {"of": person.kind, "id": person.id, "at": services.clock.now_ms(), "devices": list(person.held)}
     async for some in _records(person, services, Line("export", head)):
         count += len(some)
         yield b"".join(wire.encode(line) + b"\n" for line in some)
@@ -79,15 +100,15 @@ async def _records(person: Person, services: Services, head: Line) -> AsyncItera
     yield [Line("key", key.public_of(each)) for each in keys]
     feed = services.calendars.records.get(person.id) if person.kind == "technician" else None
     yield [Line("calendar", calendar.public_of(feed))] if feed is not None else []
-    lives = (services.live.records.get(device_id) for device_id in person.devices)
-    yield [Line("device", live) for live in lives if live is not None]
+    lives = (services.live.records.get(device_id) for device_id in person.held)
+    yield [Line("device", live) for live in lives if live is not None and person.had(live.device_id, live.ts_ms)]
     for job in jobs_of(person, services):
         yield [Line("job", job_of(job))]
     places, requests = places_of(person, services), requests_of(person, services)
     yield [Line("place", each) for each in places]
     yield [Line("request", each) for each in requests]
-    for device_id in person.devices:
-        async for some in _of_device(device_id, services.history):
+    for device_id in person.held:
+        async for some in _of_device(device_id, person, services.history):
             yield some
     if person.kind == "technician":
         asked_of_van = MovementQuery(_PAGE, holder=("van", person.id))
@@ -99,16 +120,17 @@ async def _records(person: Person, services: Services, head: Line) -> AsyncItera
             yield [Line("audit", record) for record in written]
 
 
-async def _of_device(device_id: str, history: History) -> AsyncIterator[list[Line]]:
+async def _of_device(device_id: str, person: Person, history: History) -> AsyncIterator[list[Line]]:
+    """What a device did in their hands."""
     async for pings in _pages(history.every_ping, PingQuery(_PAGE, device_id), lambda ping: ping.identity()[1:]):
-        yield [Line("ping", _shown(ping)) for ping in pings]
+        yield [Line("ping", _shown(ping)) for ping in pings if person.had(device_id, ping.ts_ms)]
     for state in _STATES:
         asked = VisitQuery(_PAGE, device_id, state=state)
         async for visits in _pages(history.visits, asked, lambda visit: (int(visit.arrived_ms), visit.visit_id)):
-            yield [Line("visit", visit) for visit in visits]
+            yield [Line("visit", visit) for visit in visits if person.had(device_id, visit.arrived_ms)]
     refused = RejectedQuery(_PAGE, device_id)
     async for items in _pages(history.rejected, refused, lambda item: (int(item.received_at), item.content_id())):
-        yield [Line("rejected", item) for item in items]
+        yield [Line("rejected", item) for item in items if person.had(device_id, item.received_at)]
 
 
 async def _pages(

@@ -1,10 +1,11 @@
 """What the API needs from outside, by shape: the log, compacted topics in memory, the history in the store."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from dispatch.holdings import Revision
 from geofence.fixes import Fixes
 from schemas.audit import AuditRecord
 from schemas.event import Event
@@ -212,3 +213,28 @@ class History(Protocol):
 
     async def ready(self) -> None:
         """Return when the store answers."""
+
+
+class StoreOfErasures(Protocol):
+    """What an erasure asks of the store; every method raises StoreUnavailable."""
+
+    async def holdings(self, technician_id: str) -> list[Revision]:
+        """Who held the devices that a technician ever held, from when on."""
+
+    async def words_of(self, kind: str, person_id: str) -> list[str]:
+        """How a technician or a customer was called and reached, as it was written of them."""
+
+    async def carry_out(
+        self, mutations: Collection[Any], parameters: Mapping[str, Any], values: Sequence[tuple[str, str, int]]
+    ) -> int:
+        """Let rows go, or change them, and return once that is so; how many they were.
+
+        ``values`` (name, value, number) are what is looked up meanwhile, and goes afterwards.
+        """
+
+
+class Recorded(Protocol):
+    """How far the recorder has come."""
+
+    async def recorded(self, topics: Sequence[Topic], within_s: float) -> bool:
+        """Whether, within a time, the store has what is on these topics now. Raises LogUnavailable."""

@@ -13,6 +13,7 @@ from api.admission import Backlogs
 from api.auth.oidc import Issuer
 from api.auth.people import People
 from api.enrolment import EnrolmentLinks
+from api.erasure.book import ErasureBook
 from api.explanation import Explainer
 from api.jobs.desk import JobDesk
 from api.jobs.index import JobIndex
@@ -22,7 +23,7 @@ from api.metrics import Metrics
 from api.nearby_technicians import NearbyTechnicians
 from api.open_visits import OpenVisits
 from api.plans.solver import Solver
-from api.ports import EventLog, History, ReadModel, WebhookSender
+from api.ports import EventLog, History, ReadModel, StoreOfErasures, WebhookSender
 from api.rates import Rates
 from api.registers import Entry, Name
 from api.remembered_places import RememberedPlaces
@@ -74,6 +75,8 @@ class Services:
     history: History
     people: People
     enrolment_links: EnrolmentLinks
+    erasures: ErasureBook
+    erasure_store: StoreOfErasures
     metrics: Metrics = field(default_factory=Metrics)
     backlogs: Backlogs = field(default_factory=Backlogs)
     explainer: Explainer = field(default_factory=lambda: Explainer(RuleBook()))

@@ -42,7 +42,8 @@ _PLANNED: Final = JobPlan.__struct_fields__
 class ToldJob(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was told of a job: up to which revision, which log, risk and escalations; plan and invoice by hashes.
 
-    ``invoice`` is None while none was told; what it was stays known while a job is not completed any more.
+    ``invoice`` is None while none was told; what it was stays known while a job is not completed any more. ``erasures``
+    are those of people that it was about.
     """
 
     revision: int = 0
@@ -51,6 +52,7 @@ class ToldJob(msgspec.Struct, frozen=True, omit_defaults=True):
     plan: str = ""
     invoice: str | None = None
     escalations: list[str] = []
+    erasures: list[str] = []
 
 
 class ToldVisit(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -85,7 +87,9 @@ def job_events(record: JobRecord, told: ToldJob, rates: Rates, recorded_at: Inst
     teller = _JobTeller(job, recorded_at)
     if told.plan and plan != told.plan:
         teller.tell("job.edited", JobChanged(job=job), record.updated_at, record.revision)
-    for was, entry in _log_changes(told.log, record.log):
+    # What an erasure has changed of the log is nothing that happened: to tell it would say again what was erased.
+    told_log = told.log if told.erasures == record.erasures or not told.log else record.log
+    for was, entry in _log_changes(told_log, record.log):
         if was is not None:
             revised = JobLogRevised(job=job, was=was, now=entry)
             teller.tell("job.log_revised", revised, record.updated_at, _key(was), entry and _key(entry))
@@ -103,7 +107,7 @@ def job_events(record: JobRecord, told: ToldJob, rates: Rates, recorded_at: Inst
         if invoice != told.invoice:
             teller.tell("job.invoice_ready", ready, record.updated_at, record.revision)
     escalations = [each.escalation_id for each in record.escalations]
-    return teller.events, ToldJob(record.revision, record.log, record.risk, plan, invoice, escalations)
+    return teller.events, ToldJob(record.revision, record.log, record.risk, plan, invoice, escalations, record.erasures)
 
 
 def visit_events(

@@ -11,10 +11,11 @@ from dispatch.deadlines import as_of, next_moment_ms
 from dispatch.lifecycle import TECHNICIANS_OWN, Lifecycle
 from dispatch.progress import job_log, measured
 from dispatch.recurrence import Occurrence, check_recurrence, occurrences
+from dispatch.redaction import redacted
 from dispatch.rules import DispatchRules
 from schemas import wire
 from schemas.job import PLACED, Answered, Assignment, Evidence, JobPlan, JobRecord, Word, as_stated
-from schemas.job_command import Answer, Command, CreateJob, EditJob, MoveJob, Refusal, TellEvidence
+from schemas.job_command import Answer, Command, CreateJob, EditJob, MoveJob, RedactJob, Refusal, TellEvidence
 from schemas.merge_patch import merged
 from schemas.times import Instant, format_instant
 
@@ -79,6 +80,8 @@ class JobBook:
                 self._require_recurrence(after)
         elif isinstance(command, MoveJob):
             after = self._moved(record, command, now_ms)
+        elif isinstance(command, RedactJob):
+            after = redacted(record, command, now_ms, is_over=self._lifecycle.is_over(record.state))
         else:
             after = _with_evidence(record, command.evidence)
         return None if after is None else self._settled(after, command, now_ms)

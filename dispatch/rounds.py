@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from dispatch.erased import ErasedSpans
 from dispatch.lifecycle import Lifecycle
 from dispatch.rules import DispatchRules
 from schemas.job import Approach, Assignment, EtaWindow, Evidence, JobRecord
@@ -362,6 +363,23 @@ class DeviceRounds(msgspec.Struct, omit_defaults=True):
                 if not any(approach.visit_id in gone for approach in evidence.approaches)
             }
 
+    def forget_erased(self, spans: ErasedSpans) -> bool:
+        """Let go of stops that were erased, and of what was told of that time; whether there was anything."""
+        gone = {key for key, stop in self.stops.items() if spans.covers(self.device_id, stop.arrived_ms)}
+        told = {
+            job_id: evidence
+            for job_id, evidence in self.told.items()
+            if not any(spans.covers(self.device_id, _moment_of(each)) for each in evidence.approaches)
+        }
+        if not gone and len(told) == len(self.told):
+            return False
+        last = self.last()
+        if last is None or last.visit_id in gone:
+            self.place = self.heading = None
+        self.stops = {key: stop for key, stop in self.stops.items() if key not in gone}
+        self.told = told
+        return True
+
     def news(
         self,
         technician_id: str,
@@ -372,14 +390,18 @@ class DeviceRounds(msgspec.Struct, omit_defaults=True):
         now_ms: Instant,
         areas: Collection[str] = (),
     ) -> list[tuple[str, Evidence]]:
-        """What has to be told of jobs (job_id, evidence), and counts as told from here on."""
+        """What has to be told of jobs (job_id, evidence), and counts as told from here on.
+
+        What was told while another held the device stays as it is: their visits say nothing of this one's jobs.
+        """
         believed = [stop for stop in self.stops.values() if stop.is_believed]
         parts = parts_of(believed, technician_id, candidates, rules, areas)
         places = [part for part in parts if part.stop.fence_id not in areas]
         heading = self.heading if self.heading is not None and _left_after(self.heading, places) is not None else None
         found = evidence_of(parts, heading, rules, areas)
         news = []
-        for job_id in sorted(found.keys() | self.told.keys()):
+        of_others = {job_id for job_id, told in self.told.items() if told.technician_id != technician_id}
+        for job_id in sorted(found.keys() | (self.told.keys() - of_others)):
             eta = heading.eta if heading is not None and heading.job_id == job_id else None
             evidence = Evidence(self.device_id, technician_id, found.get(job_id, []), now_ms, moves, eta)
             if not evidence.says_the_same_as(self.told.get(job_id)):
@@ -387,3 +409,9 @@ class DeviceRounds(msgspec.Struct, omit_defaults=True):
         told = self.told | dict(news)
         self.told = {job_id: evidence for job_id, evidence in told.items() if evidence.approaches}
         return news
+
+
+def _moment_of(approach: Approach) -> int:
+    """When somebody arrived, or left for the place."""
+    moment = approach.left_ms if approach.arrived_ms is None else approach.arrived_ms
+    return 0 if moment is None else int(moment)

@@ -34,7 +34,7 @@ async def fetch(
                 client.stream("GET", path) as answer,
             ):
                 if answer.status_code != HTTPStatus.OK:
-                    raise CommandError(f"{url}: {_told(await answer.aread(), answer)}")
+                    raise CommandError(f"{url}: {told(await answer.aread(), answer)}")
                 count, last = 0, b""
                 async for piece in answer.aiter_bytes():
                     file.write(piece)
@@ -60,7 +60,8 @@ def _require_end(last: bytes, count: int, url: str) -> None:
         raise CommandError(f"{url}: the answer is not whole; try again")
 
 
-def _told(body: bytes, answer: httpx.Response) -> str:
+def told(body: bytes, answer: httpx.Response) -> str:
+    """Why a request was refused, in a line."""
     try:
         detail = str(msgspec.json.decode(body)["detail"])
     except (msgspec.MsgspecError, KeyError, TypeError):

@@ -12,8 +12,10 @@ from infra.errors import CommandError
 from schemas.settings import Settings
 from schemas.tables import (
     audit,
+    erasing,
     events,
     fences,
+    holdings,
     invoices,
     jobs,
     pings,
@@ -44,6 +46,8 @@ MIGRATIONS: Final = (
     (10, "requests", requests.statements),
     (11, "stock_movements", stock_movements.statements),
     (12, "invoices", invoices.statements),
+    (13, "holdings", holdings.statements),
+    (14, "erasing", erasing.statements),
 )
 """Version, name, statements(database, retention_days); in order, never edited once released.
 
@@ -164,7 +168,12 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], settings: Set
         return []
     answer = await admin.create_topics(
         [
-            NewTopic(topic.name, settings.partitions, settings.replication, topic_configs=topic_configs(topic))
+            NewTopic(
+                topic.name,
+                settings.partitions,
+                settings.replication,
+                topic_configs=topic_configs(topic, settings.compaction_lag_s),
+            )
             for topic in topics
         ]
     )
@@ -178,16 +187,24 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], settings: Set
     return created
 
 
-def topic_configs(topic: Topic) -> dict[str, str]:
-    """The broker's settings of a topic. Records carry the time they arrived: retention is never by event time."""
+def topic_configs(topic: Topic, compaction_lag_s: float) -> dict[str, str]:
+    """The broker's settings of a topic. Records carry the time they arrived: retention is never by event time.
+
+    Segments end after a day, or the lag: what is over goes with its segment, and only a segment that has ended goes.
+    """
     configs = {
         "max.message.bytes": str(MAX_RECORD_BYTES + _BATCH_OVERHEAD_BYTES),
         "message.timestamp.type": "LogAppendTime",
     }
     if topic.compacted:
-        return configs | {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.2"}
+        return configs | {
+            "cleanup.policy": "compact",
+            "min.cleanable.dirty.ratio": "0.2",
+            "max.compaction.lag.ms": str(round(1000 * compaction_lag_s)),
+            "delete.retention.ms": str(round(1000 * compaction_lag_s)),
+        }
     retention_ms = -1 if topic.retention_days is None else topic.retention_days * _DAY_MS
-    return configs | {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
+    return configs | {"cleanup.policy": "delete", "retention.ms": str(retention_ms), "segment.ms": str(_DAY_MS)}
 
 
 def _without_password(dsn: str) -> str:

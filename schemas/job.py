@@ -224,7 +224,8 @@ class JobRecord(Job, omit_defaults=True, kw_only=True):
     """The value on the topic: the job, and what its log follows from.
 
     ``words`` are what people and the system said, in the order in which it was recorded; no position ever changes them.
-    Of a job that comes again, those whose windows begin before ``generated_until`` have been made.
+    Of a job that comes again, those whose windows begin before ``generated_until`` have been made. ``erasures`` are
+    those of people that it was about.
     """
 
     generated_until: Instant | None = None
@@ -232,3 +233,4 @@ class JobRecord(Job, omit_defaults=True, kw_only=True):
     assignments: list[Assignment] = []
     evidence: list[Evidence] = []
     answered: list[Answered] = []
+    erasures: list[str] = []

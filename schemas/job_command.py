@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from schemas import wire
+from schemas.erasure import PersonKind
 from schemas.job import Evidence, JobPlan, Source
 from schemas.times import Instant
 
@@ -63,7 +64,22 @@ class TellEvidence(_Command, frozen=True, tag="evidence"):
     evidence: Evidence
 
 
-Command = CreateJob | EditJob | MoveJob | TellEvidence
+class RedactJob(_Command, frozen=True, tag="redact"):
+    """Take a person out of the job, who was erased: ``pseudonym`` stands in their place where something has to.
+
+    ``actors`` are what the log calls them, ``words`` what texts may call them. Of a customer's job the place goes too,
+    where it is one of the ``site_ids`` or the job is theirs.
+    """
+
+    kind: PersonKind
+    person_id: str
+    pseudonym: str
+    actors: list[str] = []
+    words: list[str] = []
+    site_ids: list[str] = []
+
+
+Command = CreateJob | EditJob | MoveJob | TellEvidence | RedactJob
 
 
 def read_command(data: bytes) -> Command:

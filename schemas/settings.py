@@ -99,6 +99,9 @@ class Settings(BaseSettings):
         False, description="webhooks may lead to loopback and private addresses; onsite up on loopback says true"
     )
     pings_retention_days: int = Field(400, ge=1, description="days a ping is kept, refused ones too, by receive time")
+    compaction_lag_s: float = Field(
+        86_400.0, ge=1, description="a compacted topic keeps the older records of a key for this long, about"
+    )
     unknown_after_s: float = Field(600.0, gt=0, description="a device silent for this long is shown as unknown")
 
     map_dir: Path | None = Field(None, description="folder of the loaded map; none: map in the folder of local files")

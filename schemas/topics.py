@@ -47,6 +47,8 @@ EVENTS: Final = Topic("onsite.events", key="subject", retention_days=30)
 WEBHOOKS: Final = Topic("onsite.webhooks", key="webhook_id", compacted=True)
 WEBHOOK_REPLAYS: Final = Topic("onsite.webhooks.replays", key="subject")
 WEBHOOK_DELIVERIES: Final = Topic("onsite.webhooks.deliveries", key="webhook_id", retention_days=30)
+ERASURES: Final = Topic("onsite.erasures", key="erasure_id", compacted=True)
+ERASURES_HONOURED: Final = Topic("onsite.erasures.honoured", key="erasure_id/part/partition", compacted=True)
 
 TOPICS: Final = (
     PINGS,
@@ -77,6 +79,8 @@ TOPICS: Final = (
     WEBHOOKS,
     WEBHOOK_REPLAYS,
     WEBHOOK_DELIVERIES,
+    ERASURES,
+    ERASURES_HONOURED,
 )
 
 TRACKER_GROUP: Final = "onsite-tracker"
@@ -84,6 +88,11 @@ RECORDER_GROUP: Final = "onsite-recorder"
 FOREMAN_GROUP: Final = "onsite-foreman"
 NOTIFIER_GROUP: Final = "onsite-notifier"
 """Consumer groups. The tracker reads the recorder's offsets to know what the store has."""
+
+ROUNDS: Final = Topic(f"{FOREMAN_GROUP}-rounds-changelog", key="device_id", compacted=True)
+TOLD: Final = Topic(f"{NOTIFIER_GROUP}-told-changelog", key="job/job_id or visit/visit_id", compacted=True)
+PENDING: Final = Topic(f"{NOTIFIER_GROUP}-pending-changelog", key="webhook_id/event_id", compacted=True)
+"""What the tables of the foreman and the notifier are read back from; Faust makes them."""
 
 
 MAX_RECORD_BYTES: Final = 1_000_000

@@ -35,6 +35,11 @@ class JobScore:
     wrong: list[str] = field(default_factory=list)
     blind: list[str] = field(default_factory=list)
 
+    @property
+    def right(self) -> int:
+        """How many of those judged are as they were."""
+        return self.judged - len({finding.partition(":")[0] for finding in self.wrong} - set(self.blind))
+
 
 def judge_jobs(company: Company, jobs: Mapping[str, Job], visits: Iterable[LoggedVisit]) -> JobScore:
     """Hold every job of a company against the truth. ``visits`` are all confirmed and closed ones."""

@@ -10,19 +10,22 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import structlog
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from faust.types import EventT
 from prometheus_client import Counter, Gauge, Histogram
 
+from dispatch.erased import ErasedSpans
 from schemas.rejected import RejectedPing
 from schemas.settings import Settings
 from schemas.tables import TABLES
 from schemas.tables.table import Table
 from schemas.times import Instant
-from schemas.topics import PINGS, PINGS_REJECTED, RECORDER_GROUP, LogUnavailable
+from schemas.topics import PINGS, PINGS_REJECTED, RECORDER_GROUP, VISITS, LogUnavailable
 from schemas.wire import decode, encode
+from stream.erasures import Erasures
 from stream.framed import FramedApp, framed_app
 from stream.frames import Frame
 from stream.kafka import KafkaLog
@@ -44,6 +47,9 @@ MAX_RAW_BYTES: Final = 10_000
 INSERT_SETTINGS: Final = {"max_partitions_per_insert_block": 0}
 """A backlog may hold fixes of any month: however many partitions it touches, it is taken."""
 
+ERASED_BY: Final = {PINGS.name: "ts", PINGS_REJECTED.name: "received_at", VISITS.name: "arrived_at"}
+"""The column with the moment that tells whether a row of a device was erased."""
+
 log = structlog.get_logger()
 
 rows_inserted = Counter("onsite_recorder_rows", "Rows inserted", ["table"])
@@ -59,6 +65,25 @@ def read_frame(frame: Frame) -> Rows:
     if frame.topic == PINGS.name:
         return read_pings(frame.values, frame.timestamps_ms)
     return _read_records(table, frame.values)
+
+
+def unerased(frame: Frame, rows: Rows, spans: ErasedSpans) -> Rows:
+    """The rows without what was erased: what is on its way, is read again or was sent late does not come back."""
+    moment = ERASED_BY.get(frame.topic)
+    if not spans or moment is None:
+        return rows
+    batch = rows.batch
+    devices = batch.column("device_id").dictionary_encode()
+    names = devices.dictionary.to_pylist()
+    concerned = [number for number, name in enumerate(names) if spans.spans_of(name)]
+    if not concerned:
+        return rows
+    ts_ms, numbers = batch.column(moment).view(pa.int64()).to_numpy(), devices.indices.to_numpy()
+    kept = np.ones(batch.num_rows, np.bool_)
+    for number in concerned:
+        for span in spans.spans_of(names[number]):
+            kept &= ~((numbers == number) & (ts_ms >= int(span.from_ms)) & (ts_ms < int(span.to_ms)))
+    return Rows(batch.filter(pa.array(kept)), rows.bad)
 
 
 def _read_records(table: Table, values: Sequence[bytes | None]) -> Rows:
@@ -190,6 +215,7 @@ class Recorder:
     def __init__(self, settings: Settings) -> None:
         self._store = PatientStore(settings)
         self._log = KafkaLog(settings.kafka)
+        self._erasures = Erasures(settings)
         self._lanes = {topic: Lane(table, self._store, settings) for topic, table in TABLES.items()}
         self.app = self._build_app(settings)
 
@@ -206,6 +232,7 @@ class Recorder:
 
     async def _start(self) -> None:
         await self._log.start()
+        await self._erasures.start()
         warm_up()
         for lane in self._lanes.values():
             lane.start(self.app)
@@ -213,7 +240,7 @@ class Recorder:
     async def _record(self, stream: Any) -> None:
         async for event in stream.noack().events():
             frame: Frame = event.value
-            rows = read_frame(frame)
+            rows = unerased(frame, read_frame(frame), self._erasures.spans)
             if rows.bad:
                 await self._report(frame, rows.bad)
             await self._lanes[frame.topic].put(event, rows.batch)
@@ -247,6 +274,7 @@ class Recorder:
             async with asyncio.timeout(DRAIN_S):
                 await asyncio.gather(*(lane.stop() for lane in self._lanes.values()))
         await self._store.close()
+        await self._erasures.stop()
         await self._log.stop()
 
 

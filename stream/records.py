@@ -1,6 +1,6 @@
 """From frames to records."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from prometheus_client import Counter
@@ -22,9 +22,11 @@ def records_of(kind: type[Record], frame: Frame, unreadable: Counter) -> list[Re
     return found
 
 
-def records_by_partition(kind: type[Record], frames: Iterable[Frame], unreadable: Counter) -> dict[int, list[Record]]:
-    """The same of several frames, in their order."""
+def records_by_partition(
+    kind: type[Record], frames: Iterable[Frame], unreadable: Counter, is_wanted: Callable[[Record], bool]
+) -> dict[int, list[Record]]:
+    """Of several frames, in their order, those records that are wanted."""
     found: dict[int, list[Record]] = {}
     for frame in frames:
-        found.setdefault(frame.partition, []).extend(records_of(kind, frame, unreadable))
+        found.setdefault(frame.partition, []).extend(filter(is_wanted, records_of(kind, frame, unreadable)))
     return found

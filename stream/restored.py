@@ -6,8 +6,16 @@ from typing import Any, Final
 from faust.stores import STORES, memory
 from faust.types import TP, EventT
 
+from schemas.settings import Settings
+
 STORE_URL: Final = "restored://once"
 STORES.aliases["restored"] = "stream.restored:RestoredOnce"
+
+
+def compacted_within(settings: Settings) -> dict[str, str]:
+    """Of a changelog: how long the older records of a key stay, as for all compacted topics."""
+    lag_ms = str(round(1000 * settings.compaction_lag_s))
+    return {"max.compaction.lag.ms": lag_ms, "delete.retention.ms": lag_ms}
 
 
 class RestoredOnce(memory.Store[bytes, bytes]):

@@ -1,7 +1,7 @@
 """In-memory stand-ins for the ports of the API, and a key for each role."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -16,6 +16,7 @@ from api.ports import (
     StoreUnavailable,
     VisitQuery,
 )
+from dispatch.holdings import Revision
 from dispatch.job_book import JobBook
 from dispatch.rules import DispatchRules
 from dispatch.subscriptions import matches
@@ -61,6 +62,11 @@ class MemoryModel(Generic[T]):
         if self.on_change is not None:
             self.on_change(key, record)
 
+    def remove(self, key: str) -> None:
+        self.records.pop(key, None)
+        if self.on_change is not None:
+            self.on_change(key, None)
+
     async def until(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         return condition()
 
@@ -94,8 +100,10 @@ class MemoryLog:
         if topic in self._models:
             model, kind = self._models[topic]
             for key, value in records:
-                assert value is not None
-                model.put(key, wire.decode(kind, value))
+                if value is None:
+                    model.remove(key)
+                else:
+                    model.put(key, wire.decode(kind, value))
         if topic.name in self.readers:
             for _, value in records:
                 self.readers[topic.name](value or b"")
@@ -133,6 +141,40 @@ class MemoryForeman:
             self._on_change(command.job_id, outcome.record)
         if not self.silent:
             self.answer(outcome.answer)
+
+
+class MemoryErasureStore:
+    """Keeps what it is asked to carry out. ``down`` makes it refuse."""
+
+    def __init__(self) -> None:
+        self.revisions: list[Revision] = []
+        self.words: list[str] = []
+        self.carried_out: list[tuple[str, dict[str, Any]]] = []
+        self.values: list[tuple[str, str, int]] = []
+        self.down = False
+
+    async def holdings(self, technician_id: str) -> list[Revision]:
+        self._ensure_up()
+        return self.revisions
+
+    async def words_of(self, kind: str, person_id: str) -> list[str]:
+        self._ensure_up()
+        return self.words
+
+    async def carry_out(
+        self, mutations: Collection[Any], parameters: Mapping[str, Any], values: Sequence[tuple[str, str, int]]
+    ) -> int:
+        self._ensure_up()
+        self.carried_out += [(each.statement, dict(parameters)) for each in mutations]
+        self.values = list(values)
+        return len(mutations)
+
+    async def recorded(self, topics: Sequence[Topic], within_s: float) -> bool:
+        return not self.down
+
+    def _ensure_up(self) -> None:
+        if self.down:
+            raise StoreUnavailable("the store does not answer")
 
 
 class MemoryHistory:

@@ -30,6 +30,7 @@ Permission = Literal[
     "reports:read",
     "audit:read",
     "personal:read",
+    "personal:erase",
     "webhooks:read",
     "webhooks:write",
 ]
@@ -44,7 +45,7 @@ _STOCK: Final[frozenset[Permission]] = frozenset({"stock:read", "stock:write"})
 PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     "admin": _ALL,
     "operations_manager": _ALL - {"pings:write"},
-    "branch_manager": _ALL - {"pings:write", "branches:write", "personal:read"},
+    "branch_manager": _ALL - {"pings:write", "branches:write", "personal:read", "personal:erase"},
     "dispatcher": _MAP
     | _REQUESTS
     | _STOCK

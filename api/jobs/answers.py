@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 
-from api.jobs.lists import job_of
 from api.services import Services
 from dispatch.sla import SlaClock, sla_clocks
 from schemas.job import Job, JobRecord
@@ -22,6 +21,6 @@ async def answers_of(records: Sequence[JobRecord], services: Services) -> list[J
 
 def answer_of(record: JobRecord, services: Services) -> JobAnswer:
     """The job now."""
-    job, rules = job_of(record), services.dispatch_rules
+    rules = services.dispatch_rules
     clocks = sla_clocks(record, rules.sla, rules.business, services.clock.now_ms())
-    return JobAnswer(**{name: getattr(job, name) for name in Job.__struct_fields__}, sla=clocks)
+    return JobAnswer(**{name: getattr(record, name) for name in Job.__struct_fields__}, sla=clocks)

@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 import msgspec
 
+from api.jobs.answers import JobAnswer
 from api.problems import Problem
 from schemas import wire
-from schemas.job import Job
 from schemas.service_request import RequestPlan, ServiceRequest
 
 
@@ -30,7 +30,7 @@ class AcceptedRequest(msgspec.Struct):
     """The request and the job that was made of it."""
 
     request: ServiceRequest
-    job: Job
+    job: JobAnswer
 
 
 def read_request(content: object) -> RequestPlan:

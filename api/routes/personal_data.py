@@ -33,8 +33,8 @@ Reader = Annotated[Scope, Depends(scoped("personal:read"))]
 async def technician_data(
     services: Reach, scope: Reader, technician_id: Annotated[str, Path(description="the technician's id")]
 ) -> StreamingResponse:
-    """NDJSON, each line with a `kind` and its `data`: the record, accounts, keys, jobs; of the devices in the record
-    the live state, pings, visits and what was refused; what was written of them and by them.
+    """NDJSON, each line with a `kind` and its `data`: the record, accounts, keys, jobs; of devices, while they held
+    them, the live state, pings, visits and what was refused; what was written of them and by them.
 
     The last line is of the kind `end`: without it, it is not whole. What was posted in the last second or two may be
     missing. Removed technicians have data too. That it was read is on record.
@@ -66,7 +66,7 @@ async def _told(name: Name, key: str, services: Services, scope: Scope) -> Strea
     kind = REGISTERS[name].kind
     if entry is None or not scope.sees(entry.branch):
         raise Problem(404, f"unknown_{kind}", f"there is no {kind} {key!r}")
-    person = person_of(cast(Technician | Customer, entry), services)
+    person = await person_of(cast(Technician | Customer, entry), services)
     await services.history.ready()
     now_ms = services.clock.now_ms()
     await put_on_record(services.log, scope.principal, now_ms, [Change("exported", kind, key, entry.branch)])

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from api import examples
 from api.answers import JSONAnswer
 from api.body import read_body, read_json
+from api.jobs.answers import answer_of
 from api.jobs.desk import new_request_id
-from api.jobs.lists import job_of
 from api.jobs.references import require_references
 from api.jobs.surroundings import surroundings_of_jobs
 from api.paging import page_of, place_after
@@ -127,7 +127,7 @@ async def accept(request: Request, services: Reach, scope: Decider, request_id: 
         if before.state != "accepted":
             after = _changed(before, services, state="accepted", job_id=job.job_id)
             await _write("accepted", before, after, scope, services)
-    return JSONAnswer(AcceptedRequest(_standing(services, scope, request_id), job_of(job)))
+    return JSONAnswer(AcceptedRequest(_standing(services, scope, request_id), answer_of(job, services)))
 
 
 @router.post(

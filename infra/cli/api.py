@@ -20,6 +20,9 @@ from api.auth.people import People
 from api.auth.sessions import Sessions
 from api.auth.sign_in import SignIn
 from api.enrolment import EnrolmentLinks
+from api.erasure.book import ErasureBook
+from api.erasure.eraser import Eraser
+from api.erasure.store import ErasureStore
 from api.explanation import Explainer
 from api.history import ClickHouseHistory
 from api.jobs.desk import JobDesk
@@ -48,6 +51,7 @@ from routing.addresses.geocoder import open_geocoder
 from schemas import wire
 from schemas.account import Account, SessionsEnded
 from schemas.calendar import CalendarFeed
+from schemas.erasure import Erasure, Honoured
 from schemas.fence import FenceRecord
 from schemas.invoice import Invoice
 from schemas.job import JobRecord
@@ -60,6 +64,8 @@ from schemas.stock import Movement, Threshold
 from schemas.topics import (
     ACCOUNTS,
     CALENDARS,
+    ERASURES,
+    ERASURES_HONOURED,
     FENCES,
     INVOICES,
     JOBS,
@@ -80,6 +86,7 @@ from stream.answers import AnswerReader
 from stream.collector import settle
 from stream.kafka import BUSY_PATIENCE_MS, Follower, KafkaLog
 from stream.notify.sender import Sender
+from stream.recorder_lag import RecorderLag
 from stream.store import open_store
 from stream.tail import Tail
 
@@ -135,6 +142,11 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     sessions_ended = Follower(settings.kafka, SESSIONS_ENDED, partial(wire.decode, SessionsEnded))
     secret = read_secret(settings.secret_file)
     sessions = Sessions(settings, secret, accounts, sessions_ended)
+    erasures = Follower(settings.kafka, ERASURES, partial(wire.decode, Erasure))
+    honoured = Follower(settings.kafka, ERASURES_HONOURED, partial(wire.decode, Honoured))
+    erasure_book = ErasureBook(erasures, honoured)
+    erasures.on_change = erasure_book.changed
+    erasure_store = ErasureStore(partial(open_store, settings))
     history = ClickHouseHistory(partial(open_store, settings))
     visits = OpenVisits(history)
     visits_told = Tail(settings.kafka, VISITS, RECORDER_GROUP, partial(wire.decode, Visit), visits)
@@ -153,6 +165,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     geocoder = open_geocoder(settings)
     registers["technicians"].on_change = _each(holders.technician_changed, nearby.technician_changed)
     holders.on_change = feed.holder_changed
+    erasure_book.on_change = partial(visits.forget, erasure_book.spans)
     registers["branches"].on_change = feed.branch_changed
     key_uses = KeyUses()
     services = Services(
@@ -181,6 +194,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         history,
         People(SignIn(accounts, Passwords()), sessions, sessions_ended, accounts),
         EnrolmentLinks(secret),
+        erasure_book,
+        erasure_store,
         explainer=explainer,
         backlogs=Backlogs(settings.backlog_bytes_per_s),
         key_uses=key_uses,
@@ -228,9 +243,13 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         thresholds,
         invoices,
         calendars,
+        erasures,
+        honoured,
     ]
+    eraser = Eraser(services, erasure_book, erasure_store, RecorderLag(settings.kafka, settings.partitions))
     answers = AnswerReader(settings.kafka, desk.take)
-    parts: list[Any] = [event_log, sender, *followers, visits_told, answers, KeyUseTeller(key_uses, event_log)]
+    teller = KeyUseTeller(key_uses, event_log)
+    parts: list[Any] = [event_log, sender, *followers, visits_told, answers, teller, eraser]
     parts.append(PlaceSeeker(unplaced, services))
     for part in parts:
         await part.start()

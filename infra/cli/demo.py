@@ -20,16 +20,31 @@ from rich.text import Text
 from infra.delivery import Delivery
 from infra.demo import RunningSystem, Verdict, deliver, judge, running_system
 from infra.errors import CommandError
+from infra.office import all_jobs, judge_office, open_office, plan
 from schemas.clock import Clock
+from schemas.job import Job
 from schemas.visit import Visit
 from simulator.day import Day, DaySpec, build_day
+from simulator.job_score import JobScore
+from simulator.office import Office, office_of
 
 _HOURS: Final = 8.0
 _PLEASANT_RATE: Final = 60.0
-_EVENTS_SHOWN: Final = 12
+_VISITS_SHOWN: Final = 8
+_STEPS_SHOWN: Final = 6
 _LOOK_S: Final = 1.0
-_LEAD_MS: Final = 500
+_LEAD_MS: Final = 1_500
+"""Of the machine's time, to plan the jobs in."""
 _DIFFERENCES_TOLD: Final = 10
+
+_STEPS: Final = {
+    "en_route": ("on the way", "blue"),
+    "on_site": ("on site", "green"),
+    "completed": ("completed", "yellow"),
+}
+"""How a job has moved on, for people, and the colour of it."""
+
+_WHAT_CHARS: Final = len("left after 999 min")
 
 _EXAMPLE: Final = "Example: onsite demo --seconds 60 --seed 7"
 
@@ -85,17 +100,22 @@ async def _run(state_dir: Path, rate: float, spec: DaySpec, console: Console, *,
             fences = day.fences()
             clock = await system.read_clock(rate, fences["features"][0])
             await system.import_fences(fences)
-            status.stop()
-            console.print(_where(system, day))
+            status.update("hiring the technicians and planning their jobs")
+            await open_office(system, office_of(day))
             day = day.shifted(clock.now_ms() + round(_LEAD_MS * rate) - spec.start_ms)
+            office = office_of(day)
+            await plan(system, office)
+            status.stop()
+            console.print(_where(system, day, office))
             delivery = Delivery(system.facts["api"], system.token)
             try:
-                await _watch_the_day(system, day, clock, delivery, console)
-                with console.status("letting the last visits settle"):
+                await _watch_the_day(system, day, office, clock, delivery, console)
+                with console.status("letting the last visits and jobs settle"):
                     verdict = await judge(system, day, clock, delivery)
+                    jobs = await judge_office(system, office)
             finally:
                 await delivery.close()
-            console.print(_summary(verdict))
+            console.print(_summary(verdict, jobs))
             for difference in verdict.differences[:_DIFFERENCES_TOLD]:
                 console.print(f"[red]✗[/red] {difference}", soft_wrap=True)
             if len(verdict.differences) > _DIFFERENCES_TOLD:
@@ -109,12 +129,17 @@ async def _run(state_dir: Path, rate: float, spec: DaySpec, console: Console, *,
 class _View:
     """What is on the screen while the day goes by."""
 
-    def __init__(self, day: Day, clock: Clock) -> None:
+    def __init__(self, day: Day, office: Office, clock: Clock) -> None:
         self._day = day
         self._clock = clock
-        self._names = {site.fence_id: site.name for site in day.town.sites}
-        self._events: deque[Text] = deque(maxlen=_EVENTS_SHOWN)
+        self._places = {site.fence_id: site.name for site in day.town.sites}
+        self._names = office.names
+        self._width = max(map(len, self._names.values()))
+        self._visits: deque[Text] = deque(maxlen=_VISITS_SHOWN)
+        self._steps: deque[Text] = deque(maxlen=_STEPS_SHOWN)
         self._known: dict[str, Visit] = {}
+        self._jobs: dict[str, Job] = {}
+        self._told: set[tuple[str, str]] = set()
         self._began_s = time.monotonic()
         self.posted = 0
         self.progress = Progress(
@@ -127,30 +152,59 @@ class _View:
         self.progress.update(self._bar, completed=max(0, gone_ms), description=_time_of_day(gone_ms))
         here = sum(visit.departed_ms is None for visit in self._known.values())
         rate = self.posted / max(time.monotonic() - self._began_s, 0.1)
-        counts = f"{self.posted:,} pings ({rate:,.0f}/s)   {len(self._known)} visits   {here} on site now"
-        return Group(Text(counts, style="bold"), *self._events, self.progress)
+        done = sum(job.state == "completed" for job in self._jobs.values())
+        counts = (
+            f"{self.posted:,} pings ({rate:,.0f}/s)   {len(self._known)} visits, {here} on site now   "
+            f"{done} of {len(self._jobs)} jobs done"
+        )
+        jobs = [Text("jobs", style="dim"), *self._steps] if self._steps else []
+        return Group(Text(counts, style="bold"), *self._visits, *jobs, self.progress)
+
+    def look_at_jobs(self, jobs: dict[str, Job]) -> None:
+        """Take in the jobs: what has moved one on by itself becomes a line, in the order of what happened."""
+        self._jobs = jobs
+        steps = [
+            (entry, job)
+            for job in jobs.values()
+            for entry in job.log
+            if entry.source == "automatic" and (job.job_id, entry.state) not in self._told
+        ]
+        for entry, job in sorted(steps, key=lambda step: step[0].at):
+            self._told.add((job.job_id, entry.state))
+            what, style = _STEPS.get(entry.state, (entry.state, ""))
+            self._steps.append(self._line(entry.at, entry.actor, what, style, job.title))
 
     def look(self, visits: list[Visit]) -> None:
-        """Take in the log: what is new becomes a line."""
+        """Take in the log: what is new becomes a line, in the order of what happened."""
         now = {visit.visit_id: visit for visit in visits}
+        lines: list[tuple[int, Text]] = []
         for visit in visits:
             before = self._known.get(visit.visit_id)
             if before is None and visit.departed_ms is None:
-                self._tell(visit.arrived_ms, visit, "[green]arrived at[/green]")
+                lines.append(self._told_of(visit.arrived_ms, visit, "arrived at", "green"))
             elif visit.departed_ms is not None and (before is None or before.departed_ms is None):
-                self._tell(visit.departed_ms, visit, f"[yellow]left after {visit.on_site_s / 60.0:.0f} min[/yellow]")
+                what = f"left after {visit.on_site_s / 60.0:.0f} min"
+                lines.append(self._told_of(visit.departed_ms, visit, what, "yellow"))
         for visit_id in self._known.keys() - now.keys():
-            self._tell(self._known[visit_id].arrived_ms, self._known[visit_id], "[red]was not at[/red]")
+            gone = self._known[visit_id]
+            lines.append(self._told_of(gone.arrived_ms, gone, "was not at", "red"))
+        self._visits.extend(line for _, line in sorted(lines, key=lambda each: each[0]))
         self._known = now
 
-    def _tell(self, moment_ms: int, visit: Visit, what: str) -> None:
+    def _told_of(self, moment_ms: int, visit: Visit, what: str, style: str) -> tuple[int, Text]:
+        where = self._places.get(visit.fence_id, visit.fence_id)
+        return moment_ms, self._line(moment_ms, visit.device_id, what, style, where)
+
+    def _line(self, moment_ms: int, device_id: str, what: str, style: str, where: str) -> Text:
         moment = _time_of_day(moment_ms - self._day.spec.start_ms)
-        where = self._names.get(visit.fence_id, visit.fence_id)
-        self._events.append(Text.from_markup(f"{moment}  {visit.device_id}  {what}  {where}"))
+        who = self._names.get(device_id, device_id).ljust(self._width)
+        return Text.assemble(f"{moment}  {who}  ", (what.ljust(_WHAT_CHARS), style), f"  {where}")
 
 
-async def _watch_the_day(system: RunningSystem, day: Day, clock: Clock, delivery: Delivery, console: Console) -> None:
-    view = _View(day, clock)
+async def _watch_the_day(
+    system: RunningSystem, day: Day, office: Office, clock: Clock, delivery: Delivery, console: Console
+) -> None:
+    view = _View(day, office, clock)
 
     def posted(count: int) -> None:
         view.posted += count
@@ -160,6 +214,7 @@ async def _watch_the_day(system: RunningSystem, day: Day, clock: Clock, delivery
             await asyncio.sleep(_LOOK_S)
             try:
                 view.look(await system.visits())
+                view.look_at_jobs(await all_jobs(system))
             except httpx.HTTPError:
                 continue  # the store may be busy; the next look shows it all
 
@@ -177,18 +232,21 @@ def _time_of_day(since_start_ms: int) -> str:
     return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
 
 
-def _where(system: RunningSystem, day: Day) -> RenderableType:
+def _where(system: RunningSystem, day: Day, office: Office) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_row("API docs", f"{system.facts['api']}/docs")
     table.add_row("SQL", system.facts["sql"])
     table.add_row("Admin key", system.facts["admin_key_file"])
-    kinds = f"{len(day.devices)} technicians, {len(day.town.sites)} fences, {len(day.pings):,} pings to come"
+    kinds = (
+        f"{len(day.devices)} technicians, {len(office.jobs)} jobs, {len(day.town.sites)} fences, "
+        f"{len(day.pings):,} pings to come"
+    )
     table.add_row("The day", f"seed {day.spec.seed}: {kinds}")
     return table
 
 
-def _summary(verdict: Verdict) -> RenderableType:
+def _summary(verdict: Verdict, jobs: JobScore) -> RenderableType:
     found = verdict.score
     table = Table(title="The day, as logged and as it was", title_justify="left", show_header=False)
     table.add_column()
@@ -203,6 +261,10 @@ def _summary(verdict: Verdict) -> RenderableType:
         ("median departure error", "–" if found.departure_p50_s is None else f"{found.departure_p50_s:.0f} s"),
         ("pings in", f"{verdict.accepted:,} ({verdict.distinct:,} distinct)"),
         ("pings stored", f"{verdict.stored:,}"),
+        ("jobs", f"{jobs.judged + len(jobs.blind)}"),
+        ("jobs logged right", f"{jobs.right}"),
+        ("jobs logged wrong", f"{jobs.judged - jobs.right}"),
+        ("jobs whose visit was missed", f"{len(jobs.blind)}"),
     ):
         table.add_row(name, value)
     return table

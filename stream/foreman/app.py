@@ -20,10 +20,11 @@ from schemas.job import Evidence, JobRecord
 from schemas.job_command import Answer, Command, CreateJob, Sender, TellEvidence
 from schemas.settings import Settings
 from schemas.times import Instant
-from schemas.topics import FOREMAN_GROUP, JOB_ANSWERS, JOB_COMMANDS, JOBS, LIVE, VISITS, Topic
+from schemas.topics import FOREMAN_GROUP, JOB_ANSWERS, JOB_COMMANDS, JOBS, LIVE, ROUNDS, VISITS, Topic
 from schemas.visit import Visit
 from schemas.wire import decode, encode
 from stream.collector import settle
+from stream.erasures import Erasures
 from stream.foreman.crew import Crew
 from stream.foreman.patrol import Patrol, Sighting
 from stream.foreman.writer import JobPartition, read_commands
@@ -32,16 +33,13 @@ from stream.frames import Frame
 from stream.kafka import KafkaLog, partition_of
 from stream.log_ends import LogEnds
 from stream.records import records_by_partition
-from stream.restored import STORE_URL, RestoredOnce
+from stream.restored import STORE_URL, RestoredOnce, compacted_within
 
 LOOK_AGAIN_S: Final = 0.2
 """What the crew's changes mean for rounds is looked at so often."""
 FETCH_MIN_BYTES: Final = 64 * 1024
 FETCH_MAX_WAIT_MS: Final = 50
 """A frame costs as much as some dozens of live states, which come by the thousand: they are gathered for so long."""
-
-ROUNDS: Final = Topic(f"{FOREMAN_GROUP}-rounds-changelog", key="device_id", compacted=True)
-"""What the table of rounds is read back from; Faust makes it."""
 
 POSITIONS: Final = Sender("automatic", "foreman")
 CALENDAR: Final = Sender("system", "recurrence")
@@ -71,6 +69,7 @@ class Foreman:
         self._crew = Crew(settings, rules, self._unsettled.add)
         self._log = KafkaLog(settings.kafka)
         self._ends = LogEnds(settings.kafka)
+        self._erasures = Erasures(settings, "foreman")
         self._looking: asyncio.Task[None] | None = None
         # Held from a change of rounds until what follows from it is told and written.
         self._changing = asyncio.Lock()
@@ -98,6 +97,7 @@ class Foreman:
             store=STORE_URL,
             partitions=self._settings.partitions,
             on_recover=self._restore,
+            extra_topic_configs=compacted_within(self._settings),
         )
         agents: dict[Topic, Callable[[Sequence[Frame]], Awaitable[None]]] = {
             JOB_COMMANDS: self._on_commands,
@@ -120,6 +120,7 @@ class Foreman:
         await self._log.start()
         await self._ends.start()
         await self._crew.start()
+        await self._erasures.start()
         self._unsettled.clear()
         self._looking = asyncio.create_task(self._look_again())
 
@@ -127,6 +128,7 @@ class Foreman:
         async with self._writing, self._changing:
             if self._looking is not None:
                 self._looking.cancel()
+        await self._erasures.stop()
         await self._crew.stop()
         await self._ends.stop()
         await self._log.stop()
@@ -229,12 +231,20 @@ class Foreman:
     # Rounds
 
     async def _on_visits(self, frames: Sequence[Frame]) -> None:
-        visits = records_by_partition(Visit, frames, unreadable)
+        visits = records_by_partition(
+            Visit, frames, unreadable, lambda visit: not self._is_erased(visit.device_id, visit.arrived_ms)
+        )
         await self._look(visits, lambda number, patrol: patrol.hear(visits[number]))
 
     async def _on_live(self, frames: Sequence[Frame]) -> None:
-        sightings = records_by_partition(Sighting, frames, unreadable)
+        sightings = records_by_partition(
+            Sighting, frames, unreadable, lambda seen: not self._is_erased(seen.device_id, seen.ts_ms)
+        )
         await self._look(sightings, lambda number, patrol: patrol.see(sightings[number]))
+
+    def _is_erased(self, device_id: str, at_ms: int) -> bool:
+        spans = self._erasures.spans
+        return bool(spans) and spans.covers(device_id, at_ms)
 
     async def _look_again(self) -> None:
         """Jobs or technicians have changed: what the rounds of those concerned say may be for other jobs now."""
@@ -242,6 +252,8 @@ class Foreman:
             await asyncio.sleep(LOOK_AGAIN_S)
             with self.app.fatal("jobs"):
                 await self._look_at_jobs()
+            with self.app.fatal("erasures"):
+                await self._erase()
             with self.app.fatal("rounds"):
                 technicians = set(self._unsettled)
                 self._unsettled -= technicians
@@ -251,6 +263,20 @@ class Foreman:
         devices = {device_id for each in technicians for device_id in self._crew.devices_of(each)}
         if devices:
             await self._look(self._patrols, lambda _, patrol: devices & patrol.rounds.keys())
+
+    async def _erase(self) -> None:
+        """Let go of what was erased, also in the table; then say so."""
+        due = self._erasures.due(list(self._patrols))
+        if not due:
+            return
+        async with self._changing:
+            written: dict[int, list[tuple[str, bytes | None]]] = {}
+            for number, patrol in self._patrols.items():
+                gone = patrol.forget_erased(self._erasures.spans)
+                written[number] = [(device_id, None) for device_id in gone]
+                written[number] += [(rounds.device_id, encode(rounds)) for rounds in patrol.take_changed()]
+            await self._log.append_in_place(ROUNDS, written)
+        await self._erasures.tell(self._log, due)
 
     async def _look(self, numbers: Iterable[int], changed: Callable[[int, Patrol], set[str]]) -> None:
         """Tell the jobs what is new of the devices of partitions, then write down that they were told."""

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from dispatch.erased import ErasedSpans
 from dispatch.heading import headed_for, planned_at
 from dispatch.rounds import Candidate, DeviceRounds, Heading, stop_of
 from dispatch.rules import DispatchRules
@@ -90,6 +91,15 @@ class Patrol:
         rounds.heading = heading
         self.changed.add(sighting.device_id)
         return True
+
+    def forget_erased(self, spans: ErasedSpans) -> list[str]:
+        """Let go of what was erased; the devices of which nothing is left."""
+        touched = {device_id for device_id, rounds in self.rounds.items() if rounds.forget_erased(spans)}
+        gone = sorted(device_id for device_id in touched if not self.rounds[device_id].stops)
+        for device_id in gone:
+            del self.rounds[device_id]
+        self.changed = (self.changed | touched) - set(gone)
+        return gone
 
     def news_of(self, device_id: str, now_ms: Instant) -> list[tuple[str, Evidence]]:
         """What is to be told of jobs (job_id, evidence) because of a device; empty where it is another's."""

@@ -46,7 +46,7 @@ from stream.notify.places import Places
 from stream.notify.sender import Sender
 from stream.notify.teller import Teller, unreadable
 from stream.records import records_of
-from stream.restored import STORE_URL, RestoredOnce
+from stream.restored import STORE_URL, RestoredOnce, compacted_within
 
 LOOK_EVERY_S: Final = 0.25
 """What is due is looked at so often."""
@@ -116,7 +116,13 @@ class Notifier:
 
     def _table(self, app: FramedApp, name: str, **more: Any) -> Any:
         return app.Table(
-            name, key_type=bytes, value_type=bytes, store=STORE_URL, partitions=self._settings.partitions, **more
+            name,
+            key_type=bytes,
+            value_type=bytes,
+            store=STORE_URL,
+            partitions=self._settings.partitions,
+            extra_topic_configs=compacted_within(self._settings),
+            **more,
         )
 
     async def _prepare(self) -> None:

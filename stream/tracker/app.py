@@ -29,12 +29,14 @@ from schemas.wire import decode, encode
 from stream.collector import paused, settle
 from stream.columns import read_columns
 from stream.decode import decode_pings
+from stream.erasures import Erasures
 from stream.framed import FramedApp, PartitionsLostError, framed_app
 from stream.frames import Frame
 from stream.kafka import Follower, KafkaLog, acknowledged
-from stream.restored import STORE_URL, RestoredOnce
+from stream.restored import STORE_URL, RestoredOnce, compacted_within
 from stream.store import STORE_ERRORS
 from stream.tracker.checkpoints import TOLD, by_name, key_of, restored
+from stream.tracker.erased import kept_of, unerased
 from stream.tracker.late import FIRST_REACH_MS, REACH_FACTOR, RecordedPings
 from stream.tracker.live import LiveBoard
 from stream.tracker.partition import PartitionTracks, warm_up
@@ -103,6 +105,7 @@ class Tracker:
         self._tasks: list[asyncio.Task[None]] = []
         self._log = KafkaLog(settings.kafka)
         self._told = ToldVisits(settings.kafka)
+        self._erasures = Erasures(settings, "tracker")
         self._follower = Follower(
             settings.kafka, FENCES, lambda value: decode(FenceRecord, value), on_change=self._on_fence
         )
@@ -121,6 +124,7 @@ class Tracker:
                 "max.message.bytes": 8 * 1024 * 1024,
                 "segment.bytes": 16 * 1024 * 1024,
                 "min.cleanable.dirty.ratio": 0.2,
+                **compacted_within(self._settings),
             },
         )
         pings = app.topic(PINGS.name, value_serializer="raw", key_serializer="raw")
@@ -158,6 +162,7 @@ class Tracker:
         log.info("engine ready")
         await self._log.start()
         await self._told.start()
+        await self._erasures.start()
         await self._follower.start()
         await self._follower.caught_up()
         self._fences_changed.clear()
@@ -166,7 +171,7 @@ class Tracker:
         log.info("fences read", rows=len(self._fences))
         for fence_id in self._rule_book.strangers(self._fences.fence_ids):
             log.warning("rules for a fence that is not there (yet)", fence_id=fence_id)
-        steps = (self._watch_fences, self._tick, self._settle_late, self._checkpoint_in_time)
+        steps = (self._watch_fences, self._tick, self._settle_late, self._checkpoint_in_time, self._erase)
         self._tasks = [asyncio.create_task(self._forever(step)) for step in steps]
 
     async def _drain(self) -> None:
@@ -178,6 +183,7 @@ class Tracker:
         await self._tell_live()
         await self._checkpoint(handing_over=True)
         await self._follower.stop()
+        await self._erasures.stop()
         await self._told.stop()
         await self._log.stop()
 
@@ -185,7 +191,7 @@ class Tracker:
 
     async def _on_frame(self, event: EventT[Any]) -> None:
         frame = cast(Frame, event.value)
-        pings = read_columns(frame.values, frame.timestamps_ms)
+        pings = unerased(read_columns(frame.values, frame.timestamps_ms), self._erasures.spans)
         newest = pings.newest_records()
         shown = decode_pings([frame.values[k] for k in newest], [frame.timestamps_ms[k] for k in newest]).pings
         async with self._changing:
@@ -290,9 +296,12 @@ class Tracker:
         told_since = await self._told.since({number: self._told_until.get(number, 0) for number in assigned})
         ping_ends = await self._told.ends(PINGS.name, assigned)
         for number, visit in told_since:
+            if self._erasures.spans.covers(visit.device_id, visit.arrived_ms):
+                continue
             partitions[number].learn(visit)
             partitions[number].catch_up_offset = ping_ends[number]
         self._partitions = partitions
+        self._erasures.news.set()
         devices = sum(len(partition.tracks) for partition in partitions.values())
         log.info("state restored", partitions=sorted(assigned), devices=devices, told_since=len(told_since))
 
@@ -405,7 +414,7 @@ class Tracker:
 
     async def _settle_device(self, number: int, partition: PartitionTracks, slot: int, recorded: RecordedPings) -> None:
         tracks, asked_offset = partition.tracks, partition.late_offset[slot]
-        device_id = tracks.device_ids[slot]
+        device_id, spans = tracks.device_ids[slot], self._erasures.spans
         oldest_ms = await recorded.oldest_ms(device_id)
         reach_ms = FIRST_REACH_MS
         while (late := tracks.late.get(slot)) is not None:
@@ -417,13 +426,35 @@ class Tracker:
                     return  # another's by now, or more arrived meanwhile and the recorder must come that far first
                 now_ms, complete = self._clock.now_ms(), from_ms == oldest_ms
                 for visit in logged:
-                    tracks.learn(visit)
+                    if not spans.covers(device_id, visit.arrived_ms):
+                        tracks.learn(visit)
+                stored = stored.take(kept_of(device_id, stored, spans))
                 revisions = tracks.rederive(slot, stored, self._fences, self._rules, now_ms, complete=complete)
                 if revisions is not None:
                     partition.late_offset.pop(slot, None)
                     partition.touch(np.array([slot]))
                     await self._publish(revisions)
             reach_ms *= REACH_FACTOR
+
+    # Erasure
+
+    async def _erase(self) -> None:
+        """Let go of what was erased, also in the checkpoint; then say so."""
+        await self._erasures.news.wait()
+        self._erasures.news.clear()
+        spans = self._erasures.spans
+        if self._erasures.take_nudge():
+            self._told_until = {}  # it is written anew, in each partition
+            await self._checkpoint()
+        due = self._erasures.due(list(self._partitions))
+        if not due:
+            return
+        async with self._changing:
+            self._partitions = {number: each.without(spans) for number, each in self._partitions.items()}
+            self._board.forget(spans)
+        await self._checkpoint()
+        if self.app.crashing is None:
+            await self._erasures.tell(self._log, due)
 
     # Failures
 

@@ -63,6 +63,25 @@ class Journal:
         while self._owed_bytes > 0 and self._oldest() < _NEVER:
             yield from self._base(tracks, late_offset)
 
+    def rewritten(
+        self, tracks: Tracks, late_offset: dict[int, int], edited: Ints
+    ) -> Iterator[tuple[str, bytes | None]]:
+        """(name, value) of bases of all devices, for what is left of ``edited`` slots may be in no older record.
+
+        Then what those records said goes: their names without a value.
+        """
+        self._since = np.full(-(-len(tracks) // DEVICES_PER_BASE), self._number)
+        written: set[str] = set()
+        while self._oldest() < _NEVER:
+            for name, value in self._base(tracks, late_offset):
+                written.add(name)
+                yield name, value
+        yield from ((f"{_CHANGES}{key}", None) for key in sorted({*(key for _, key in self._needed), *self._free}))
+        yield from ((f"{_DEVICE}{slot}", None) for slot in edited.tolist() if f"{_DEVICE}{slot}" not in written)
+        self._needed.clear()
+        self._free.clear()
+        self._owed_bytes = 0
+
     def restore(self, values: Mapping[str, bytes], tracks: Tracks) -> dict[int, int]:
         """Bring back into ``tracks`` what the records say, by name; the late offsets.
 

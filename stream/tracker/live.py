@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from dispatch.erased import ErasedSpans
 from geofence.fixes import Fixes
 from geofence.geodesy import haversine_m
 from geofence.tracks import Tracks
@@ -40,6 +41,14 @@ class LiveBoard:
         """Something else about the device changed: tell it again."""
         if device_id in self._newest:
             self._due.add(device_id)
+
+    def forget(self, spans: ErasedSpans) -> None:
+        """Let go of newest pings that were erased."""
+        gone = [device_id for device_id, ping in self._newest.items() if spans.covers(device_id, ping.ts_ms)]
+        for device_id in gone:
+            del self._newest[device_id]
+            self._clocks.pop(device_id, None)
+            self._due.discard(device_id)
 
     def take_due(self, tracks_of: Callable[[str], Tracks | None], now_ms: Instant) -> list[LiveState]:
         """The states to tell now; ``tracks_of`` a device are those that it is among."""

@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from dispatch.erased import ErasedSpans
 from geofence.fence_book import FenceBook
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
@@ -18,6 +19,7 @@ from schemas.times import Instant
 from schemas.visit import Visit
 from schemas.wire import encode
 from stream.columns import PingColumns, read_columns
+from stream.tracker.erased import NOBODY, kept_of, without
 from stream.tracker.journal import Journal
 
 FORGETFUL: Final = "forgetful"
@@ -49,6 +51,7 @@ class PartitionTracks:
         self._heard_ms = np.zeros(0, np.int64)
         self._changed = np.zeros(0, np.bool_)
         self._journal = Journal()
+        self._rewriting: npt.NDArray[np.int64] | None = None
 
     def restore(self, records: Mapping[str, bytes]) -> None:
         """Take over the devices of a checkpoint; what it raises says why it cannot be read (``Journal.restore``)."""
@@ -62,6 +65,40 @@ class PartitionTracks:
         self._meet()
         if slot is not None:
             self.touch(np.array([slot]))
+
+    def without(self, spans: ErasedSpans) -> "PartitionTracks":
+        """The partition without what was erased; the very same one where there is nothing of that.
+
+        Of a device the fixes after its last span are kept, and the visits of others; what it did before in other hands
+        the store knows. Its checkpoint is written anew.
+        """
+        erased = {
+            slot: max(int(span.to_ms) for span in spans.spans_of(device_id))
+            for device_id, slot in self.tracks.slots.items()
+            if spans.spans_of(device_id)
+        }
+        concerned = {slot: from_ms for slot, from_ms in erased.items() if self._has(slot, spans)}
+        if not concerned:
+            return self
+        after = PartitionTracks(self._since_ms, forgetful=self._forgetful, discarding=self._discarding)
+        everything = self.tracks.changes(np.arange(len(self.tracks)), whole=True)
+        after.tracks.adopt([without(everything, self.tracks.device_ids, concerned, spans)])
+        slots = np.array(sorted(concerned))
+        goes_on = [slot for slot in sorted(concerned) if not after.tracks.device_ids[slot].startswith(NOBODY)]
+        after.tracks.begin_amid(np.array(goes_on, np.int64), np.array([concerned[slot] for slot in goes_on], np.int64))
+        after._journal, after._rewriting = self._journal, slots
+        after.late_offset = {slot: offset for slot, offset in self.late_offset.items() if slot in after.tracks.late}
+        after.catch_up_offset, after._last_offset = self.catch_up_offset, self._last_offset
+        after._gathered = self._gathered - concerned.keys()
+        after._heard_ms, after._changed = self._heard_ms, np.zeros(len(self._changed), np.bool_)
+        after.note_late()
+        return after
+
+    def _has(self, slot: int, spans: ErasedSpans) -> bool:
+        device_id = self.tracks.device_ids[slot]
+        visits = self.tracks.log.newest[slot].values()
+        kept = kept_of(device_id, self.tracks.fixes_of(slot), spans)
+        return not kept.all() or any(spans.covers(device_id, visit.arrived_ms) for visit in visits)
 
     def fold(
         self, pings: PingColumns, last_offset: int, fences: FenceSet, rules: Rules, now_ms: int = 0
@@ -116,6 +153,10 @@ class PartitionTracks:
             yield FORGETFUL, b"1"
             yield from ((name, None) for name in self._discarding)
             self._discarding = None
+        if self._rewriting is not None:
+            yield from self._journal.rewritten(self.tracks, self.late_offset, self._rewriting)
+            self._rewriting = None
+            self._changed[:] = False
         changed = np.flatnonzero(self._changed)
         self._changed[:] = False
         self.tracks.trim()  # a pass over all slots, which each checkpoint is seldom enough for

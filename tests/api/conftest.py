@@ -16,6 +16,7 @@ from api.auth.people import People
 from api.auth.sessions import Sessions
 from api.auth.sign_in import SignIn
 from api.enrolment import EnrolmentLinks
+from api.erasure.book import ErasureBook
 from api.jobs.desk import JobDesk
 from api.jobs.index import JobIndex
 from api.live_feed import LiveFeed
@@ -35,6 +36,7 @@ from dispatch.rules import DispatchRules
 from routing.addresses.geocoder import Geocoder, NoGeocoder
 from schemas.account import Account, SessionsEnded
 from schemas.calendar import CalendarFeed
+from schemas.erasure import Erasure, Honoured
 from schemas.fence import FenceRecord
 from schemas.invoice import Invoice
 from schemas.job import JobRecord
@@ -47,11 +49,15 @@ from schemas.settings import Settings
 from schemas.stock import Movement, Threshold
 from schemas.times import parse_instant
 from schemas.topics import (
+    ACCOUNTS,
     CALENDARS,
+    ERASURES,
+    ERASURES_HONOURED,
     FENCES,
     INVOICES,
     JOB_COMMANDS,
     KEYS,
+    LIVE,
     PLACES,
     REQUESTS,
     SESSIONS_ENDED,
@@ -62,6 +68,7 @@ from schemas.topics import (
 from schemas.webhook import WebhookRecord
 from tests.fakes import (
     FixedClock,
+    MemoryErasureStore,
     MemoryForeman,
     MemoryHistory,
     MemoryLog,
@@ -110,6 +117,9 @@ class Door:
     live: MemoryModel[LiveState] = field(default_factory=MemoryModel)
     accounts: MemoryModel[Account] = field(default_factory=MemoryModel)
     sessions_ended: MemoryModel[SessionsEnded] = field(default_factory=MemoryModel)
+    erasures: MemoryModel[Erasure] = field(default_factory=MemoryModel)
+    honoured: MemoryModel[Honoured] = field(default_factory=MemoryModel)
+    erasure_store: MemoryErasureStore = field(default_factory=MemoryErasureStore)
     settings: Settings = field(default_factory=lambda: Settings(max_batch_pings=200))
     rules: DispatchRules = field(default_factory=DispatchRules)
     history: MemoryHistory = field(init=False)
@@ -119,6 +129,8 @@ class Door:
     foreman: MemoryForeman = field(init=False)
     feed: LiveFeed = field(init=False)
     nearby: NearbyTechnicians = field(init=False)
+    erasure_book: ErasureBook = field(init=False)
+    services: Services = field(init=False)
     app: FastAPI = field(init=False)
 
     def __post_init__(self) -> None:
@@ -134,6 +146,10 @@ class Door:
                 STOCK_THRESHOLDS: (self.thresholds, Threshold),
                 INVOICES: (self.invoices, Invoice),
                 CALENDARS: (self.calendars, CalendarFeed),
+                ACCOUNTS: (self.accounts, Account),
+                LIVE: (self.live, LiveState),
+                ERASURES: (self.erasures, Erasure),
+                ERASURES_HONOURED: (self.honoured, Honoured),
             }
             | {each.topic: (self.registers[name], each.record) for name, each in REGISTERS.items()}
         )
@@ -169,7 +185,11 @@ class Door:
         self.registers["technicians"].on_change = technician_changed  # type: ignore[assignment]
         self.registers["branches"].on_change = self.feed.branch_changed  # type: ignore[assignment]
         holders.on_change = self.feed.holder_changed
-        services = Services(
+        self.erasure_book = ErasureBook(self.erasures, self.honoured)
+        self.erasures.on_change = self.erasure_book.changed
+        self.erasure_book.on_change = lambda: self.visits.forget(self.erasure_book.spans)
+        self.live.on_change = self._live_changed
+        services = self.services = Services(
             settings=self.settings,
             clock=self.clock,  # type: ignore[arg-type]
             log=self.log,
@@ -200,6 +220,8 @@ class Door:
                 self.accounts,
             ),
             enrolment_links=EnrolmentLinks(b"a secret"),
+            erasures=self.erasure_book,
+            erasure_store=self.erasure_store,
             dispatch_rules=self.rules,
             solver=Solver(SOLVING),
             remembered=self.remembered,
@@ -216,6 +238,10 @@ class Door:
         self.feed.job_changed(job_id, job)
         self.nearby.job_changed(job_id, job)
         self.desk.see(job_id, job)
+
+    def _live_changed(self, device_id: str, live: LiveState | None) -> None:
+        self.feed.device_changed(device_id, live)
+        self.nearby.device_changed(device_id, live)
 
     def _now_s(self) -> float:
         return self.clock.moment_ms / 1000

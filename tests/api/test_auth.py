@@ -63,6 +63,11 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/v1/branches/{branch}"): (401, 404, 404, 403, 403, 403, 404, 404),
     ("GET", "/v1/technicians/{technician_id}/data"): (401, 403, 404, 403, 403, 403, 403, 404),
     ("GET", "/v1/customers/{customer_id}/data"): (401, 403, 404, 403, 403, 403, 403, 404),
+    ("DELETE", "/v1/technicians/{technician_id}/data"): (401, 403, 404, 403, 403, 403, 403, 404),
+    ("DELETE", "/v1/customers/{customer_id}/data"): (401, 403, 404, 403, 403, 403, 403, 404),
+    ("DELETE", "/v1/accounts/{name}/data"): (401, 403, 404, 403, 403, 403, 403, 404),
+    ("GET", "/v1/erasures"): (401, 403, 200, 403, 403, 403, 403, 200),
+    ("GET", "/v1/erasures/{erasure_id}"): (401, 403, 404, 403, 403, 403, 403, 404),
     ("GET", "/v1/audit"): (401, 403, 200, 403, 403, 403, 403, 200),
     ("GET", "/v1/jobs"): (401, 200, 200, 403, 403, 403, 200, 200),
     ("POST", "/v1/jobs"): (401, 403, 201, 403, 403, 403, 403, 201),
@@ -217,6 +222,7 @@ def test_every_route_for_everybody(furnished: Door, method: str, path: str, who:
         sku="x",
         name="travel",
         event_type="job.completed",
+        erasure_id="x",
         **dict.fromkeys(KEYS_OF_REGISTERS, "x"),
     )
     answer = furnished.request(method, where, None, headers=headers, **REQUESTS.get((method, path), {}))

@@ -8,7 +8,9 @@ import pytest
 from api.auth import PERMISSIONS, Permission
 from api.auth.sight import EVERYWHERE
 from api.registers import REGISTERS
+from schemas.account import Account
 from schemas.calendar import new_feed
+from schemas.erasure import Erasure
 from schemas.invoice import Invoice
 from schemas.key import Role
 from schemas.rejected import RejectedPing
@@ -71,6 +73,7 @@ LISTS: Final[dict[str, tuple[Permission, str]]] = {
     "/v1/jobs": ("jobs:read", "job_id"),
     "/v1/webhooks": ("webhooks:read", "webhook_id"),
     "/v1/requests": ("requests:read", "request_id"),
+    "/v1/erasures": ("personal:erase", "erasure_id"),
 } | {f"/v1/{each.name}": (each.read, each.key) for each in REGISTERS.values()}
 """What each needs, and what its items are called by."""
 
@@ -101,6 +104,10 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("DELETE", "/v1/stock/thresholds/{holder}/{sku}"): Row("stock:write", 204),
     ("GET", "/v1/technicians/{technician_id}/data"): Row("personal:read", 200),
     ("GET", "/v1/customers/{customer_id}/data"): Row("personal:read", 200),
+    ("DELETE", "/v1/technicians/{technician_id}/data"): Row("personal:erase", 202),
+    ("DELETE", "/v1/customers/{customer_id}/data"): Row("personal:erase", 202),
+    ("DELETE", "/v1/accounts/{name}/data"): Row("personal:erase", 202, 202),
+    ("GET", "/v1/erasures/{erasure_id}"): Row("personal:erase", 200),
     ("POST", "/v1/webhooks"): Row("webhooks:write", 201, 400),
     ("GET", "/v1/webhooks/{webhook_id}"): Row("webhooks:read", 200),
     ("PATCH", "/v1/webhooks/{webhook_id}"): Row("webhooks:write", 200),
@@ -134,7 +141,9 @@ for each in REGISTERS.values():
 def request_of(method: str, path: str, whose: Whose) -> tuple[str, dict[str, Any]]:
     """The path and the body of a request about what belongs to a branch."""
     branch = BRANCH[whose]
-    named = dict.fromkeys(("device_id", "fence_id", "visit_id", "job_id", "webhook_id", "request_id"), whose)
+    named = dict.fromkeys(
+        ("device_id", "fence_id", "visit_id", "job_id", "webhook_id", "request_id", "name", "erasure_id"), whose
+    )
     named |= {"holder": f"van:{whose}", "sku": "filter"}
     named |= {register.key: branch if register.name == "branches" else whose for register in REGISTERS.values()}
     where = path.format(**named)
@@ -227,6 +236,9 @@ def company(door: Door) -> Door:
             request_id=whose, state="received", title="x", branch=branch, created_at=at, updated_at=at
         )
         door.requests.put(whose, asked)
+        door.accounts.put(whose, Account(whose, "viewer", "argon2id of it", Instant(1)))
+        done = Erasure(erasure_id=whose, kind="technician", person="a mark", at=Instant(1), branch=branch)
+        door.erasures.put(whose, done)
         door.put_live(live(whose))
         door.history.log.append(msgspec.structs.replace(visit(whose, 0, device_id=whose), fence_id=whose))
         door.history.refused.append(RejectedPing(whose, "null_island", "null_island", Instant(NOW_MS), "json", whose))

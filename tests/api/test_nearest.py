@@ -95,3 +95,12 @@ def test_only_those_of_own_branches_are_told(staffed: Door) -> None:
 @pytest.mark.parametrize("query", [{"lat": 91}, {"limit": 0}, {"radius_m": 0}, {"lon": "west"}])
 def test_what_cannot_be_is_refused(staffed: Door, query: dict[str, Any]) -> None:
     assert staffed.get("/v1/devices/nearest", params=HERE | query).status_code == 400
+
+
+def test_a_device_whose_live_state_is_gone_is_nowhere(staffed: Door) -> None:
+    before = names(nearest(staffed))
+    assert {"amina", "van-9"} <= set(before)
+    for device_id in ("van-9", *staffed.registers["technicians"].records["amina"].device_ids):  # type: ignore[union-attr]
+        staffed.live.remove(device_id)
+    assert names(nearest(staffed)) == [name for name in before if name not in ("amina", "van-9")]
+    staffed.live.remove("never-seen")

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from api import personal_data
+from dispatch.holdings import Revision
 from infra.errors import CommandError
 from infra.export import fetch
 from schemas.account import Account
@@ -99,6 +100,24 @@ def test_a_technician(furnished: Door) -> None:
 def test_once_assigned_is_told_for_good(furnished: Door) -> None:
     lines = lines_of(furnished, "/v1/technicians/ben/data")
     assert {line["data"]["job_id"] for line in lines if line["kind"] == "job"} == {"by-ben"}
+
+
+def test_what_a_device_did_in_other_hands_is_not_theirs(furnished: Door) -> None:
+    began_ms, handed_over_ms = NOW_MS - 3_600_000, NOW_MS - 5_000
+    furnished.erasure_store.revisions = [
+        Revision(began_ms, "ben", ("van-ben", "van-amina")),
+        Revision(handed_over_ms, "ben", ("van-ben",)),
+    ]
+    furnished.clock.moment_ms += 1
+    [amina, ben] = [lines_of(furnished, f"/v1/technicians/{who}/data") for who in ("amina", "ben")]
+    assert amina[0]["data"]["devices"] == ["van-amina"]
+    assert ben[0]["data"]["devices"] == ["van-amina", "van-ben"]
+
+    def fixes(lines: list[dict[str, Any]]) -> Counter[str]:
+        return Counter(line["data"]["device_id"] for line in lines if line["kind"] == "ping")
+
+    assert fixes(ben)["van-ben"] == 10
+    assert (fixes(amina)["van-amina"], fixes(ben)["van-amina"]) == (0, 5), "hers from the record on, his before"
 
 
 def test_a_customer(furnished: Door) -> None:

@@ -1,19 +1,27 @@
 import asyncio
+import dataclasses
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import httpx
 import msgspec
 import pytest
+from rich.console import Console
 
 from geofence.visits import visit_of
-from infra.cli.demo import demo
-from infra.demo import deliver, derived_log, disagreements
+from infra.cli.demo import _View, demo
+from infra.demo import RunningSystem, deliver, derived_log, disagreements
 from infra.errors import CommandError
+from infra.office import open_office, plan
 from schemas.clock import Clock
-from simulator.day import Day, DaySpec, build_day
+from schemas.job import Job, LogEntry
+from schemas.times import Instant
+from simulator.day import DAY_STARTS_MS, Day, DaySpec, build_day
+from simulator.office import office_of
 from simulator.score import score
 
 
@@ -106,3 +114,79 @@ def test_sigterm_stops_the_demo_and_leaves_nothing(tmp_path):
     finally:
         child.kill()
         child.stdout.close()
+
+
+def entry(state: str, minute: int, source: str = "automatic") -> LogEntry:
+    at = Instant(DAY_STARTS_MS + minute * 60_000)
+    return LogEntry(state, at, at, source, "tech-0001")  # type: ignore[arg-type]
+
+
+def job(job_id: str, *log: LogEntry) -> Job:
+    at = Instant(DAY_STARTS_MS)
+    return Job(
+        job_id=job_id, title=f"Title of {job_id}", revision=1, created_at=at, updated_at=at, state=log[-1].state,
+        log=list(log),
+    )  # fmt: skip
+
+
+def shown(view: _View) -> list[str]:
+    console = Console(width=120, no_color=True)
+    with console.capture() as captured:
+        console.print(view)
+    return captured.get().splitlines()
+
+
+def test_each_step_of_a_job_is_told_once_with_who_and_what(day):
+    view = _View(day, office_of(day), Clock(1.0, day.spec.start_ms, time.time_ns() // 1_000_000))
+    planned = entry("scheduled", -60, "system")
+    view.look_at_jobs({"a": job("a", planned), "b": job("b", planned)})
+    assert "jobs" not in shown(view), "nothing has moved on by itself"
+    on_the_way = job("a", planned, entry("en_route", 30))
+    view.look_at_jobs({"a": on_the_way, "b": job("b", planned)})
+    done = job("a", planned, entry("en_route", 31), entry("on_site", 40), entry("completed", 75))
+    for _ in range(2):
+        view.look_at_jobs({"a": done, "b": job("b", planned)})
+    lines = shown(view)
+    assert lines[0].endswith("1 of 2 jobs done")
+    assert [line.split() for line in lines[lines.index("jobs") + 1 : -1]] == [
+        ["07:30", "Amina", "on", "the", "way", "Title", "of", "a"],
+        ["07:40", "Amina", "on", "site", "Title", "of", "a"],
+        ["08:15", "Amina", "completed", "Title", "of", "a"],
+    ]
+
+
+class Registers:
+    """Takes what an office posts; the first answer of all is that it is not ready."""
+
+    def __init__(self) -> None:
+        self.posted: dict[str, list[dict]] = {}
+        self.was_ready = False
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if not self.was_ready:
+            self.was_ready = True
+            return httpx.Response(503)
+        self.posted.setdefault(request.url.path, []).append(json.loads(request.content))
+        return httpx.Response(400 if b"refuse" in request.content else 201, text="no such thing")
+
+
+def test_an_office_is_made_in_an_order_in_which_everything_refers_to_what_is_there(day, monkeypatch):
+    monkeypatch.setattr("infra.office._LOOK_AGAIN_S", 0.0)
+    office, registers = office_of(day), Registers()
+
+    async def run(contents: list[dict] | None = None) -> None:
+        transport = httpx.MockTransport(registers)
+        async with httpx.AsyncClient(transport=transport, base_url="http://onsite") as client:
+            system = RunningSystem({}, "", client)
+            if contents is None:
+                await open_office(system, office)
+                await plan(system, office)
+            else:
+                await plan(system, dataclasses.replace(office, jobs=contents))
+
+    asyncio.run(run())
+    assert list(registers.posted)[-2:] == ["/v1/sites", "/v1/jobs"]
+    assert len(registers.posted["/v1/jobs"]) == len(office.jobs) > 5
+    assert registers.posted["/v1/technicians"][0].keys() >= {"name", "device_ids"}
+    with pytest.raises(CommandError, match=r"/v1/jobs refused .*no such thing"):
+        asyncio.run(run([{"title": "refuse"}]))
