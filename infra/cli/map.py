@@ -14,7 +14,7 @@ from infra.errors import CommandError
 from schemas.settings import load_settings
 
 maps = typer.Typer(
-    help="Load a map: addresses are then found without asking anybody.",
+    help="Load a map: addresses are then found without asking anybody, and ETAs go by road.",
     epilog="Example: onsite map build liechtenstein-latest.osm.pbf --state ./state",
     no_args_is_help=True,
 )
@@ -44,6 +44,7 @@ def build(
     """Prepare a map for Onsite. A running API takes it up by itself, in the stead of the one before."""
     from infra.map_steps import STEPS
     from routing.addresses.build import MapFileError
+    from routing.roads.build import RoadsError
 
     if not source.is_file():
         raise CommandError(f"{source}: there is no such file")
@@ -64,7 +65,7 @@ def build(
                 made[name] = step(
                     source, folder, lambda stage, count: progress.update(task, description=stage, completed=count)
                 )
-    except MapFileError as error:
+    except (MapFileError, RoadsError) as error:
         raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{folder}: cannot be written: {error.strerror}") from error
@@ -73,6 +74,9 @@ def build(
         typer.echo(msgspec.json.encode({"made": made, "took_s": took_s}))
         return
     for name, facts in made.items():
+        if facts["file"] is None:
+            Console().print(f"{name}: none, {facts['missing']}", highlight=False, markup=False, soft_wrap=True)
+            continue
         counts = ", ".join(f"{value:,} {what}" for what, value in facts.items() if isinstance(value, int))
         Console().print(f"{name}: {counts} in {facts['file']}", highlight=False, markup=False, soft_wrap=True)
 

@@ -21,10 +21,14 @@ class RoadsError(ValueError):
     """Roads that cannot be prepared or read; the message says why."""
 
 
+class RoadsUnavailableError(RoadsError):
+    """OSRM is not installed here."""
+
+
 def build_roads(source: Path, folder: Path, tell: Callable[[str, int], None]) -> dict[str, Any]:
     """Prepare the roads of an ``.osm.pbf`` for cars, in the stead of those before; gives counts.
 
-    ``tell`` hears of stages. Raises RoadsError; what was there before is still there then.
+    ``tell`` hears of stages. Raises RoadsError, of which RoadsUnavailableError; what was there before is still there.
     """
     profile = _profile()
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +59,7 @@ def _profile() -> Path:
         hint = (
             "install Onsite with its extra `road`" if sys.version_info >= (3, 12) else "it needs Python 3.12 or newer"
         )
-        raise RoadsError(f"roads need OSRM: {hint}")
+        raise RoadsUnavailableError(f"roads need OSRM: {hint}")
     return Path(found.origin).parent / "share" / "profiles" / "car.lua"
 
 

@@ -1,5 +1,6 @@
 """``onsite map build``: what it makes, where it puts it, and one clear line for what cannot be."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from infra.cli import build
 from infra.errors import CommandError
 from routing.addresses.book import AddressBook
+from routing.roads.build import has_roads
 from schemas.settings import load_settings
 
 osmium = pytest.importorskip("osmium")
@@ -38,6 +40,8 @@ def test_it_says_what_it_has_made(drawn: Path, tmp_path: Path) -> None:
     result = run(drawn, "-o", tmp_path / "map")
     assert result.exit_code == 0, result.output
     assert "addresses: 1 houses, 1 streets, 0 towns" in result.stdout
+    assert ("roads: none, roads need OSRM" in result.stdout) != has_roads(tmp_path / "map")
+    assert has_roads(tmp_path / "map") == (find_spec("osrm") is not None)
     [place] = AddressBook(tmp_path / "map" / "addresses.sqlite").search("Au, Feldweg 4")
     assert place.label == "Feldweg 4, Au"
 
