@@ -30,4 +30,7 @@ STEPS: Final[dict[str, Callable[[Path, Path, Tell], dict[str, Any]]]] = {
     "addresses": _addresses,
     "roads": _roads,
 }
-"""Each gets the map, the folder to write to, and whom to tell; gives what it has made. Raises MapFileError, RoadsError."""
+"""Each gets the map, the folder to write to, and whom to tell; gives what it has made.
+
+Raises MapFileError or RoadsError.
+"""
