@@ -69,7 +69,7 @@ check-locks: $(STAMP)
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-annotate $(if $(UPGRADE),--upgrade)
 lock: $(STAMP)  ## pin the dependencies of pyproject.toml again; UPGRADE=1 takes newer versions
 	@echo "Locking (half a minute)"
-	@$(LOCK) pyproject.toml -o requirements.lock
+	@$(LOCK) pyproject.toml --extra road -o requirements.lock
 	@$(LOCK) pyproject.toml --all-extras -c requirements.lock -o requirements-dev.lock
 
 .PHONY: clean

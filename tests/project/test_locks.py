@@ -12,6 +12,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 DEPENDENCIES: list[str] = PROJECT["dependencies"]
+ROAD: list[str] = PROJECT["optional-dependencies"]["road"]
 EXTRAS: list[str] = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
 PYTHONS = ("3.11", "3.12", "3.13")
 
@@ -39,7 +40,7 @@ def version_for(requirements: list[Requirement], name: str, python: str) -> Vers
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize(
     ("lock", "wanted"),
-    [("requirements.lock", DEPENDENCIES), ("requirements-dev.lock", DEPENDENCIES + EXTRAS)],
+    [("requirements.lock", DEPENDENCIES + ROAD), ("requirements-dev.lock", DEPENDENCIES + EXTRAS)],
 )
 def test_every_dependency_is_locked_within_its_bounds(lock: str, wanted: list[str], python: str) -> None:
     pins = locked(lock)
