@@ -46,7 +46,7 @@ REGISTERS: Final[dict[Name, Register]] = {
         {"branch": "branches", "depot_fence_id": "fences"},
         "people:read",
         "people:write",
-        examples.TECHNICIAN,
+        examples.people.TECHNICIAN,
     ),
     "customers": Register(
         "customers",
@@ -58,7 +58,7 @@ REGISTERS: Final[dict[Name, Register]] = {
         {"branch": "branches"},
         "customers:read",
         "customers:write",
-        examples.CUSTOMER,
+        examples.people.CUSTOMER,
     ),
     "sites": Register(
         "sites",
@@ -70,7 +70,7 @@ REGISTERS: Final[dict[Name, Register]] = {
         {"branch": "branches", "customer_id": "customers", "fence_id": "fences"},
         "customers:read",
         "customers:write",
-        examples.SITE,
+        examples.people.SITE,
     ),
     "branches": Register(
         "branches",
@@ -82,7 +82,7 @@ REGISTERS: Final[dict[Name, Register]] = {
         {"region": "branches"},
         "branches:read",
         "branches:write",
-        examples.BRANCH,
+        examples.people.BRANCH,
     ),
     "depots": Register(
         "depots",
@@ -94,6 +94,6 @@ REGISTERS: Final[dict[Name, Register]] = {
         {"branch": "branches", "fence_id": "fences"},
         "people:read",
         "people:write",
-        examples.DEPOT,
+        examples.people.DEPOT,
     ),
 }

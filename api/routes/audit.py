@@ -19,7 +19,7 @@ router = APIRouter(tags=["audit"])
 @router.get(
     "/v1/audit",
     summary="List what was written",
-    responses=examples.answers(200, "Some of it, the newest first", "AuditPage", examples.AUDIT_PAGE, 400, 503),
+    responses=examples.answers(200, "Some of it, the newest first", "AuditPage", examples.system.AUDIT_PAGE, 400, 503),
 )
 async def list_audit(
     services: Reach,

@@ -38,7 +38,7 @@ TechnicianId = Annotated[str, Path(description="the technician's id")]
     "/v1/technicians/{technician_id}/calendar",
     status_code=201,
     summary="Make the address of a calendar",
-    responses=examples.answers(201, "The address, this once", "CalendarAnswer", examples.CALENDAR, 404, 503),
+    responses=examples.answers(201, "The address, this once", "CalendarAnswer", examples.jobs.CALENDAR, 404, 503),
 )
 async def make_calendar(request: Request, services: Reach, scope: Mover, technician_id: TechnicianId) -> JSONAnswer:
     """To subscribe to in a calendar app. The one before is not good any more. Technicians make their own."""
@@ -73,7 +73,7 @@ async def end_calendar(services: Reach, scope: Mover, technician_id: TechnicianI
 @router.get(
     "/v1/technicians/{technician_id}/calendar.ics",
     summary="The calendar",
-    responses=examples.CALENDAR_ICS | {each: examples.problem(each) for each in (400, 404, 429, 503)},
+    responses=examples.jobs.CALENDAR_ICS | {each: examples.problem(each) for each in (400, 404, 429, 503)},
 )
 async def get_calendar(
     services: Reach,

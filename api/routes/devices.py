@@ -29,7 +29,7 @@ DeviceId = Annotated[str, Path(description="the device's id")]
 @router.get(
     "/v1/devices",
     summary="List devices",
-    responses=examples.answers(200, "Some devices, by id", "DevicePage", examples.DEVICES, 400, 503),
+    responses=examples.answers(200, "Some devices, by id", "DevicePage", examples.devices.DEVICES, 400, 503),
 )
 async def list_devices(services: Reach, scope: Seen, limit: Limit = 100, cursor: Cursor = None) -> JSONAnswer:
     """Live states of all devices that ever had a fix, by id; of those in branches that the asker sees."""
@@ -46,7 +46,7 @@ async def list_devices(services: Reach, scope: Seen, limit: Limit = 100, cursor:
 @router.get(
     "/v1/devices/nearest",
     summary="The nearest technicians",
-    responses=examples.answers(200, "The nearest first", "NearestAnswer", examples.NEAREST, 400, 503),
+    responses=examples.answers(200, "The nearest first", "NearestAnswer", examples.devices.NEAREST, 400, 503),
 )
 async def nearest_technicians(
     services: Reach,
@@ -83,7 +83,7 @@ async def nearest_technicians(
 @router.get(
     "/v1/devices/{device_id}",
     summary="One device",
-    responses=examples.answers(200, "Its live state", "Device", examples.DEVICE, 404, 503),
+    responses=examples.answers(200, "Its live state", "Device", examples.devices.DEVICE, 404, 503),
 )
 async def get_device(services: Reach, scope: Seen, device_id: DeviceId) -> JSONAnswer:
     """The newest fix, its age, what the device is doing and the visits it is on."""
@@ -97,7 +97,7 @@ async def get_device(services: Reach, scope: Seen, device_id: DeviceId) -> JSONA
 @router.get(
     "/v1/devices/{device_id}/track",
     summary="The way of a device",
-    responses=examples.answers(200, "A GeoJSON Feature", None, examples.TRACK, 400, 404, 503),
+    responses=examples.answers(200, "A GeoJSON Feature", None, examples.devices.TRACK, 400, 404, 503),
 )
 async def get_track(
     services: Reach,

@@ -49,8 +49,8 @@ class Wanted(msgspec.Struct):
     "/v1/devices/{device_id}/enrolments",
     status_code=201,
     summary="Enrol a phone",
-    openapi_extra=examples.ENROLMENT_BODY,
-    responses=examples.answers(201, "The link", "EnrolmentAnswer", examples.ENROLMENT, 400, 404, 413, 415, 503),
+    openapi_extra=examples.devices.ENROLMENT_BODY,
+    responses=examples.answers(201, "The link", "EnrolmentAnswer", examples.devices.ENROLMENT, 400, 404, 413, 415, 503),
 )
 async def enrol(
     request: Request,

@@ -35,7 +35,7 @@ _NAMED: Final = 5
 MayErase = Annotated[Scope, Depends(scoped("personal:erase"))]
 
 
-_ORDERED: Final = examples.answers(202, "It is under way", "ErasureAnswer", examples.ERASURE, 404, 409, 503)
+_ORDERED: Final = examples.answers(202, "It is under way", "ErasureAnswer", examples.people.ERASURE, 404, 409, 503)
 
 
 @router.delete(
@@ -103,7 +103,12 @@ async def erase_account(
     tags=["erasures"],
     summary="List erasures",
     responses=examples.answers(
-        200, "Some of them, by id", "ErasurePage", {"items": [examples.ERASURE], "next_cursor": "InRoaXMi"}, 400, 503
+        200,
+        "Some of them, by id",
+        "ErasurePage",
+        {"items": [examples.people.ERASURE], "next_cursor": "InRoaXMi"},
+        400,
+        503,
     ),
 )
 async def list_erasures(services: Reach, scope: MayErase, limit: Limit = 100, cursor: Cursor = None) -> JSONAnswer:
@@ -118,7 +123,7 @@ async def list_erasures(services: Reach, scope: MayErase, limit: Limit = 100, cu
     "/v1/erasures/{erasure_id}",
     tags=["erasures"],
     summary="How far an erasure has come",
-    responses=examples.answers(200, "As it is now", "ErasureAnswer", examples.ERASURE, 404, 503),
+    responses=examples.answers(200, "As it is now", "ErasureAnswer", examples.people.ERASURE, 404, 503),
 )
 async def get_erasure(
     services: Reach, scope: MayErase, erasure_id: Annotated[str, Path(description="as it was answered")]

@@ -19,7 +19,7 @@ _CACHED: Final = {"Cache-Control": "public, max-age=3600"}
 @router.get(
     "/v1/events/schemas",
     summary="List types of events",
-    responses=examples.answers(200, "All there are", "EventSchemas", examples.EVENT_SCHEMAS),
+    responses=examples.answers(200, "All there are", "EventSchemas", examples.webhooks.EVENT_SCHEMAS),
 )
 async def list_schemas() -> JSONAnswer:
     """For everybody: nothing of what has happened is in it. `job.state` stands for a tenant's own states."""
@@ -29,7 +29,7 @@ async def list_schemas() -> JSONAnswer:
 @router.get(
     "/v1/events/schemas/{event_type}",
     summary="The schema of a type of events",
-    responses=examples.answers(200, "The schema, and an example", "EventSchema", examples.EVENT_SCHEMA, 404),
+    responses=examples.answers(200, "The schema, and an example", "EventSchema", examples.webhooks.EVENT_SCHEMA, 404),
 )
 async def get_schema(event_type: Annotated[str, Path(description="as `job.completed`")]) -> JSONAnswer:
     """The JSON Schema (2020-12) of the event's `data`, and an example of the whole event. For everybody."""

@@ -37,7 +37,7 @@ FenceId = Annotated[str, Path(description="the fence's id")]
 @router.get(
     "/v1/fences",
     summary="List fences",
-    responses=examples.answers(200, "A GeoJSON FeatureCollection", None, examples.FENCES, 400, 503),
+    responses=examples.answers(200, "A GeoJSON FeatureCollection", None, examples.fences.FENCES, 400, 503),
 )
 async def list_fences(services: Reach, scope: Readable, limit: Limit = 100, cursor: Cursor = None) -> JSONAnswer:
     """Fences that hold now or later, by id, as a FeatureCollection with ``next_cursor`` beside it."""
@@ -59,8 +59,10 @@ async def list_fences(services: Reach, scope: Readable, limit: Limit = 100, curs
 @router.post(
     "/v1/fences/import",
     summary="Import fences",
-    openapi_extra=examples.IMPORT_BODY,
-    responses=examples.answers(200, "What became of them", "ImportAnswer", examples.IMPORT_ANSWER, 400, 413, 415, 503),
+    openapi_extra=examples.fences.IMPORT_BODY,
+    responses=examples.answers(
+        200, "What became of them", "ImportAnswer", examples.fences.IMPORT_ANSWER, 400, 413, 415, 503
+    ),
 )
 async def import_fences(request: Request, services: Reach, scope: Writable) -> JSONAnswer:
     """Put every feature of a FeatureCollection; a bad one never takes the good ones with it.
@@ -84,7 +86,7 @@ async def import_fences(request: Request, services: Reach, scope: Writable) -> J
 @router.get(
     "/v1/fences/{fence_id}",
     summary="One fence",
-    responses=examples.answers(200, "A GeoJSON Feature", None, examples.FENCE, 404, 410, 503),
+    responses=examples.answers(200, "A GeoJSON Feature", None, examples.fences.FENCE, 404, 410, 503),
 )
 async def get_fence(services: Reach, scope: Readable, fence_id: FenceId, if_none_match: IfChanged = None) -> Response:
     """Its newest version as a Feature, with an ETag. A deleted one answers 410: its history stays."""
@@ -98,7 +100,7 @@ async def get_fence(services: Reach, scope: Readable, fence_id: FenceId, if_none
 @router.get(
     "/v1/fences/{fence_id}/versions",
     summary="A fence's history",
-    responses=examples.answers(200, "A GeoJSON FeatureCollection", None, examples.FENCES, 404, 503),
+    responses=examples.answers(200, "A GeoJSON FeatureCollection", None, examples.fences.FENCES, 404, 503),
 )
 async def list_versions(services: Reach, scope: Readable, fence_id: FenceId) -> JSONAnswer:
     """Every version, the first one first, each with the span of event time it holds for; deleted fences too."""
@@ -113,9 +115,9 @@ async def list_versions(services: Reach, scope: Readable, fence_id: FenceId) -> 
 @router.put(
     "/v1/fences/{fence_id}",
     summary="Put a fence",
-    openapi_extra=examples.FENCE_BODY,
-    responses=examples.answers(200, "Changed, or as it was", None, examples.FENCE, 400, 404, 412, 413, 415, 503)
-    | examples.answers(201, "Created", None, examples.FENCE),
+    openapi_extra=examples.fences.FENCE_BODY,
+    responses=examples.answers(200, "Changed, or as it was", None, examples.fences.FENCE, 400, 404, 412, 413, 415, 503)
+    | examples.answers(201, "Created", None, examples.fences.FENCE),
 )
 async def put_fence(
     request: Request,

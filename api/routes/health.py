@@ -25,8 +25,8 @@ async def healthz() -> JSONAnswer:
 @router.get(
     "/readyz",
     summary="Readiness",
-    responses=examples.answers(200, "Ready", "Readiness", examples.READY)
-    | examples.answers(503, "Not ready, and why", "Readiness", examples.NOT_READY),
+    responses=examples.answers(200, "Ready", "Readiness", examples.system.READY)
+    | examples.answers(503, "Not ready, and why", "Readiness", examples.system.NOT_READY),
 )
 async def readyz(services: Reach) -> JSONAnswer:
     """Whether requests can be served: the broker and the store answer, and the read models are complete."""
@@ -47,7 +47,7 @@ async def readyz(services: Reach) -> JSONAnswer:
     return JSONAnswer(Readiness(ready, checks), 200 if ready else 503, headers)
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses=examples.METRICS)
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses=examples.system.METRICS)
 async def read_metrics(services: Reach) -> Response:
     """Counters and latencies in Prometheus' text format."""
     return Response(services.metrics.text(), media_type=metrics.CONTENT_TYPE)

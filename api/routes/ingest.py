@@ -48,7 +48,7 @@ def _route_of(name: str, app: App) -> None:
             description=_DESCRIPTION,
             operation_id=f"ingest_{name}_{method.lower()}",
             dependencies=[Depends(allow("pings:write"))],
-            openapi_extra=examples.app_body(name) if method == "POST" else None,
+            openapi_extra=examples.pings.app_body(name) if method == "POST" else None,
             responses=examples.answers(200, "The broker has them", None, _answered(app), 400, 413, 415, 429, 503),
         )
 

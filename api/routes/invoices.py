@@ -39,7 +39,7 @@ Accountant = Annotated[Scope, Depends(scoped("jobs:invoice"))]
 @router.get(
     "/v1/jobs/{job_id}/cost",
     summary="What a job costs",
-    responses=examples.answers(200, "By the tenant's rates, so far", "CostAnswer", examples.COST, 404, 503),
+    responses=examples.answers(200, "By the tenant's rates, so far", "CostAnswer", examples.jobs.COST, 404, 503),
 )
 async def get_cost(services: Reach, scope: Accountant, job_id: JobId) -> JSONAnswer:
     """Time on site, travel and parts, as far as they are known now: of a completed job the lines of its invoice.
@@ -58,7 +58,7 @@ async def get_cost(services: Reach, scope: Accountant, job_id: JobId) -> JSONAns
 @router.get(
     "/v1/jobs/{job_id}/invoice",
     summary="How it stands with a job's invoice",
-    responses=examples.answers(200, "As the accounts have told", "Invoice", examples.INVOICE, 404, 503),
+    responses=examples.answers(200, "As the accounts have told", "Invoice", examples.jobs.INVOICE, 404, 503),
 )
 async def get_invoice(services: Reach, scope: Accountant, job_id: JobId) -> JSONAnswer:
     """`404` until there is one."""
@@ -72,8 +72,8 @@ async def get_invoice(services: Reach, scope: Accountant, job_id: JobId) -> JSON
 @router.put(
     "/v1/jobs/{job_id}/invoice",
     summary="Tell how it stands with a job's invoice",
-    openapi_extra=examples.body("InvoicePlan", examples.INVOICE_PLAN),
-    responses=examples.answers(200, "As it is now", "Invoice", examples.INVOICE, *_WRITE_ERRORS),
+    openapi_extra=examples.body("InvoicePlan", examples.jobs.INVOICE_PLAN),
+    responses=examples.answers(200, "As it is now", "Invoice", examples.jobs.INVOICE, *_WRITE_ERRORS),
 )
 async def put_invoice(request: Request, services: Reach, scope: Accountant, job_id: JobId) -> JSONAnswer:
     """`invoiced`, then `paid`, or that at once. It takes a completed job to `invoiced`; of another the answer is `409`.

@@ -42,7 +42,7 @@ JobId = Annotated[str, Path(description="the job's id")]
 @router.get(
     "/v1/jobs",
     summary="List jobs",
-    responses=examples.answers(200, "Some jobs, by when they are due", "JobPage", examples.JOBS, 400, 503),
+    responses=examples.answers(200, "Some jobs, by when they are due", "JobPage", examples.jobs.JOBS, 400, 503),
 )
 async def list_jobs(
     services: Reach,
@@ -81,8 +81,8 @@ async def list_jobs(
     "/v1/jobs",
     status_code=201,
     summary="Create a job",
-    openapi_extra=examples.body("NewJob", examples.NEW_JOB),
-    responses=examples.answers(201, "It is there now", "JobAnswer", examples.JOB_ANSWER, *_WRITE_ERRORS),
+    openapi_extra=examples.body("NewJob", examples.jobs.NEW_JOB),
+    responses=examples.answers(201, "It is there now", "JobAnswer", examples.jobs.JOB_ANSWER, *_WRITE_ERRORS),
 )
 async def create_job(
     request: Request, services: Reach, scope: Writer, idempotency_key: IdempotencyKey = None
@@ -119,7 +119,7 @@ async def create_job(
 @router.get(
     "/v1/jobs.csv",
     summary="Export jobs",
-    responses=examples.JOBS_CSV | {400: examples.problem(400), 503: examples.problem(503)},
+    responses=examples.jobs.JOBS_CSV | {400: examples.problem(400), 503: examples.problem(503)},
 )
 async def export_jobs(
     services: Reach,
@@ -144,7 +144,7 @@ async def export_jobs(
 @router.get(
     "/v1/jobs/{job_id}",
     summary="One job",
-    responses=examples.answers(200, "The job and its log", "JobAnswer", examples.JOB_ANSWER, 404, 503),
+    responses=examples.answers(200, "The job and its log", "JobAnswer", examples.jobs.JOB_ANSWER, 404, 503),
 )
 async def get_job(services: Reach, scope: Reader, job_id: JobId, if_none_match: IfChanged = None) -> Response:
     """As it is now, with an ETag: that of its `revision`. Its clocks in `sla` run on meanwhile."""
@@ -160,7 +160,7 @@ async def get_job(services: Reach, scope: Reader, job_id: JobId, if_none_match: 
     openapi_extra=examples.body(
         "JobPatch", {"technician_ids": ["amina"]}, "application/merge-patch+json", "application/json"
     ),
-    responses=examples.answers(200, "As it is now", "JobAnswer", examples.JOB_ANSWER, 404, 412, *_WRITE_ERRORS),
+    responses=examples.answers(200, "As it is now", "JobAnswer", examples.jobs.JOB_ANSWER, 404, 412, *_WRITE_ERRORS),
 )
 async def patch_job(
     request: Request,

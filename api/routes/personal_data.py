@@ -28,7 +28,7 @@ Reader = Annotated[Scope, Depends(scoped("personal:read"))]
     "/v1/technicians/{technician_id}/data",
     tags=["technicians"],
     summary="Everything held of a technician",
-    responses=examples.PERSONAL_DATA | {code: examples.problem(code) for code in (404, 503)},
+    responses=examples.people.PERSONAL_DATA | {code: examples.problem(code) for code in (404, 503)},
 )
 async def technician_data(
     services: Reach, scope: Reader, technician_id: Annotated[str, Path(description="the technician's id")]
@@ -46,7 +46,7 @@ async def technician_data(
     "/v1/customers/{customer_id}/data",
     tags=["customers"],
     summary="Everything held of a customer",
-    responses=examples.PERSONAL_DATA | {code: examples.problem(code) for code in (404, 503)},
+    responses=examples.people.PERSONAL_DATA | {code: examples.problem(code) for code in (404, 503)},
 )
 async def customer_data(
     services: Reach, scope: Reader, customer_id: Annotated[str, Path(description="the customer's id")]

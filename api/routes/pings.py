@@ -25,9 +25,9 @@ _ACCEPTED: Final = ("json", "ndjson", "csv")
     status_code=202,
     summary="Post pings",
     dependencies=[Depends(allow("pings:write"))],
-    openapi_extra=examples.PINGS_BODY,
+    openapi_extra=examples.pings.PINGS_BODY,
     responses=examples.answers(
-        202, "The broker has them", "PingsAnswer", examples.PINGS_ANSWER, 400, 413, 415, 429, 503
+        202, "The broker has them", "PingsAnswer", examples.pings.PINGS_ANSWER, 400, 413, 415, 429, 503
     ),
 )
 async def post_pings(request: Request) -> JSONAnswer:

@@ -25,7 +25,7 @@ Planner = Annotated[Scope, Depends(scoped("jobs:write"))]
 @router.get(
     "/v1/places",
     summary="Find an address",
-    responses=examples.answers(200, "Candidates, the best first", "PlacesAnswer", examples.PLACES, 400, 503),
+    responses=examples.answers(200, "Candidates, the best first", "PlacesAnswer", examples.requests.PLACES, 400, 503),
 )
 async def find_places(
     services: Reach,

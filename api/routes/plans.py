@@ -45,8 +45,10 @@ Writer = Annotated[Scope, Depends(scoped("jobs:write"))]
 @router.post(
     "/v1/plans",
     summary="Suggest a plan of the day",
-    openapi_extra=examples.body("PlanRequest", examples.PLAN_REQUEST),
-    responses=examples.answers(200, "A plan beside today's", "SuggestionAnswer", examples.PLAN, 400, 413, 415, 503),
+    openapi_extra=examples.body("PlanRequest", examples.plans.PLAN_REQUEST),
+    responses=examples.answers(
+        200, "A plan beside today's", "SuggestionAnswer", examples.plans.PLAN, 400, 413, 415, 503
+    ),
 )
 async def suggest_plan(request: Request, services: Reach, scope: Reader) -> JSONAnswer:
     """Who best does which jobs in which order: windows, skills, shifts, ways and priorities weighed by a solver.
@@ -62,9 +64,9 @@ async def suggest_plan(request: Request, services: Reach, scope: Reader) -> JSON
 @router.post(
     "/v1/plans/apply",
     summary="Apply a plan",
-    openapi_extra=examples.body("PlanChanges", examples.PLAN_CHANGES),
+    openapi_extra=examples.body("PlanChanges", examples.plans.PLAN_CHANGES),
     responses=examples.answers(
-        200, "What became of each change", "AppliedPlan", examples.APPLIED_PLAN, 400, 413, 415, 503
+        200, "What became of each change", "AppliedPlan", examples.plans.APPLIED_PLAN, 400, 413, 415, 503
     ),
 )
 async def apply_plan(request: Request, services: Reach, scope: Writer) -> JSONAnswer:
@@ -83,7 +85,7 @@ async def apply_plan(request: Request, services: Reach, scope: Writer) -> JSONAn
 @router.get(
     "/v1/technicians/{technician_id}/suggestions",
     summary="What a technician might do next",
-    responses=examples.answers(200, "The best first", "MovesAnswer", examples.MOVES, 400, 404, 503),
+    responses=examples.answers(200, "The best first", "MovesAnswer", examples.plans.MOVES, 400, 404, 503),
 )
 async def suggest_moves(
     services: Reach,
@@ -102,7 +104,7 @@ async def suggest_moves(
 @router.get(
     "/v1/jobs/{job_id}/offers",
     summary="Who can do a job next",
-    responses=examples.answers(200, "The soonest first", "OffersAnswer", examples.OFFERS, 400, 404, 503),
+    responses=examples.answers(200, "The soonest first", "OffersAnswer", examples.plans.OFFERS, 400, 404, 503),
 )
 async def offers_for(
     services: Reach, scope: Reader, job_id: Annotated[str, Path(description="the job's id")]

@@ -19,7 +19,9 @@ router = APIRouter(tags=["pings"])
 @router.get(
     "/v1/rejected",
     summary="List refused pings",
-    responses=examples.answers(200, "Some of them, the newest first", "RejectedPage", examples.REJECTED_PAGE, 400, 503),
+    responses=examples.answers(
+        200, "Some of them, the newest first", "RejectedPage", examples.pings.REJECTED_PAGE, 400, 503
+    ),
 )
 async def list_rejected(
     services: Reach,

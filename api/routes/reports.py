@@ -29,7 +29,7 @@ Reader = Annotated[Scope, Depends(scoped("reports:read"))]
 @router.get(
     "/v1/reports",
     summary="List reports",
-    responses=examples.answers(200, "All there are, with their columns", "ReportsAnswer", examples.REPORTS),
+    responses=examples.answers(200, "All there are, with their columns", "ReportsAnswer", examples.reports.REPORTS),
 )
 async def list_reports(_scope: Reader) -> JSONAnswer:
     """What each says, and in which units."""
@@ -39,7 +39,7 @@ async def list_reports(_scope: Reader) -> JSONAnswer:
 @router.get(
     "/v1/reports/{name}",
     summary="One report",
-    responses=examples.REPORT,
+    responses=examples.reports.REPORT,
 )
 async def get_report(
     services: Reach,

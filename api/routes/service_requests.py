@@ -44,9 +44,9 @@ RequestId = Annotated[str, Path(description="the request's id")]
     "/v1/requests",
     status_code=201,
     summary="Ask for service",
-    openapi_extra=examples.body("NewRequest", examples.NEW_REQUEST),
-    responses=examples.answers(201, "It is there now", "ServiceRequest", examples.REQUEST, 422, *_WRITE_ERRORS)
-    | examples.answers(200, "It was there already", "ServiceRequest", examples.REQUEST),
+    openapi_extra=examples.body("NewRequest", examples.requests.NEW_REQUEST),
+    responses=examples.answers(201, "It is there now", "ServiceRequest", examples.requests.REQUEST, 422, *_WRITE_ERRORS)
+    | examples.answers(200, "It was there already", "ServiceRequest", examples.requests.REQUEST),
 )
 async def ask(request: Request, services: Reach, scope: Asking, idempotency_key: IdempotencyKey = None) -> JSONAnswer:
     """The same `external_id` in the same branch, or the same `Idempotency-Key`, is the same request: it is there once.
@@ -72,7 +72,9 @@ async def ask(request: Request, services: Reach, scope: Asking, idempotency_key:
 @router.get(
     "/v1/requests",
     summary="List service requests",
-    responses=examples.answers(200, "Some requests, the newest first", "RequestPage", examples.REQUESTS, 400, 503),
+    responses=examples.answers(
+        200, "Some requests, the newest first", "RequestPage", examples.requests.REQUESTS, 400, 503
+    ),
 )
 async def list_requests(
     services: Reach,
@@ -94,7 +96,7 @@ async def list_requests(
 @router.get(
     "/v1/requests/{request_id}",
     summary="One service request",
-    responses=examples.answers(200, "As it stands", "ServiceRequest", examples.REQUEST, 404, 503),
+    responses=examples.answers(200, "As it stands", "ServiceRequest", examples.requests.REQUEST, 404, 503),
 )
 async def get_request(services: Reach, scope: Reader, request_id: RequestId) -> JSONAnswer:
     """With the job that was made of it."""
@@ -104,9 +106,9 @@ async def get_request(services: Reach, scope: Reader, request_id: RequestId) -> 
 @router.post(
     "/v1/requests/{request_id}/accept",
     summary="Make a job of a service request",
-    openapi_extra=examples.body("Acceptance", examples.ACCEPTANCE),
+    openapi_extra=examples.body("Acceptance", examples.requests.ACCEPTANCE),
     responses=examples.answers(
-        200, "The request and its job", "AcceptedRequest", examples.ACCEPTED_REQUEST, 404, *_WRITE_ERRORS
+        200, "The request and its job", "AcceptedRequest", examples.requests.ACCEPTED_REQUEST, 404, *_WRITE_ERRORS
     ),
 )
 async def accept(request: Request, services: Reach, scope: Decider, request_id: RequestId) -> JSONAnswer:
@@ -134,7 +136,9 @@ async def accept(request: Request, services: Reach, scope: Decider, request_id: 
     "/v1/requests/{request_id}/decline",
     summary="Decline a service request",
     openapi_extra=examples.body("RequestRefusal", {"reason": "outside the area we serve"}),
-    responses=examples.answers(200, "As it stands", "ServiceRequest", examples.DECLINED_REQUEST, 404, *_WRITE_ERRORS),
+    responses=examples.answers(
+        200, "As it stands", "ServiceRequest", examples.requests.DECLINED_REQUEST, 404, *_WRITE_ERRORS
+    ),
 )
 async def decline(request: Request, services: Reach, scope: Decider, request_id: RequestId) -> JSONAnswer:
     """With a reason, for whoever asked. One that was made into a job is not declined: cancel the job."""

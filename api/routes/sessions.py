@@ -50,9 +50,9 @@ OwnSession = Annotated[Session, Depends(_session_of)]
     "/v1/sessions",
     status_code=201,
     summary="Sign in",
-    openapi_extra=examples.SIGN_IN_BODY,
+    openapi_extra=examples.sessions.SIGN_IN_BODY,
     responses=examples.answers(
-        201, "The cookie is set", "SessionAnswer", examples.SESSION, 400, 401, 403, 413, 415, 429, 503
+        201, "The cookie is set", "SessionAnswer", examples.sessions.SESSION, 400, 401, 403, 413, 415, 429, 503
     ),
 )
 async def sign_in(request: Request, services: Reach) -> JSONAnswer:
@@ -89,7 +89,7 @@ async def sign_in(request: Request, services: Reach) -> JSONAnswer:
     "/v1/sessions/current",
     summary="Who is signed in",
     openapi_extra={"security": examples.BY_SESSION},
-    responses=examples.answers(200, "Whose session it is", "SessionAnswer", examples.SESSION, 401, 403),
+    responses=examples.answers(200, "Whose session it is", "SessionAnswer", examples.sessions.SESSION, 401, 403),
 )
 async def get_session(services: Reach, session: OwnSession) -> JSONAnswer:
     """The account of the session's cookie, its role, and until when the session is good."""

@@ -47,7 +47,7 @@ SkuInPath = Annotated[str, Path(description="what", max_length=128, pattern=SKU_
 @router.get(
     "/v1/stock",
     summary="What is where",
-    responses=examples.answers(200, "Levels, by van and depot", "LevelPage", examples.STOCK, 400, 503),
+    responses=examples.answers(200, "Levels, by van and depot", "LevelPage", examples.stock.STOCK, 400, 503),
 )
 async def list_levels(
     services: Reach,
@@ -74,7 +74,7 @@ async def list_levels(
     "/v1/stock/movements",
     summary="What moved",
     responses=examples.answers(
-        200, "Some of the ledger, the newest first", "MovementPage", examples.MOVEMENTS, 400, 503
+        200, "Some of the ledger, the newest first", "MovementPage", examples.stock.MOVEMENTS, 400, 503
     ),
 )
 async def list_movements(
@@ -114,9 +114,9 @@ async def list_movements(
     "/v1/stock/movements",
     status_code=201,
     summary="Record what moved",
-    openapi_extra=examples.MOVEMENTS_BODY,
-    responses=examples.answers(201, "It is on record now", "Movement", examples.MOVEMENT, 409, *_WRITE_ERRORS)
-    | examples.answers(200, "It was already; or what came of each of a list", None, examples.MOVEMENT_OUTCOMES),
+    openapi_extra=examples.stock.MOVEMENTS_BODY,
+    responses=examples.answers(201, "It is on record now", "Movement", examples.stock.MOVEMENT, 409, *_WRITE_ERRORS)
+    | examples.answers(200, "It was already; or what came of each of a list", None, examples.stock.MOVEMENT_OUTCOMES),
 )
 async def add_movements(
     request: Request, services: Reach, scope: Writer, idempotency_key: IdempotencyKey = None
@@ -142,7 +142,7 @@ async def add_movements(
     "/v1/stock/thresholds/{holder}/{sku:path}",
     summary="Say what is too little",
     openapi_extra=examples.body("NewThreshold", {"level": "5"}),
-    responses=examples.answers(200, "As it is now", "LevelAnswer", examples.LEVEL, 404, *_WRITE_ERRORS),
+    responses=examples.answers(200, "As it is now", "LevelAnswer", examples.stock.LEVEL, 404, *_WRITE_ERRORS),
 )
 async def put_threshold(
     request: Request, services: Reach, scope: Writer, holder: HolderInPath, sku: SkuInPath
@@ -189,9 +189,9 @@ async def remove_threshold(services: Reach, scope: Writer, holder: HolderInPath,
     "/v1/jobs/{job_id}/parts",
     tags=["jobs"],
     summary="Use parts on a job",
-    openapi_extra=examples.PARTS_BODY,
+    openapi_extra=examples.stock.PARTS_BODY,
     responses=examples.answers(
-        200, "The job with its parts", "JobAnswer", examples.JOB_ANSWER, 404, 409, *_WRITE_ERRORS
+        200, "The job with its parts", "JobAnswer", examples.jobs.JOB_ANSWER, 404, 409, *_WRITE_ERRORS
     ),
 )
 async def use_parts(

@@ -43,9 +43,9 @@ _PARAMETERS: Final[list[dict[str, Any]]] = [
     "/v1/jobs/{job_id}/transitions",
     summary="Take a job to another state",
     dependencies=[Depends(allow("jobs:move"))],
-    openapi_extra=examples.body("Move", examples.MOVE) | {"parameters": _PARAMETERS},
+    openapi_extra=examples.body("Move", examples.jobs.MOVE) | {"parameters": _PARAMETERS},
     responses=examples.answers(
-        200, "The job in its new state", "JobAnswer", examples.JOB_ANSWER, 400, 404, 409, 413, 415, 422, 503
+        200, "The job in its new state", "JobAnswer", examples.jobs.JOB_ANSWER, 400, 404, 409, 413, 415, 422, 503
     ),
 )
 async def move_job(request: Request) -> JSONAnswer:

@@ -25,7 +25,7 @@ Seen = Annotated[Scope, Depends(scoped("visits:read"))]
 @router.get(
     "/v1/visits",
     summary="List visits",
-    responses=examples.answers(200, "Some visits, by arrival", "VisitPage", examples.VISITS, 400, 503),
+    responses=examples.answers(200, "Some visits, by arrival", "VisitPage", examples.visits.VISITS, 400, 503),
 )
 async def list_visits(
     services: Reach,
@@ -51,7 +51,9 @@ async def list_visits(
 @router.get(
     "/v1/visits/{visit_id}",
     summary="One visit",
-    responses=examples.answers(200, "The visit and its revisions", "VisitAnswer", examples.VISIT_ANSWER, 404, 503),
+    responses=examples.answers(
+        200, "The visit and its revisions", "VisitAnswer", examples.visits.VISIT_ANSWER, 404, 503
+    ),
 )
 async def get_visit(services: Reach, scope: Seen, visit_id: str) -> JSONAnswer:
     """The newest revision of a visit, and every revision with its reason."""
@@ -63,7 +65,13 @@ async def get_visit(services: Reach, scope: Seen, visit_id: str) -> JSONAnswer:
     "/v1/visits/{visit_id}/explain",
     summary="Why a visit is in the log",
     responses=examples.answers(
-        200, "The visit, its evidence, and what it comes to now", "RecomputedVisit", examples.EXPLAINED, 404, 409, 503
+        200,
+        "The visit, its evidence, and what it comes to now",
+        "RecomputedVisit",
+        examples.visits.EXPLAINED,
+        404,
+        409,
+        503,
     ),
 )
 async def explain_visit(services: Reach, scope: Seen, visit_id: str) -> JSONAnswer:

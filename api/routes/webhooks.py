@@ -55,7 +55,7 @@ WebhookId = Annotated[str, Path(description="the webhook's id")]
         200,
         "Some of them, by id",
         "WebhookPage",
-        {"items": [examples.WEBHOOK], "next_cursor": "IjVmMWMyYTliZTA3ZDQ0MTAi"},
+        {"items": [examples.webhooks.WEBHOOK], "next_cursor": "IjVmMWMyYTliZTA3ZDQ0MTAi"},
         400,
         503,
     ),
@@ -75,8 +75,10 @@ async def list_webhooks(services: Reach, scope: Reader, limit: Limit = 100, curs
     "/v1/webhooks",
     status_code=201,
     summary="Add a webhook",
-    openapi_extra=examples.body("NewWebhook", examples.NEW_WEBHOOK),
-    responses=examples.answers(201, "It is there now", "WebhookAnswer", examples.WEBHOOK_ANSWER, *_WRITE_ERRORS),
+    openapi_extra=examples.body("NewWebhook", examples.webhooks.NEW_WEBHOOK),
+    responses=examples.answers(
+        201, "It is there now", "WebhookAnswer", examples.webhooks.WEBHOOK_ANSWER, *_WRITE_ERRORS
+    ),
 )
 async def add_webhook(request: Request, services: Reach, scope: Writer) -> JSONAnswer:
     """Its secret is shown in this answer alone. Told is what happens from a second later on, or what is replayed."""
@@ -93,7 +95,7 @@ async def add_webhook(request: Request, services: Reach, scope: Writer) -> JSONA
 @router.get(
     "/v1/webhooks/{webhook_id}",
     summary="One webhook",
-    responses=examples.answers(200, "As it is now", "Webhook", examples.WEBHOOK, 404, 503),
+    responses=examples.answers(200, "As it is now", "Webhook", examples.webhooks.WEBHOOK, 404, 503),
 )
 async def get_webhook(
     services: Reach, scope: Reader, webhook_id: WebhookId, if_none_match: IfChanged = None
@@ -109,7 +111,7 @@ async def get_webhook(
     "/v1/webhooks/{webhook_id}",
     summary="Change a webhook",
     openapi_extra=examples.body("WebhookPatch", {"active": True}, "application/merge-patch+json", "application/json"),
-    responses=examples.answers(200, "As it is now", "Webhook", examples.WEBHOOK, 404, 412, *_WRITE_ERRORS),
+    responses=examples.answers(200, "As it is now", "Webhook", examples.webhooks.WEBHOOK, 404, 412, *_WRITE_ERRORS),
 )
 async def patch_webhook(
     request: Request, services: Reach, scope: Writer, webhook_id: WebhookId, if_match: IfMatch = None
@@ -146,7 +148,7 @@ async def remove_webhook(services: Reach, scope: Writer, webhook_id: WebhookId, 
     "/v1/webhooks/{webhook_id}/secret",
     summary="Give a webhook a new secret",
     responses=examples.answers(
-        200, "The new secret, shown this once", "WebhookAnswer", examples.WEBHOOK_ANSWER, 404, 503
+        200, "The new secret, shown this once", "WebhookAnswer", examples.webhooks.WEBHOOK_ANSWER, 404, 503
     ),
 )
 async def rotate_secret(services: Reach, scope: Writer, webhook_id: WebhookId) -> JSONAnswer:
@@ -161,7 +163,7 @@ async def rotate_secret(services: Reach, scope: Writer, webhook_id: WebhookId) -
 @router.post(
     "/v1/webhooks/{webhook_id}/test",
     summary="Try a webhook out",
-    responses=examples.answers(200, "What came back", "Attempted", examples.ATTEMPTED, 404, 503),
+    responses=examples.answers(200, "What came back", "Attempted", examples.webhooks.ATTEMPTED, 404, 503),
 )
 async def try_webhook(services: Reach, scope: Writer, webhook_id: WebhookId) -> JSONAnswer:
     """Sends an event `webhook.test` at once, and once; an inactive webhook is tried as well."""
@@ -175,7 +177,7 @@ async def try_webhook(services: Reach, scope: Writer, webhook_id: WebhookId) -> 
     "/v1/webhooks/{webhook_id}/deliveries",
     summary="How deliveries stand",
     responses=examples.answers(
-        200, "Some of them, the newest first", "DeliveryPage", examples.DELIVERIES, 400, 404, 503
+        200, "Some of them, the newest first", "DeliveryPage", examples.webhooks.DELIVERIES, 400, 404, 503
     ),
 )
 async def list_deliveries(
@@ -197,7 +199,7 @@ async def list_deliveries(
     "/v1/webhooks/{webhook_id}/replay",
     status_code=202,
     summary="Tell a webhook again",
-    openapi_extra=examples.body("ReplayOrder", examples.REPLAY),
+    openapi_extra=examples.body("ReplayOrder", examples.webhooks.REPLAY),
     responses=examples.answers(202, "They are on their way", "ReplayAnswer", {"events": 214}, 404, *_WRITE_ERRORS),
 )
 async def replay_events(request: Request, services: Reach, scope: Writer, webhook_id: WebhookId) -> JSONAnswer:

@@ -29,7 +29,9 @@ Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
     "/v1/customers/{customer_id}/history",
     tags=["customers"],
     summary="What was done for a customer",
-    responses=examples.answers(200, "Some of it, the newest first", "HistoryPage", examples.HISTORY, 400, 404, 503),
+    responses=examples.answers(
+        200, "Some of it, the newest first", "HistoryPage", examples.jobs.HISTORY, 400, 404, 503
+    ),
 )
 async def customer_history(
     services: Reach,
@@ -52,7 +54,9 @@ async def customer_history(
     "/v1/sites/{site_id}/history",
     tags=["sites"],
     summary="What was done at a site",
-    responses=examples.answers(200, "Some of it, the newest first", "HistoryPage", examples.HISTORY, 400, 404, 503),
+    responses=examples.answers(
+        200, "Some of it, the newest first", "HistoryPage", examples.jobs.HISTORY, 400, 404, 503
+    ),
 )
 async def site_history(
     services: Reach,
