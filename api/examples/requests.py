@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from api.examples.jobs import JOB
+from api.examples.jobs import JOB_ANSWER
 
 PLACES: Final = {
     "status": "found",
@@ -48,5 +48,5 @@ ACCEPTANCE: Final = {"job": {"technician_ids": ["amina"], "duration_s": 3600.0},
 
 ACCEPTED_REQUEST: Final = {
     "request": {**REQUEST, "state": "accepted", "job_id": "request-5f1c2a9be07d4410"},
-    "job": {**JOB, "job_id": "request-5f1c2a9be07d4410", "request_id": "5f1c2a9be07d4410"},
+    "job": {**JOB_ANSWER, "job_id": "request-5f1c2a9be07d4410", "request_id": "5f1c2a9be07d4410"},
 }
