@@ -161,7 +161,7 @@ async def see_branches(parts: Parts, admin: httpx.AsyncClient) -> None:
 
     async with client_for(parts, grant("branch_manager", ["north-west"])) as manager:
         assert await listed(manager, "/v1/technicians", "technician_id") == ["liverpool"]
-        assert await listed(manager, "/v1/devices", "device_id") == ["van-liverpool"]
+        await until(lambda: listed(manager, "/v1/devices", "device_id"), "its device is shown", ["van-liverpool"])
         assert await listed(manager, "/v1/visits", "fence_id") == ["f-liverpool"]
         assert await listed(manager, "/v1/rejected", "device_id") == ["van-liverpool"]
         hidden = f"/v1/visits/{visit_of_hull['visit_id']}"
