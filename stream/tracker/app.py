@@ -42,6 +42,9 @@ from stream.tracker.live import LiveBoard
 from stream.tracker.partition import PartitionTracks, warm_up
 from stream.tracker.told import ToldVisits
 
+FETCH_MIN_BYTES: Final = 32 * 1024
+FETCH_MAX_WAIT_MS: Final = 30
+"""A frame costs as much as some dozens of its pings: where few come they are gathered for so long."""
 TICK_S: Final = 1.0
 FENCES_SETTLE_S: Final = 0.2
 """A burst of fence edits becomes one new fence set."""
@@ -113,6 +116,7 @@ class Tracker:
 
     def _build_app(self) -> FramedApp:
         app = framed_app(TRACKER_GROUP, self._settings, [PINGS.name])
+        app.fetch_min_bytes, app.fetch_max_wait_ms = FETCH_MIN_BYTES, FETCH_MAX_WAIT_MS
         self._segments = app.Table(
             "segments",
             key_type=bytes,
