@@ -60,10 +60,13 @@ class Change(msgspec.Struct, frozen=True):
 
 def audit_record(change: Change, actor: Actor, role: str | None, at: Instant) -> AuditRecord:
     """The record of a change; the same one, with the same id, for the same change at the same moment."""
-    before, after = _side(change.before), _side(change.after)
+    before, after = (None if side is None else dict(side) for side in (change.before, change.after))
     content = (at, actor, role, change.action, change.kind, change.id, change.branch, before, after)
-    audit_id = blake2b(wire.encode(content), digest_size=_ID_BYTES).hexdigest()
-    return AuditRecord(audit_id, *content)
+    encoded = wire.encode(content)
+    if len(encoded) > MAX_SIDE_BYTES:  # hardly ever: the sides are measured only then
+        content = (*content[:-2], _side(before), _side(after))
+        encoded = wire.encode(content)
+    return AuditRecord(blake2b(encoded, digest_size=_ID_BYTES).hexdigest(), *content)
 
 
 def _side(content: Mapping[str, Any] | None) -> dict[str, Any] | None:

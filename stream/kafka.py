@@ -146,10 +146,8 @@ class KafkaLog:
             async with asyncio.timeout(self._timeout_s):
                 groups = grouped(await self._partition_count(topic.name))
                 confirmations = {number: self._lane(topic.name, number).put(group) for number, group in groups.items()}
-                if confirmations:
-                    # Others wait for the same ones: they are not to be cancelled.
-                    await asyncio.wait(confirmations.values())
-            return {number: confirmation.result() for number, confirmation in confirmations.items()}
+                # Others wait for the same ones: they are not to be cancelled.
+                return {number: await asyncio.shield(each) for number, each in confirmations.items()}
         except TimeoutError as error:
             raise LogUnavailable(f"the broker has not confirmed within {self._timeout_s:g} s") from error
         except KafkaError as error:

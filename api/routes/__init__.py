@@ -33,8 +33,8 @@ from api.routes import (
 
 ROUTERS: Final = (
     pings.router,
-    ingest.router,
     transitions.router,
+    ingest.router,
     rejected.router,
     devices.router,
     enrolments.router,
