@@ -92,11 +92,15 @@ class FramedApp(faust.App):
         with contextlib.suppress(Exception), self.fatal(topic.name):  # nobody waits for this task: the app does
             await asyncio.sleep(GATHERED_FOR_S)
             while waiting and self.crashing is None:
-                events = [each for each in waiting if each.message.generation_id == self.consumer_generation_id]
+                events = [each for each in waiting if self._is_ours(each.message)]
                 waiting.clear()
                 await on_frames([cast(Frame, each.value) for each in events])
                 for each in events:
                     each.ack()
+
+    def _is_ours(self, message: Message) -> bool:
+        """Whether no rebalance goes on, or has come since, as Faust itself asks before it gives a message."""
+        return self.flow_control.is_active() and message.generation_id == self.consumer_generation_id
 
     @contextmanager
     def fatal(self, step: str, but: tuple[type[Exception], ...] = ()) -> Iterator[None]:
