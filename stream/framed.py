@@ -34,6 +34,9 @@ FRAMES_AT_ONCE: Final = 64
 GATHERED_FOR_S: Final = 0.005
 """Faust hands on the frames of a fetch one by one: for so long the first waits for the others."""
 
+REBALANCE_SEEN_AFTER_S: Final = 1.0
+"""What is lost to a rebalance may be noticed before the rebalance is."""
+
 METADATA_MAX_AGE_MS: Final = 5_000
 _LOOK_EVERY_S: Final = 0.1
 
@@ -94,7 +97,13 @@ class FramedApp(faust.App):
             while waiting and self.crashing is None:
                 events = [each for each in waiting if self._is_ours(each.message)]
                 waiting.clear()
-                await on_frames([cast(Frame, each.value) for each in events])
+                try:
+                    await on_frames([cast(Frame, each.value) for each in events])
+                except PartitionsLostError:
+                    await asyncio.sleep(REBALANCE_SEEN_AFTER_S)
+                    if all(self._is_ours(each.message) for each in events):
+                        raise  # no rebalance explains it
+                    continue
                 for each in events:
                     each.ack()
 
