@@ -22,8 +22,8 @@ import matplotlib as mpl
 import numpy as np
 
 from dispatch.eta.engine import Answers, EtaEngine
-from dispatch.eta.queries import Floats, Queries
-from dispatch.eta.replay import questions_of, replay
+from dispatch.eta.queries import Queries
+from dispatch.eta.replay import places_of, questions_of, replay
 from dispatch.eta.scores import by_horizon, score
 from routing.provider import Provider, Ways
 from routing.roads.build import build_roads
@@ -53,8 +53,8 @@ class Recorded:
     def __init__(self, trips: Sequence[Trip], road: Provider) -> None:
         self.trips = trips
         self.arrived_s = np.array([trip.arrived_ms for trip in trips]) / 1000
-        self.straight = _ways(trips, StraightLine())
-        self.road = _ways(trips, road)
+        self.straight = StraightLine().ways(*places_of(trips))
+        self.road = road.ways(*places_of(trips))
         self.begin_s = float(min(trip.departed_ms for trip in trips)) / 1000
 
     def told(self, ways: Ways, level: float = 0.8) -> tuple[Queries, Answers]:
@@ -133,7 +133,7 @@ def _scored(fleet: Recorded, days: int) -> tuple[dict[str, float], dict[str, flo
 
 def _routes(network: RoadNetwork, fleet: Recorded) -> dict[str, float]:
     """Road ETAs one by one, as a worker does them."""
-    ways = _places(fleet.trips)[:, :6_000].T.tolist()
+    ways = places_of(fleet.trips)[:, :6_000].T.tolist()
     took_s = []
     before_s = time.process_time()
     for way in ways:
@@ -151,7 +151,7 @@ def _replay_rate(fleet: Recorded) -> float:
     lines = [wire.encode(trip) for trip in fleet.trips]
     before_s = time.process_time()
     trips = [wire.decode(Trip, line) for line in lines]
-    queries = questions_of(trips, _ways(trips, StraightLine()).travel_s, ZONE)
+    queries = questions_of(trips, StraightLine().ways(*places_of(trips)).travel_s, ZONE)
     replay(queries, np.array([trip.arrived_ms for trip in trips]) / 1000, EtaEngine())
     return len(trips) / (time.process_time() - before_s)
 
@@ -196,15 +196,6 @@ def bus_trips() -> list[Trip]:
         end = Destination(*way[-1][1:])
         trips.append(Trip(f"{bus}-{number}", bus, Instant(way[0][0]), Instant(way[-1][0]), end, points))
     return trips
-
-
-def _ways(trips: Sequence[Trip], provider: Provider) -> Ways:
-    return provider.ways(*_places(trips))
-
-
-def _places(trips: Sequence[Trip]) -> Floats:
-    """float64[4, n]: from where to where each question is about."""
-    return np.array([(point.lat, point.lon, trip.to.lat, trip.to.lon) for trip in trips for point in trip.points]).T
 
 
 def _of(said: Answers, rows: np.ndarray) -> Answers:

@@ -4,6 +4,7 @@ import itertools
 
 import msgspec
 
+from schemas.places import require_point
 from schemas.times import Instant
 
 
@@ -15,7 +16,7 @@ class TripPoint(msgspec.Struct, frozen=True, rename={"ts_ms": "ts"}):
     lon: float
 
     def __post_init__(self) -> None:
-        _require_place(self.lat, self.lon)
+        require_point(self.lat, self.lon)
 
 
 class Destination(msgspec.Struct, frozen=True):
@@ -25,7 +26,7 @@ class Destination(msgspec.Struct, frozen=True):
     lon: float
 
     def __post_init__(self) -> None:
-        _require_place(self.lat, self.lon)
+        require_point(self.lat, self.lon)
 
 
 class Trip(msgspec.Struct, frozen=True, rename={"departed_ms": "departed_at", "arrived_ms": "arrived_at"}):
@@ -56,8 +57,3 @@ class Prediction(msgspec.Struct, frozen=True, rename={"ts_ms": "ts", "from_ms": 
     to_ms: Instant
     level: float
     provider: str
-
-
-def _require_place(lat: float, lon: float) -> None:
-    if not (-90.0 <= lat <= 90.0 and -180.0 <= lon <= 180.0):
-        raise ValueError(f"{lat}, {lon} is no place on Earth")

@@ -25,12 +25,14 @@ from stream.frames import Fetched, Frame
 from stream.kafka import until_answering
 
 MAX_FRAME_RECORDS: Final = 20_000
-"""Only a backlog fills such a frame, and is worked off the faster: what a device costs a frame counts once."""
+"""Only a backlog fills such a frame, and is worked off the faster: what a device costs a frame counts once.
+
+Frames that wait to be handed over together have as many, or are one frame more.
+"""
 
 BUFFERED_FRAMES: Final = 4
 """Frames waiting for an agent; fetching pauses beyond, so memory stays bounded."""
 
-FRAMES_AT_ONCE: Final = 64
 GATHERED_FOR_S: Final = 0.005
 """Faust hands on the frames of a fetch one by one: for so long the first waits for the others."""
 
@@ -82,7 +84,7 @@ class FramedApp(faust.App):
                     waiting.append(event)
                     if handling is None or handling.done():
                         handling = asyncio.create_task(self._hand_over(topic, waiting, on_frames))
-                    if len(waiting) >= FRAMES_AT_ONCE:
+                    if sum(len(each.value) for each in waiting) >= MAX_FRAME_RECORDS:
                         await asyncio.wait([handling])
             finally:
                 if handling is not None:
@@ -97,6 +99,8 @@ class FramedApp(faust.App):
             while waiting and self.crashing is None:
                 events = [each for each in waiting if self._is_ours(each.message)]
                 waiting.clear()
+                if not events:
+                    continue
                 try:
                     await on_frames([cast(Frame, each.value) for each in events])
                 except PartitionsLostError:

@@ -126,8 +126,16 @@ class KafkaLog:
 
         By partition, an offset that is after all of its records.
         """
-        groups = {number: [(key.encode(), value) for key, value in group] for number, group in records.items() if group}
-        return await self._patiently(topic, lambda: self._confirmed(topic, lambda _: groups))
+        ends: dict[int, int] = {}
+        each = max(1, _PATIENTLY_AT_ONCE // max(len(records), 1))
+        for start in range(0, max(map(len, records.values()), default=0), each):
+            some: _Groups = {
+                number: [(key.encode(), value) for key, value in group[start : start + each]]
+                for number, group in records.items()
+                if len(group) > start
+            }
+            ends |= await self._patiently(topic, lambda some=some: self._confirmed(topic, lambda _: some))  # type: ignore[misc]
+        return ends
 
     async def _patiently(self, topic: Topic, append: Callable[[], Awaitable[T]]) -> T:
         while True:

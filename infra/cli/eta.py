@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from dispatch.eta.engine import Answers, EtaEngine
-from dispatch.eta.replay import questions_of, replay
+from dispatch.eta.replay import places_of, questions_of, replay
 from dispatch.eta.scores import Score, by_horizon, score
 from dispatch.eta.windows import LEVEL
 from infra.errors import CommandError
 from infra.inputs import read_bytes
-from routing.provider import Provider, Ways
+from routing.provider import Provider
 from routing.roads.build import RoadsError
 from routing.roads.providers import RoadsInProcess
 from routing.straight_line import StraightLine
@@ -62,7 +62,7 @@ def eta(
     zone = _zone(time_zone)
     from_s = -math.inf if scored_from is None else _moment(scored_from) / 1000
     trips = _read_trips(trips_file)
-    ways = _ways(trips, _provider(map_dir))
+    ways = _provider(map_dir).ways(*places_of(trips))
     queries = questions_of(trips, ways.travel_s, zone)
     arrived_s = np.array([trip.arrived_ms for trip in trips], np.float64) / 1000
     answers = replay(queries, arrived_s, EtaEngine(level))
@@ -110,17 +110,6 @@ def _provider(map_dir: Path | None) -> Provider:
         return StraightLine() if map_dir is None else RoadsInProcess(map_dir)
     except RoadsError as error:
         raise CommandError(str(error)) from error
-
-
-def _ways(trips: Sequence[Trip], provider: Provider) -> Ways:
-    counts = [len(trip.points) for trip in trips]
-    points = [point for trip in trips for point in trip.points]
-    return provider.ways(
-        np.array([point.lat for point in points], np.float64),
-        np.array([point.lon for point in points], np.float64),
-        np.repeat(np.array([trip.to.lat for trip in trips], np.float64), counts),
-        np.repeat(np.array([trip.to.lon for trip in trips], np.float64), counts),
-    )
 
 
 def _predictions(

@@ -172,10 +172,9 @@ class Notifier:
     async def _on_facts(self, frames: Sequence[Frame]) -> None:
         events: list[Event] = []
         written: dict[int, list[tuple[str, bytes | None]]] = {}
-        for frame in frames:
-            teller = self._tellers.get(frame.partition)
-            if teller is None:
-                raise PartitionsLostError(f"{frame.topic} of partition {frame.partition} before its table was read")
+        # All are asked for before any tells: what is told counts as told.
+        tellers = [self._teller_of(frame) for frame in frames]
+        for frame, teller in zip(frames, tellers, strict=True):
             news, told = teller.news_of(frame, self._clock.moment_of)
             events += news
             written.setdefault(frame.partition, []).extend(told.items())
@@ -183,6 +182,12 @@ class Notifier:
         for event in events:
             events_told.labels(event.type).inc()
         await self._log.append_in_place(TOLD, written)
+
+    def _teller_of(self, frame: Frame) -> Teller:
+        teller = self._tellers.get(frame.partition)
+        if teller is None:
+            raise PartitionsLostError(f"{frame.topic} of partition {frame.partition} before its table was read")
+        return teller
 
     # Events become deliveries
 

@@ -70,6 +70,23 @@ async def read_all(broker: Broker, topic: Topic) -> dict[int, list[tuple[bytes, 
         await consumer.stop()
 
 
+def test_records_whose_partitions_are_given_are_there_in_order_however_many(broker: Broker) -> None:
+    async def use(log: KafkaLog, topic: Topic) -> None:
+        given = {0: 2_500, 1: 3, 2: 0}
+        records = {
+            number: [(f"{number}/{each}", str(each).encode()) for each in range(count)]
+            for number, count in given.items()
+        }
+        assert await log.append_in_place(topic, records) == {0: 2_500, 1: 3}
+        found = await read_all(broker, topic)
+        for number, count in given.items():
+            assert found[number] == [(f"{number}/{each}".encode(), str(each).encode()) for each in range(count)]
+        assert await log.append_in_place(topic, {1: records[1]}) == {1: 6}
+        assert await log.append_in_place(topic, {}) == {}
+
+    run(broker, use)
+
+
 def test_appended_records_are_there_in_order_of_their_key(broker: Broker) -> None:
     async def use(log: KafkaLog, topic: Topic) -> None:
         # Enough bytes that a partition's group takes several batches.

@@ -86,7 +86,7 @@ def test_bad_lines_are_told_and_passed_over(trips_file: Path) -> None:
     for number, words in (
         (251, "truncated"),
         (252, "arrived_at"),
-        (253, "no place on Earth"),
+        (253, "no point on the globe"),
         (254, "already"),
         (255, "object"),
     ):
