@@ -25,6 +25,11 @@ LIVE: Final = Topic("onsite.live", key="device_id", compacted=True)
 JOBS: Final = Topic("onsite.jobs", key="job_id", compacted=True)
 JOB_COMMANDS: Final = Topic("onsite.jobs.commands", key="job_id")
 JOB_ANSWERS: Final = Topic("onsite.jobs.answers", key="request_id", retention_days=1)
+ETAS: Final = Topic("onsite.etas", key="job_id", compacted=True)
+"""In the partition of its job; none of a job that nobody is awaited at any more."""
+NOTIFICATIONS: Final = Topic("onsite.notifications", key="notice_id", compacted=True)
+"""In the partition of its job: whoever has the job there has its notices."""
+TRACKING: Final = Topic("onsite.tracking", key="job_id", compacted=True)
 KEYS: Final = Topic("onsite.keys", key="key_id", compacted=True)
 KEYS_USED: Final = Topic("onsite.keys.used", key="key_id", compacted=True)
 ACCOUNTS: Final = Topic("onsite.accounts", key="name", compacted=True)
@@ -59,6 +64,9 @@ TOPICS: Final = (
     JOBS,
     JOB_COMMANDS,
     JOB_ANSWERS,
+    ETAS,
+    NOTIFICATIONS,
+    TRACKING,
     KEYS,
     KEYS_USED,
     ACCOUNTS,

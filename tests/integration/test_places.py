@@ -96,6 +96,11 @@ def test_what_a_portal_asks_becomes_a_job_and_its_history(loaded: System) -> Non
         token = asyncio.run(make_key(loaded.settings, "form", Grant("portal", ["uri"])))
         portal = {"Authorization": f"Bearer {token}"}
         asked = {"external_id": "web-7", "title": "No heating", "address": ADDRESS, "customer": {"name": "Hill"}}
+
+        def is_known() -> bool:
+            return client.get("/v1/requests", headers=portal).status_code != 401
+
+        until(is_known, lambda: "the portal's key is not known")
         posted = client.post("/v1/requests", json=asked, headers=portal)
         assert (posted.status_code, posted.json()["branch"]) == (201, "uri"), posted.text
         assert client.post("/v1/requests", json=asked, headers=portal).status_code == 200
