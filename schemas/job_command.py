@@ -1,4 +1,7 @@
-"""What a job's one writer is told, on ``onsite.jobs.commands``, and what it answers, on ``onsite.jobs.answers``."""
+"""What a job's one writer is told, on ``onsite.jobs.commands``.
+
+What a command has changed the job itself tells, which names it; ``onsite.jobs.answers`` has the others.
+"""
 
 from typing import Any
 
@@ -97,7 +100,7 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The job has this revision now, or (``refusal``) nothing has changed."""
+    """Nothing has changed: the command is refused, or was carried out before, which led to the ``revision``."""
 
     request_id: str
     job_id: str

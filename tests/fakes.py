@@ -26,7 +26,7 @@ from schemas.audit import AuditRecord
 from schemas.event import Event
 from schemas.fence import FenceRecord
 from schemas.job import JobRecord
-from schemas.job_command import Answer, read_command
+from schemas.job_command import Answer, Command, read_command
 from schemas.key import ApiKey, Role
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
@@ -118,7 +118,7 @@ class MemoryLog:
 
 
 class MemoryForeman:
-    """Carries out commands as soon as they are read. ``silent`` makes it give no answers."""
+    """Carries out commands as soon as they are read; while it is ``busy`` they wait until the next one comes."""
 
     def __init__(
         self,
@@ -127,19 +127,24 @@ class MemoryForeman:
         now_ms: Callable[[], Instant],
     ) -> None:
         self.answer: Callable[[Answer], None] = lambda _: None
-        self.silent = False
+        self.busy = False
+        self._unread: list[bytes] = []
         self._jobs = jobs
         self._on_change = on_change
         self._now_ms = now_ms
         self._book = JobBook(DispatchRules())
 
     def read(self, value: bytes) -> None:
-        command = read_command(value)
+        self._unread.append(value)
+        while self._unread and not self.busy:
+            self._carry_out(read_command(self._unread.pop(0)))
+
+    def _carry_out(self, command: Command) -> None:
         outcome = self._book.apply(self._jobs.records.get(command.job_id), command, self._now_ms())
         if outcome.record is not None:
             self._jobs.records[command.job_id] = outcome.record
             self._on_change(command.job_id, outcome.record)
-        if not self.silent:
+        else:
             self.answer(outcome.answer)
 
 

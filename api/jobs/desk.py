@@ -1,36 +1,34 @@
-"""Where commands for jobs are handed in: the writer of the job is told, and its answer is waited for."""
+"""Where commands for jobs are handed in: the writer of the job is told, and what becomes of it is waited for."""
 
 import asyncio
 import itertools
 import secrets
+from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from api.ports import EventLog, ReadModel
 from api.problems import Problem
+from dispatch.job_book import fingerprint_of
 from schemas import wire
 from schemas.job import JobRecord
-from schemas.job_command import Answer, Command
+from schemas.job_command import Answer, Command, Refusal
 from schemas.topics import JOB_COMMANDS, LogUnavailable
 
 ANSWER_WITHIN_S: Final = 10.0
 
 
 class JobDesk:
-    """Of one process. ``take`` is called with every answer that the foreman gives, whoever asked, and ``see`` with each
-    change of a job: those who wait for a job are woken by it alone.
+    """Of one process. What a command has changed the job itself tells; the foreman answers those that change nothing.
+
+    ``see`` is called with each change of a job, ``take`` with every answer that the foreman gives, whoever asked.
     """
 
     def __init__(self, log: EventLog, jobs: ReadModel[JobRecord]) -> None:
         self._log = log
         self._jobs = jobs
-        self._waiting: dict[str, asyncio.Future[Answer]] = {}
-        self._unseen: dict[str, set[asyncio.Future[None]]] = {}
-
-    def take(self, answer: Answer) -> None:
-        """An answer."""
-        waiting = self._waiting.get(answer.request_id)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(answer)
+        self._waiting: dict[str, _Wait] = {}
+        self._of_job: defaultdict[str, list[_Wait]] = defaultdict(list)
 
     async def carry_out(self, command: Command) -> JobRecord:
         """The job after the command, once this process's own read model has it.
@@ -38,47 +36,68 @@ class JobDesk:
         Raises Problem where it is refused, LogUnavailable where it is not known in time whether it was carried out: the
         same command can be sent again.
         """
-        waiting: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[command.request_id] = waiting
+        wait = self._waiting[command.request_id] = _Wait(command)
+        self._of_job[command.job_id].append(wait)
         try:
             await self._log.append(JOB_COMMANDS, [(command.job_id, wire.encode(command))])
             async with asyncio.timeout(ANSWER_WITHIN_S):
-                answer = await waiting
+                outcome = await wait.outcome
         except TimeoutError as error:
             raise LogUnavailable("the job's writer has not answered in time") from error
         finally:
             del self._waiting[command.request_id]
-        if answer.refusal is not None:
-            refusal = answer.refusal
-            more: dict[str, Any] = {} if refusal.allowed is None else {"allowed": list(refusal.allowed)}
-            raise Problem(refusal.status, refusal.code, refusal.detail, **more)
-        return await self._seen(answer)
+            self._of_job[command.job_id].remove(wait)
+            if not self._of_job[command.job_id]:
+                del self._of_job[command.job_id]
+        if isinstance(outcome, Refusal):
+            more: dict[str, Any] = {} if outcome.allowed is None else {"allowed": list(outcome.allowed)}
+            raise Problem(outcome.status, outcome.code, outcome.detail, **more)
+        return outcome
 
-    def see(self, job_id: str, _record: JobRecord | None) -> None:
+    def see(self, job_id: str, record: JobRecord | None) -> None:
         """A job has changed."""
-        for waiting in self._unseen.get(job_id, ()):
-            if not waiting.done():
-                waiting.set_result(None)
+        if record is not None:
+            for wait in self._of_job.get(job_id, ()):
+                wait.look_at(record)
 
-    async def _seen(self, answer: Answer) -> JobRecord:
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                while (record := self._jobs.records.get(answer.job_id)) is None or record.revision < answer.revision:
-                    await self._changed(answer.job_id)
-        except TimeoutError as error:
-            raise LogUnavailable("it is done, but was not read back in time") from error
-        return record
+    def take(self, answer: Answer) -> None:
+        """An answer."""
+        wait = self._waiting.get(answer.request_id)
+        if wait is None:
+            return
+        if answer.refusal is not None:
+            wait.end(answer.refusal)
+            return
+        wait.revision = answer.revision
+        record = self._jobs.records.get(answer.job_id)
+        if record is not None:
+            wait.look_at(record)
 
-    async def _changed(self, job_id: str) -> None:
-        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        others = self._unseen.setdefault(job_id, set())
-        others.add(waiting)
-        try:
-            await waiting
-        finally:
-            others.discard(waiting)
-            if not others:
-                self._unseen.pop(job_id, None)
+
+@dataclass(eq=False)
+class _Wait:
+    """For a command to be carried out; or, where it was before, for the ``revision`` that the foreman names."""
+
+    command: Command
+    revision: int | None = None
+    outcome: "asyncio.Future[JobRecord | Refusal]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def look_at(self, record: JobRecord) -> None:
+        if _has_changed(self.command, record) if self.revision is None else record.revision >= self.revision:
+            self.end(record)
+
+    def end(self, outcome: JobRecord | Refusal) -> None:
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+
+
+def _has_changed(command: Command, record: JobRecord) -> bool:
+    """Whether the command is among those that made the job what it is."""
+    return any(
+        each.key == command.key and each.fingerprint == fingerprint_of(command) for each in reversed(record.answered)
+    )
 
 
 _process: Final = secrets.token_hex(8)

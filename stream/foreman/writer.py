@@ -25,7 +25,10 @@ class JobPartition:
             self._keep(job_id, value, decode(JobRecord, value), now_ms)
 
     def carry_out(self, commands: Sequence[Command], now_ms: Instant) -> tuple[list[JobRecord], list[Answer]]:
-        """The revisions to write, in order, and the answers to give once they are; ``records`` is as it was before."""
+        """The revisions to write, in order, and the answers to give once they are; ``records`` is as it was before.
+
+        What a command has changed the job tells itself: only those that change nothing are answered.
+        """
         current: dict[str, JobRecord | None] = {}
         written: list[JobRecord] = []
         answers: list[Answer] = []
@@ -37,7 +40,7 @@ class JobPartition:
             if outcome.record is not None:
                 current[job_id] = outcome.record
                 written.append(outcome.record)
-            if command.request_id:
+            elif command.request_id:
                 answers.append(outcome.answer)
         return written, answers
 

@@ -211,11 +211,11 @@ def test_visits_and_jobs_know_each_other(staffed: Door) -> None:
 def test_without_an_answer_it_is_not_known(staffed: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ANSWER_WITHIN_S > 1
     monkeypatch.setattr("api.jobs.desk.ANSWER_WITHIN_S", 0.01)
-    staffed.foreman.silent = True
+    staffed.foreman.busy = True
     answer = staffed.post("/v1/jobs", json=JOB, headers={"Idempotency-Key": "k"})
     assert problem(answer) == (503, "unavailable")
     assert answer.headers["Retry-After"]
-    staffed.foreman.silent = False
+    staffed.foreman.busy = False
     assert staffed.post("/v1/jobs", json=JOB, headers={"Idempotency-Key": "k"}).status_code == 201
     assert len(staffed.jobs.records) == 1
 

@@ -85,11 +85,18 @@ class Office:
         await self.log.append(JOB_COMMANDS, [(each.job_id, wire.encode(each)) for each in commands])
 
     async def ask(self, command: Command) -> Answer:
+        """What becomes of a command: the job itself tells, or the answer to what has not changed it."""
         await self.send(command)
+
+        def revision() -> int | None:
+            job = self.jobs.records.get(command.job_id)
+            return next((each.revision for each in job.answered if each.key == command.key), None) if job else None
+
         async with asyncio.timeout(DEADLINE_S):
-            while command.request_id not in self.answers:  # noqa: ASYNC110 -- filled by another task
+            while command.request_id not in self.answers and revision() is None:  # noqa: ASYNC110 -- filled by others
                 await asyncio.sleep(0.02)
-        return self.answers[command.request_id]
+        changed = Answer(command.request_id, command.job_id, revision() or 0)
+        return self.answers.get(command.request_id, changed)
 
     async def until_state(
         self, job_id: str, state: str, meanwhile: Callable[["Office"], Awaitable[None]] | None = None
