@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from dispatch.eta.appointments import Appointment
 from dispatch.rounds import Candidate
 from dispatch.rules import DispatchRules
 from routing.straight_line import distances_m
@@ -56,8 +57,10 @@ def planned_at(jobs: Iterable[Candidate], technician_id: str, at_ms: int, rules:
         is_over = job.over_ms is not None or job.ended_ms is not None
         return not is_over and job.is_of(technician_id, at_ms) and begins_ms <= at_ms <= ends_ms
 
-    def order(job: Candidate) -> tuple[object, ...]:
-        due_ms = job.created_ms if job.window_from_ms is None else job.window_from_ms
-        return job.priority != "emergency", due_ms, job.created_ms, job.job_id
+    return sorted(filter(is_next, jobs), key=planned_order)
 
-    return sorted(filter(is_next, jobs), key=order)
+
+def planned_order(job: Candidate | Appointment) -> tuple[object, ...]:
+    """The order in which jobs are planned: emergencies first, then as they are due."""
+    due_ms = job.created_ms if job.window_from_ms is None else job.window_from_ms
+    return job.priority != "emergency", due_ms, job.created_ms, job.job_id
