@@ -1,10 +1,11 @@
 """Providers of travel times by road. Where they know of no way, or fail, the straight line stands in and is named."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Final
 
@@ -104,7 +105,16 @@ class RoadsInWorkers:
 
 def _open_in_worker(folder: Path) -> None:
     global _network
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _network = RoadNetwork(folder)
+
+
+def _end_with_parent() -> None:
+    """Whoever asks may be killed: nobody would end the worker then."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(0)
 
 
 def _find_in_worker(ways: list[Coordinates]) -> list[Found]:
