@@ -75,13 +75,13 @@ class Etas:
         clock: Clock,
         rules: DispatchRules,
         crew: Crew,
-        log_: KafkaLog,
+        kafka: KafkaLog,
         heading_of: Callable[[str], str | None],
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._crew = crew
-        self._log = log_
+        self._log = kafka
         engine = EtaEngine()
         numbers: defaultdict[str, int] = defaultdict(count().__next__)
         self._learning = Learning(engine, numbers.__getitem__)
@@ -182,8 +182,8 @@ class Etas:
             return Ways(np.zeros(0), np.zeros(0), [])
         try:
             return self._provider.ways(*columns)
-        except Exception:
-            log.exception("the ETA provider failed, the straight line stands in", provider=self._provider.name)
+        except Exception as error:
+            log.warning("the ETA provider failed, the straight line stands in", error=repr(error)[:200])
             return StraightLine().ways(*columns)
 
     async def _tell(self, said: Said) -> None:
