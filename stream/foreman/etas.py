@@ -182,7 +182,7 @@ class Etas:
             return Ways(np.zeros(0), np.zeros(0), [])
         try:
             return self._provider.ways(*columns)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 -- whatever it is, jobs and visits go on
             log.warning("the ETA provider failed, the straight line stands in", error=repr(error)[:200])
             return StraightLine().ways(*columns)
 
