@@ -32,7 +32,7 @@ from schemas.times import Instant
 SEEN_MS: Final = 600_000
 """Who was seen within this is awaited before those who are named after them."""
 
-MOST_DEVICES: Final = 1_000
+MOST_DEVICES: Final = 500
 """Asked about together."""
 
 
