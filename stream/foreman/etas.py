@@ -1,7 +1,6 @@
 """The foreman's ETAs: live states and jobs in, ways asked of the provider in a thread, ETAs and what is learnt out."""
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
@@ -38,8 +37,8 @@ from stream.recent import Recent
 EVERY_S: Final = 1.0
 """What is due is asked together, so often by the clock on the wall."""
 
-SWEEP_S: Final = 60.0
-"""So often all ETAs are looked over: time takes some of them back."""
+LOOKED_OVER: Final = 1_000
+"""So many ETAs a turn, in their turn: time takes some of them back."""
 
 FRESH_S: Final = 180.0
 """A fix older than this is of a backlog, or of a phone that is out of reach: nothing is made of it."""
@@ -100,7 +99,7 @@ class Etas:
         # Held while the engine learns, which it does in a thread, or answers.
         self._thinking = asyncio.Lock()
         self._doubtful: set[str] = set()
-        self._swept_s = 0.0
+        self._to_look_over: list[str] = []
         self._learnt: list[LearntTrip] = []
         crew.on_job = self._job_changed
 
@@ -130,7 +129,7 @@ class Etas:
     def keep_only(self, partitions: Collection[int]) -> None:
         """Devices of other partitions are another foreman's; of these jobs all ETAs are looked over."""
         self._desk.forget(lambda device_id, _: partition_of(device_id, self._settings.partitions) not in partitions)
-        self._swept_s = 0.0
+        self._doubtful |= self._desk.standing.keys()
 
     async def erase(self, partitions: Collection[int], spans: ErasedSpans) -> None:
         """Let go of what was erased, and take back what was told of it."""
@@ -167,10 +166,10 @@ class Etas:
 
     async def _take_back(self, partitions: Collection[int], spans: ErasedSpans) -> None:
         """A job's ETA is taken back by whoever has the job: one process, whoever has told it."""
-        now_s = time.monotonic()
-        doubtful, self._doubtful = self._doubtful, set()
-        if now_s - self._swept_s >= SWEEP_S:
-            self._swept_s, doubtful = now_s, set(self._desk.standing)
+        self._to_look_over = self._to_look_over or list(self._desk.standing)
+        doubtful = self._doubtful.union(self._to_look_over[-LOOKED_OVER:])
+        self._doubtful = set()
+        del self._to_look_over[-LOOKED_OVER:]
         ours = [each for each in doubtful if partition_of(each, self._settings.partitions) in partitions]
         gone = self._desk.taken_back(ours, self._clock.now_ms(), spans)
         await self._log.append_patiently(ETAS, [(job_id, None) for job_id in gone])

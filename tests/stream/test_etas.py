@@ -185,3 +185,19 @@ def test_of_devices_that_are_anothers_nothing_is_told() -> None:
     etas.keep_only([own])
     asyncio.run(etas.turn([own], NOTHING_ERASED))
     assert log.etas().keys() == {"b"}
+
+
+def test_time_takes_an_eta_back_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.foreman.etas.LOOKED_OVER", 2)
+    log, jobs = Log(), [job(f"j{number}", 9_000, ends=60) for number in range(6)]
+    etas = etas_of(Crew(*jobs), log, StraightLine())
+    etas.see([seen("amina-van")])
+
+    async def run() -> None:
+        await etas.turn(EVERYWHERE, NOTHING_ERASED)
+        etas._clock = Clock(1e-9, at(20 * 60), time.time_ns() // 1_000_000)
+        for count in (2, 4, 6):
+            await etas.turn(EVERYWHERE, NOTHING_ERASED)
+            assert list(log.etas().values()).count(None) == count
+
+    asyncio.run(run())
