@@ -63,8 +63,13 @@ def trip_of(
     """The lesson of a way to a job as it travels; ``providers`` by the moment (epoch ms) of each point."""
     queries, answers = lesson.queries, lesson.answers
     told = (queries.lat, queries.lon, queries.engine_s, lesson.delay, answers.eta_s, answers.from_s, answers.to_s)
-    moments = [round(1000 * ts_s) for ts_s in queries.ts_s.tolist()]
-    rows = zip(*(column.tolist() for column in told), strict=True)
+    moments = [Instant(round(1000 * ts_s)) for ts_s in queries.ts_s.tolist()]
+    points = [
+        LearntPoint(ts_ms, lat, lon, engine_s, delay, eta_s, from_s, to_s, providers[ts_ms])
+        for ts_ms, lat, lon, engine_s, delay, eta_s, from_s, to_s in zip(
+            moments, *(column.tolist() for column in told), strict=True
+        )
+    ]
     return LearntTrip(
         trip_id=f"{device_id}/{job_id}/{moments[0]}",
         device_id=device_id,
@@ -74,7 +79,7 @@ def trip_of(
         to=Destination(float(queries.to_lat[0]), float(queries.to_lon[0])),
         time_zone=time_zone,
         level=level,
-        points=[LearntPoint(Instant(ts_ms), *row, providers[ts_ms]) for ts_ms, row in zip(moments, rows, strict=True)],
+        points=points,
     )
 
 

@@ -134,8 +134,8 @@ class Crew:
         before = self._jobs.pop(job_id, None)
         if job is not None:
             self._jobs[job_id] = job
-        self._candidate_changed(job_id, before and before.candidate, job and job.candidate)
-        self._appointment_changed(job_id, before and before.appointment, job and job.appointment)
+        self._candidate_changed(job_id, *(each.candidate if each else None for each in (before, job)))
+        self._appointment_changed(job_id, *(each.appointment if each else None for each in (before, job)))
         if self.on_job is not None and before != job:
             self.on_job(job_id, before, job)
 

@@ -199,7 +199,7 @@ class Etas:
         self._doubtful.add(job_id)
 
     def _job_changed(self, job_id: str, before: KnownJob | None, job: KnownJob | None) -> None:
-        was, now = before and before.appointment, job and job.appointment
+        was, now = (None if each is None else each.appointment for each in (before, job))
         if was != now:
             concerned = {each for side in (was, now) if side is not None for each in side.technician_ids}
             self._desk.change(device for each in concerned for device in self._crew.devices_of(each))
