@@ -6,6 +6,9 @@ scored, each asked about every 75 s. ``engine`` is OSRM's own time for the same 
 without a map. ``without_map_…`` is the engine on straight lines. ``p80_coverage_worst_bucket`` is that of the bucket
 of time left which is farthest from 80 % in either fleet. ``bus_…`` are the sixteen trips of Liverpool's buses, all of
 them scored, the first ones too. ``benchmarks/out/eta.png`` shows how often windows of every level held.
+
+``fresh_50k_jobs_cpu_s_per_s`` is what the foreman needs to keep the ETAs of 50,000 technicians with a job each fresh,
+who send a fix each 10 s; ``fresh_50k_chained_jobs_cpu_s_per_s`` the same of technicians with eight jobs each.
 """
 
 import csv
@@ -21,6 +24,7 @@ from zoneinfo import ZoneInfo
 import matplotlib as mpl
 import numpy as np
 
+from benchmarks.fresh import cpu_s_per_s
 from dispatch.eta.engine import Answers, EtaEngine
 from dispatch.eta.queries import Queries
 from dispatch.eta.replay import places_of, questions_of, replay
@@ -88,7 +92,8 @@ def run(quick: bool) -> dict[str, dict[str, float]]:
         | {f"drift_{name}": value for name, value in drift_figures.items()}
         | {"bus_mae_min": bus.mae_min, "bus_coverage": bus.coverage}
         | routes
-        | {"replayed_trips_per_cpu_s": _replay_rate(steady)},
+        | {"replayed_trips_per_cpu_s": _replay_rate(steady)}
+        | _fresh(quick),
         "anchors": {
             "straight_line_mae_min": figures["mae_min"] / ratios["mae_onsite_vs_straight_line"],
             "engine_mae_min": figures["mae_min"] / ratios["mae_onsite_vs_engine"],
@@ -154,6 +159,15 @@ def _replay_rate(fleet: Recorded) -> float:
     queries = questions_of(trips, StraightLine().ways(*places_of(trips)).travel_s, ZONE)
     replay(queries, np.array([trip.arrived_ms for trip in trips]) / 1000, EtaEngine())
     return len(trips) / (time.process_time() - before_s)
+
+
+def _fresh(quick: bool) -> dict[str, float]:
+    """Of 50,000 jobs; ``quick`` measures a fifth of them."""
+    jobs, seconds = (10_000, 45) if quick else (50_000, 45)
+    return {
+        "fresh_50k_jobs_cpu_s_per_s": cpu_s_per_s(jobs, 1, seconds) * 50_000 / jobs,
+        "fresh_50k_chained_jobs_cpu_s_per_s": cpu_s_per_s(jobs, 8, seconds) * 50_000 / jobs,
+    }
 
 
 def _plot(steady: Recorded, drifting: Recorded, days: int) -> None:

@@ -8,7 +8,7 @@ from dispatch.delay import has_arrived, risk_of
 from dispatch.lifecycle import Lifecycle
 from dispatch.rules import DispatchRules
 from dispatch.sla import escalations_between
-from schemas.job import EtaWindow, JobRecord
+from schemas.job import JobRecord
 from schemas.times import Instant
 
 _YEAR_MS: Final = 366 * 86_400_000
@@ -16,17 +16,11 @@ _YEAR_MS: Final = 366 * 86_400_000
 
 def as_of(record: JobRecord, rules: DispatchRules, lifecycle: Lifecycle, now_ms: int) -> JobRecord:
     """The record with its risk, and all escalations up to a moment; those that were told stay told."""
-    risk = risk_of(record, eta_of(record), now_ms, record.risk, clear_s=rules.clear_s, lifecycle=lifecycle)
+    risk = risk_of(record, record.eta, now_ms, record.risk, clear_s=rules.clear_s, lifecycle=lifecycle)
     told = {each.escalation_id for each in record.escalations}
     due = escalations_between(record, rules.sla, rules.business, 0, now_ms)
     new = [each for each in due if each.escalation_id not in told]
     return msgspec.structs.replace(record, risk=risk, escalations=[*record.escalations, *new])
-
-
-def eta_of(record: JobRecord) -> EtaWindow | None:
-    """When the first of those who are on their way will be there; None where nobody is."""
-    etas = [each.eta for each in record.evidence if each.eta is not None]
-    return min(etas, key=lambda eta: (eta.to_ms, eta.from_ms), default=None)
 
 
 def next_moment_ms(record: JobRecord, rules: DispatchRules, lifecycle: Lifecycle, now_ms: int) -> int | None:

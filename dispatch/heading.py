@@ -4,11 +4,10 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-import numpy as np
-
+from dispatch.eta.appointments import Appointment
 from dispatch.rounds import Candidate
 from dispatch.rules import DispatchRules
-from routing.straight_line import distances_m
+from geofence.geodesy import haversine_m
 
 SEEN_M: Final = 250.0
 """Nearer to the place that was left than this, nobody can tell."""
@@ -29,22 +28,23 @@ def headed_for(left: tuple[float, float], here: tuple[float, float], planned: Se
     ``planned`` are those that may be meant, in the order in which they are planned. Of those that the way leads towards
     the first is meant, unless it leads clearly more towards another.
     """
-    places = [each for each in planned if each.lat is not None and each.lon is not None]
-    if not places:
-        return None
-    lat, lon = np.array([(each.lat, each.lon) for each in places], np.float64).T
-    gone_m = float(distances_m(*(np.array(each) for each in (*left, *here))))
+    gone_m = haversine_m(*left, *here)
     if gone_m < SEEN_M:
         return None
-    at_first_m = distances_m(np.array(left[0]), np.array(left[1]), lat, lon)
-    ahead_m = distances_m(np.array(here[0]), np.array(here[1]), lat, lon)
-    detour = (gone_m + ahead_m) / np.maximum(at_first_m, 1.0)
-    towards = (detour <= DETOUR) & (ahead_m <= NEARER * at_first_m)
-    if not towards.any():
+    towards: list[tuple[float, Candidate]] = []
+    for each in planned:
+        if each.lat is None or each.lon is None:
+            continue
+        at_first_m = haversine_m(*left, each.lat, each.lon)
+        ahead_m = haversine_m(*here, each.lat, each.lon)
+        detour = (gone_m + ahead_m) / max(at_first_m, 1.0)
+        if detour <= DETOUR and ahead_m <= NEARER * at_first_m:
+            towards.append((detour, each))
+    if not towards:
         return None
-    first = int(np.flatnonzero(towards)[0])
-    best = int(np.argmin(np.where(towards, detour, np.inf)))
-    return places[best if detour[first] > CLEARLY * detour[best] else first]
+    first = towards[0]
+    best = min(towards, key=lambda each: each[0])
+    return best[1] if first[0] > CLEARLY * best[0] else first[1]
 
 
 def planned_at(jobs: Iterable[Candidate], technician_id: str, at_ms: int, rules: DispatchRules) -> list[Candidate]:
@@ -56,8 +56,10 @@ def planned_at(jobs: Iterable[Candidate], technician_id: str, at_ms: int, rules:
         is_over = job.over_ms is not None or job.ended_ms is not None
         return not is_over and job.is_of(technician_id, at_ms) and begins_ms <= at_ms <= ends_ms
 
-    def order(job: Candidate) -> tuple[object, ...]:
-        due_ms = job.created_ms if job.window_from_ms is None else job.window_from_ms
-        return job.priority != "emergency", due_ms, job.created_ms, job.job_id
+    return sorted(filter(is_next, jobs), key=planned_order)
 
-    return sorted(filter(is_next, jobs), key=order)
+
+def planned_order(job: Candidate | Appointment) -> tuple[object, ...]:
+    """The order in which jobs are planned: emergencies first, then as they are due."""
+    due_ms = job.created_ms if job.window_from_ms is None else job.window_from_ms
+    return job.priority != "emergency", due_ms, job.created_ms, job.job_id

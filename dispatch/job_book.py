@@ -14,8 +14,8 @@ from dispatch.recurrence import Occurrence, check_recurrence, occurrences
 from dispatch.redaction import redacted
 from dispatch.rules import DispatchRules
 from schemas import wire
-from schemas.job import PLACED, Answered, Assignment, Evidence, JobPlan, JobRecord, Word, as_stated
-from schemas.job_command import Answer, Command, CreateJob, EditJob, MoveJob, RedactJob, Refusal, TellEvidence
+from schemas.job import PLACED, Answered, Assignment, EtaWindow, Evidence, JobPlan, JobRecord, Word, as_stated
+from schemas.job_command import Answer, Command, CreateJob, EditJob, MoveJob, RedactJob, Refusal, TellEta, TellEvidence
 from schemas.merge_patch import merged
 from schemas.times import Instant, format_instant
 
@@ -71,7 +71,7 @@ class JobBook:
         if isinstance(command, CreateJob):
             return self._created(record, command, now_ms)
         if record is None:
-            if isinstance(command, TellEvidence):
+            if isinstance(command, TellEvidence | TellEta):
                 return None
             raise _Refused(404, "unknown_job", f"there is no job {command.job_id!r}")
         if isinstance(command, EditJob):
@@ -82,6 +82,8 @@ class JobBook:
             after = self._moved(record, command, now_ms)
         elif isinstance(command, RedactJob):
             after = redacted(record, command, now_ms, is_over=self._lifecycle.is_over(record.state))
+        elif isinstance(command, TellEta):
+            after = self._awaited(record, command.eta, now_ms)
         else:
             after = _with_evidence(record, command.evidence)
         return None if after is None else self._settled(after, command, now_ms)
@@ -150,6 +152,11 @@ class JobBook:
         )
         return msgspec.structs.replace(record, words=[*record.words, word])
 
+    def _awaited(self, record: JobRecord, eta: EtaWindow, now_ms: Instant) -> JobRecord | None:
+        """With the ETA, where it changes the risk: a revision for each would say nothing new to anybody."""
+        after = msgspec.structs.replace(record, eta=eta)
+        return after if as_of(after, self._rules, self._lifecycle, now_ms).risk != record.risk else None
+
     def allowed(self, state: str, role: str) -> tuple[str, ...]:
         """The states to which somebody of a role may take a job from this one."""
         targets = self._lifecycle.paths.get(state, ())
@@ -168,7 +175,7 @@ class JobBook:
         record = msgspec.structs.replace(record, log=log, state=log[-1].state)
         record = as_of(record, self._rules, self._lifecycle, now_ms)
         answered = record.answered
-        if not isinstance(command, TellEvidence):
+        if not isinstance(command, TellEvidence | TellEta):
             answered = [*answered, Answered(command.key, fingerprint_of(command), record.revision + 1)][-REMEMBERED:]
         return msgspec.structs.replace(
             measured(record), revision=record.revision + 1, updated_at=now_ms, answered=answered

@@ -27,7 +27,7 @@ def redacted(record: JobRecord, wish: RedactJob, now_ms: Instant, *, is_over: bo
     elif wish.kind == "customer":
         after = _without_customer(after, wish)
     erasures = sorted({*record.erasures, wish.pseudonym})
-    return msgspec.structs.replace(after, words=_words(after.words, wish), erasures=erasures)
+    return msgspec.structs.replace(after, words=_words(after.words, wish), erasures=erasures, eta=None)
 
 
 def struck(text: str, words: Sequence[str]) -> str:
@@ -94,9 +94,7 @@ def _assignment(assignment: Assignment, wish: RedactJob, ends_ms: Instant | None
 
 def _frozen(evidence: Evidence, device: str, technician_id: str) -> Evidence:
     approaches = [msgspec.structs.replace(each, visit_id=None) for each in evidence.approaches]
-    return msgspec.structs.replace(
-        evidence, device_id=device, technician_id=technician_id, approaches=approaches, eta=None
-    )
+    return msgspec.structs.replace(evidence, device_id=device, technician_id=technician_id, approaches=approaches)
 
 
 def _words(words: Sequence[Word], wish: RedactJob) -> list[Word]:

@@ -15,7 +15,7 @@ import msgspec
 from dispatch.erased import ErasedSpans
 from dispatch.lifecycle import Lifecycle
 from dispatch.rules import DispatchRules
-from schemas.job import Approach, Assignment, EtaWindow, Evidence, JobRecord
+from schemas.job import Approach, Assignment, Evidence, JobRecord
 from schemas.times import Instant
 from schemas.visit import Visit, VisitState
 
@@ -314,17 +314,10 @@ def _stayed_s(part: Part) -> float:
 
 
 class Heading(msgspec.Struct, frozen=True, array_like=True):
-    """Under way to a job ``after`` a visit; it will be there between two moments, epoch ms."""
+    """Under way to a job ``after`` a visit."""
 
     job_id: str
     after: str
-    eta_from_ms: int = 0
-    eta_to_ms: int = 0
-
-    @property
-    def eta(self) -> EtaWindow:
-        """When it will be there."""
-        return EtaWindow(Instant(self.eta_from_ms), Instant(self.eta_to_ms))
 
 
 class DeviceRounds(msgspec.Struct, omit_defaults=True):
@@ -351,6 +344,13 @@ class DeviceRounds(msgspec.Struct, omit_defaults=True):
         """The stop that it is, or last was, on, ``areas`` left aside."""
         believed = (stop for stop in self.stops.values() if stop.is_believed and stop.fence_id not in areas)
         return max(believed, key=lambda stop: (stop.arrived_ms, stop.visit_id), default=None)
+
+    def under_way(self, areas: Collection[str] = ()) -> str | None:
+        """The job that it is heading for, since it has left the stop that it was last on."""
+        last = self.last(areas)
+        if last is None or self.heading is None or last.departed_ms is None or last.visit_id != self.heading.after:
+            return None
+        return self.heading.job_id
 
     def forget_before(self, oldest_ms: int) -> None:
         """Let go of stops that ended before, and of what was told of them: it stays as it is."""
@@ -402,8 +402,7 @@ class DeviceRounds(msgspec.Struct, omit_defaults=True):
         news = []
         of_others = {job_id for job_id, told in self.told.items() if told.technician_id != technician_id}
         for job_id in sorted(found.keys() | (self.told.keys() - of_others)):
-            eta = heading.eta if heading is not None and heading.job_id == job_id else None
-            evidence = Evidence(self.device_id, technician_id, found.get(job_id, []), now_ms, moves, eta)
+            evidence = Evidence(self.device_id, technician_id, found.get(job_id, []), now_ms, moves)
             if not evidence.says_the_same_as(self.told.get(job_id)):
                 news.append((job_id, evidence))
         told = self.told | dict(news)

@@ -22,6 +22,8 @@ from infra.system import what_is_missing
 from routing.addresses.book import AddressBook
 from routing.addresses.build import MapFileError
 from routing.addresses.geocoder import FILE_NAME
+from routing.roads.build import FOLDER_NAME, RoadsError, has_roads
+from routing.roads.network import RoadNetwork
 from schemas.clock import Clock
 from schemas.settings import Settings
 from schemas.times import format_instant
@@ -197,6 +199,20 @@ async def check_addresses(settings: Settings) -> list[Finding]:
     return [Finding("addresses", "ok", str(path))]
 
 
+async def check_routes(settings: Settings) -> list[Finding]:
+    """Who knows the ways of ETAs; roads of a loaded map can be read. A server is not asked."""
+    if settings.routing:
+        return [Finding("routes", "ok", settings.routing)]
+    folder = settings.map_folder()
+    if not has_roads(folder):
+        return [Finding("routes", "ok", "no roads are loaded: ETAs go by the straight line")]
+    try:
+        RoadNetwork(folder)
+    except RoadsError as error:
+        return [Finding("routes", "wrong", str(error), "run: onsite map build FILE.osm.pbf")]
+    return [Finding("routes", "ok", str(folder / FOLDER_NAME))]
+
+
 CHECKS: Final[tuple[Check, ...]] = (
     check_versions,
     check_broker,
@@ -204,6 +220,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_clock,
     check_disk,
     check_addresses,
+    check_routes,
 )
 
 

@@ -21,7 +21,12 @@ class Ways:
 class Provider(Protocol):
     """Answers for many ways at once, and always: where it knows of no road, another provider's answer stands in."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """By which it stands in ``Ways.providers``."""
 
     def ways(self, lat: Floats, lon: Floats, to_lat: Floats, to_lon: Floats) -> Ways:
         """From each place to its destination, float64[n] degrees."""
+
+    def close(self) -> None:
+        """Let go of files, processes and connections."""

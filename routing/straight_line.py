@@ -18,10 +18,6 @@ USUAL_SPEED_MPS: Final = 9.0
 GET_GOING_S: Final = 90.0
 """From the door to the wheel, and from the kerb to the door."""
 
-SHORTEST: Final = 0.75
-LONGEST: Final = 1.5
-"""Of the estimate: between these a way by road will mostly turn out to be."""
-
 
 def distances_m(lat_a: Floats, lon_a: Floats, lat_b: Floats, lon_b: Floats) -> Floats:
     """Great-circle distances on the mean sphere in metres; the arguments are broadcast against each other."""
@@ -47,3 +43,6 @@ class StraightLine:
         """As ``Provider`` has it."""
         distance_m = distances_m(lat, lon, to_lat, to_lon)
         return Ways(travel_s(distance_m), distance_m * ROAD_FACTOR, [NAME] * len(distance_m))
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -185,8 +185,7 @@ class Approach(
 class Evidence(msgspec.Struct, frozen=True):
     """All that a device's rounds say about a job now, in the order of time; it replaces what they said before.
 
-    ``moves``: whether it moves the job on; where automatic logging is off, it only counts time. ``eta`` is when the
-    device will be there, as long as it is on its way.
+    ``moves``: whether it moves the job on; where automatic logging is off, it only counts time.
     """
 
     device_id: str
@@ -194,7 +193,6 @@ class Evidence(msgspec.Struct, frozen=True):
     approaches: list[Approach]
     recorded_at: Instant
     moves: bool = True
-    eta: EtaWindow | None = None
 
     def says_the_same_as(self, other: "Evidence | None") -> bool:
         """Whether they differ at most in when they were recorded."""
@@ -225,7 +223,7 @@ class JobRecord(Job, omit_defaults=True, kw_only=True):
 
     ``words`` are what people and the system said, in the order in which it was recorded; no position ever changes them.
     Of a job that comes again, those whose windows begin before ``generated_until`` have been made. ``erasures`` are
-    those of people that it was about.
+    those of people that it was about. ``eta`` is the ETA window that decided its risk last, not the newest one.
     """
 
     generated_until: Instant | None = None
@@ -234,3 +232,4 @@ class JobRecord(Job, omit_defaults=True, kw_only=True):
     evidence: list[Evidence] = []
     answered: list[Answered] = []
     erasures: list[str] = []
+    eta: EtaWindow | None = None

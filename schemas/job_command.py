@@ -9,7 +9,7 @@ import msgspec
 
 from schemas import wire
 from schemas.erasure import PersonKind
-from schemas.job import Evidence, JobPlan, Source
+from schemas.job import EtaWindow, Evidence, JobPlan, Source
 from schemas.times import Instant
 
 
@@ -67,6 +67,12 @@ class TellEvidence(_Command, frozen=True, tag="evidence"):
     evidence: Evidence
 
 
+class TellEta(_Command, frozen=True, tag="eta"):
+    """Between which moments somebody will be there, told where that changes the job's risk."""
+
+    eta: EtaWindow
+
+
 class RedactJob(_Command, frozen=True, tag="redact"):
     """Take a person out of the job, who was erased: ``pseudonym`` stands in their place where something has to.
 
@@ -82,7 +88,7 @@ class RedactJob(_Command, frozen=True, tag="redact"):
     site_ids: list[str] = []
 
 
-Command = CreateJob | EditJob | MoveJob | TellEvidence | RedactJob
+Command = CreateJob | EditJob | MoveJob | TellEvidence | TellEta | RedactJob
 
 
 def read_command(data: bytes) -> Command:

@@ -12,6 +12,7 @@ from schemas.clock import Clock
 from schemas.key import Role
 
 _GEOCODERS: Final = ("nominatim", "photon")
+_STRAIGHT_LINE: Final = "straight_line"
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 LONGEST_WEBHOOK_WAIT_S: Final = 86_400.0
@@ -105,6 +106,14 @@ class Settings(BaseSettings):
     unknown_after_s: float = Field(600.0, gt=0, description="a device silent for this long is shown as unknown")
 
     map_dir: Path | None = Field(None, description="folder of the loaded map; none: map in the folder of local files")
+    routing: str = Field(
+        "",
+        description="who knows how long ways take: straight_line or osrm+URL; empty = the loaded map, if there is one",
+    )
+    routing_workers: int = Field(
+        1, ge=1, le=64, description="of a loaded map: processes that look for ways, by foreman and API process"
+    )
+    eta_refresh_s: float = Field(45.0, gt=0, description="an ETA older than this is asked for anew at the next fix")
     geocoder: str = Field(
         "",
         description="who finds addresses: none, nominatim+URL or photon+URL; empty = the loaded map, if there is one",
@@ -140,6 +149,16 @@ class Settings(BaseSettings):
         if geocoder not in ("", "none") and not is_server:
             raise ValueError(f"{geocoder!r} is none of: none, nominatim+https://…, photon+https://…")
         return geocoder
+
+    @field_validator("routing")
+    @classmethod
+    def _names_a_provider(cls, routing: str) -> str:
+        kind, _, url = routing.partition("+")
+        where = urlsplit(url)
+        is_server = kind == "osrm" and where.scheme in ("http", "https") and bool(where.hostname)
+        if routing not in ("", _STRAIGHT_LINE) and not is_server:
+            raise ValueError(f"{routing!r} is none of: {_STRAIGHT_LINE}, osrm+http://…")
+        return routing
 
     @field_validator("oidc_audience")
     @classmethod

@@ -27,6 +27,8 @@ JOB_COMMANDS: Final = Topic("onsite.jobs.commands", key="job_id")
 JOB_ANSWERS: Final = Topic("onsite.jobs.answers", key="request_id", retention_days=1)
 ETAS: Final = Topic("onsite.etas", key="job_id", compacted=True)
 """In the partition of its job; none of a job that nobody is awaited at any more."""
+TRIPS: Final = Topic("onsite.trips", key="device_id", retention_days=30)
+"""Ways that are over: every foreman learns from all of them."""
 NOTIFICATIONS: Final = Topic("onsite.notifications", key="notice_id", compacted=True)
 """In the partition of its job: whoever has the job there has its notices."""
 TRACKING: Final = Topic("onsite.tracking", key="job_id", compacted=True)
@@ -65,6 +67,7 @@ TOPICS: Final = (
     JOB_COMMANDS,
     JOB_ANSWERS,
     ETAS,
+    TRIPS,
     NOTIFICATIONS,
     TRACKING,
     KEYS,

@@ -1,6 +1,7 @@
 """The engine: questions in, ETAs with windows out; trips that have arrived in, better answers from then on."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,10 @@ ASKED_A_TRIP: Final = 8
 REFIT_PART: Final = 0.1
 """The correction is fitted anew when so many of the trips it knows have come since."""
 
+_QUERIED: Final = len(fields(Queries))
+_TS_S: Final = 2
+"""Of a kept row: where its moment stands, and where what was asked ends."""
+
 PACE_S: Final = 300.0
 """So long a way on both sides of a comparison: the first minutes say little about the pace of a trip."""
 
@@ -30,12 +35,16 @@ class Answers:
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
-    """Of a trip under way what has been asked, and what was answered."""
+class Lesson:
+    """Of a trip that is over: what was asked on its way and answered, and how long it took from there.
+
+    ``delay`` float64[n] is how much slower than thought it had gone (logarithms), ``remaining_s`` float64[n] seconds.
+    """
 
     queries: Queries
     delay: Floats
     answers: Answers
+    remaining_s: Floats
 
 
 class EtaEngine:
@@ -45,37 +54,60 @@ class EtaEngine:
         self.windows = Windows(level)
         self.correction = Correction()
         self._begun: dict[int, tuple[float, float]] = {}
-        self._asked: dict[int, list[_Asked]] = {}
-        self._learnt: list[tuple[Queries, Floats, Floats]] = []
+        self._asked: dict[int, list[tuple[float, ...]]] = {}
+        self._learnt: list[Lesson] = []
         self._since = 0
 
     def answer(self, queries: Queries) -> Answers:
         """Answer questions, those of a trip in the order of time."""
         route_s = self.correction.route_s(queries)
         delay = self._delays(queries, route_s)
-        eta_s = self.correction.with_pace(route_s, delay)
-        answers = Answers(eta_s, *self.windows.around(eta_s, queries.device))
+        answers = self._answered(queries, route_s, delay)
         self._keep(queries, delay, answers)
         return answers
 
+    def foresee(self, queries: Queries) -> Answers:
+        """Answer questions about ways that nobody is on yet: of these nothing is kept, whatever their ``trip``."""
+        return self._answered(queries, self.correction.route_s(queries), np.zeros(len(queries)))
+
+    def _answered(self, queries: Queries, route_s: Floats, delay: Floats) -> Answers:
+        eta_s = self.correction.with_pace(route_s, delay)
+        return Answers(eta_s, *self.windows.around(eta_s, queries.device))
+
     def arrive(self, trip: int, arrived_s: float) -> None:
         """A trip has arrived (epoch s)."""
+        lesson = self.finish(trip, arrived_s)
+        if lesson is not None:
+            self.learn(lesson)
+
+    def finish(self, trip: int, arrived_s: float) -> Lesson | None:
+        """What there is to learn of a trip that has arrived (epoch s); None where nothing was asked before."""
         self._begun.pop(trip, None)
-        asked = self._asked.pop(trip, None)
-        if asked is None:
-            return
-        queries = Queries.joined([each.queries for each in asked])
-        delay = np.concatenate([each.delay for each in asked])
-        eta_s, from_s, to_s = (
-            np.concatenate([getattr(each.answers, name) for each in asked]) for name in ("eta_s", "from_s", "to_s")
-        )
-        remaining_s = arrived_s - queries.ts_s
-        chosen = _spread_over(len(queries), ASKED_A_TRIP)
-        self.windows.learn(int(queries.device[0]), eta_s[chosen], from_s[chosen], to_s[chosen], remaining_s[chosen])
-        self._learnt.append((queries[chosen], remaining_s[chosen], delay[chosen]))
+        rows = [row for row in self._asked.pop(trip, ()) if row[_TS_S] <= arrived_s]
+        if not rows:
+            return None
+        chosen = np.array(rows)[_spread_over(len(rows), ASKED_A_TRIP)]
+        columns = np.ascontiguousarray(chosen.T)
+        queries = Queries(*columns[:_TS_S].astype(np.int64), *columns[_TS_S:_QUERIED])
+        delay, *answers = columns[_QUERIED:]
+        return Lesson(queries, delay, Answers(*answers), arrived_s - queries.ts_s)
+
+    def learn(self, lesson: Lesson) -> None:
+        """Know better from now on."""
+        answers, device = lesson.answers, int(lesson.queries.device[0])
+        self.windows.learn(device, answers.eta_s, answers.from_s, answers.to_s, lesson.remaining_s)
+        self._learnt.append(lesson)
         self._since += 1
         if self._since >= REFIT_PART * min(len(self._learnt), REMEMBERED_TRIPS):
             self._fit()
+
+    def relearn(self, lessons: Iterable[Lesson]) -> None:
+        """Know what these say and nothing else; trips under way go on."""
+        self.windows = Windows(self.windows.level)
+        self.correction = Correction()
+        self._learnt, self._since = [], 0
+        for lesson in lessons:
+            self.learn(lesson)
 
     def forget(self, trip: int) -> None:
         """A trip ended elsewhere: nothing is learnt of it."""
@@ -85,11 +117,11 @@ class EtaEngine:
     def _fit(self) -> None:
         self._since = 0
         del self._learnt[:-REMEMBERED_TRIPS]
-        counts = [len(queries) for queries, _, _ in self._learnt]
+        counts = [len(lesson.queries) for lesson in self._learnt]
         self.correction = fit(
-            Queries.joined([queries for queries, _, _ in self._learnt]),
-            np.concatenate([remaining_s for _, remaining_s, _ in self._learnt]),
-            np.concatenate([delay for _, _, delay in self._learnt]),
+            Queries.joined([lesson.queries for lesson in self._learnt]),
+            np.concatenate([lesson.remaining_s for lesson in self._learnt]),
+            np.concatenate([lesson.delay for lesson in self._learnt]),
             np.repeat(np.arange(len(counts) - 1, -1, -1.0), counts),
         )
 
@@ -105,11 +137,11 @@ class EtaEngine:
         return found
 
     def _keep(self, queries: Queries, delay: Floats, answers: Answers) -> None:
-        order = np.argsort(queries.trip, kind="stable")
-        trips, starts = np.unique(queries.trip[order], return_index=True)
-        for trip, rows in zip(trips.tolist(), np.split(order, starts[1:]), strict=True):
-            some = Answers(answers.eta_s[rows], answers.from_s[rows], answers.to_s[rows])
-            self._asked.setdefault(trip, []).append(_Asked(queries[rows], delay[rows], some))
+        asked = [getattr(queries, each.name) for each in fields(Queries)]
+        columns = (*asked, delay, answers.eta_s, answers.from_s, answers.to_s)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        for trip, row in zip(queries.trip.tolist(), rows, strict=True):
+            self._asked.setdefault(trip, []).append(row)
 
 
 def _spread_over(count: int, most: int) -> Ints:

@@ -49,7 +49,16 @@ def build_roads(source: Path, folder: Path, tell: Callable[[str, int], None]) ->
 
 def has_roads(folder: Path) -> bool:
     """Whether the folder of a map has prepared roads."""
-    return (folder / FOLDER_NAME / f"{BASE_NAME}.hsgr").is_file()
+    return stamp_of_roads(folder) is not None
+
+
+def stamp_of_roads(folder: Path) -> tuple[int, int] | None:
+    """The same for as long as they are the same roads; None where there are none."""
+    try:
+        found = (folder / FOLDER_NAME / f"{BASE_NAME}.hsgr").stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
 
 
 def _profile() -> Path:

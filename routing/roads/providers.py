@@ -1,10 +1,11 @@
 """Providers of travel times by road. Where they know of no way, or fail, the straight line stands in and is named."""
 
+import os
+import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,12 @@ AT_ONCE: Final = 64
 
 TRY_AGAIN_S: Final = 10.0
 """So long nobody asks a server that has failed."""
+
+WITHIN_S: Final = 10.0
+"""A server answers for ways that are asked together within this; of the rest the straight line stands in."""
+
+HANGS_S: Final = 30.0
+"""Workers that have not answered by then are replaced; they may have read a country before."""
 
 log = structlog.get_logger()
 
@@ -54,6 +61,8 @@ class RoadsInWorkers:
         RoadNetwork(folder)  # what is wrong with it is said here, not in a worker
         self._folder = folder
         self._workers = workers
+        self._is_closed = False
+        self._replacing = threading.Lock()
         self._pool = self._new_pool()
 
     def ways(self, lat: Floats, lon: Floats, to_lat: Floats, to_lon: Floats) -> Ways:
@@ -62,18 +71,31 @@ class RoadsInWorkers:
 
     def close(self) -> None:
         """End the workers."""
+        self._is_closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _find(self, ways: list[Coordinates]) -> list[Found]:
+        pool, give_up_s = self._pool, time.monotonic() + HANGS_S
         parts = [ways[start : start + AT_ONCE] for start in range(0, len(ways), AT_ONCE)]
         try:
-            asked: Sequence[Future[list[Found]]] = [self._pool.submit(_find_in_worker, part) for part in parts]
-            return [found for each in asked for found in each.result()]
-        except BrokenProcessPool as error:
-            log.warning("a routing worker died, the straight line stands in", error=str(error))
-            self._pool.shutdown(wait=False)
+            asked: Sequence[Future[list[Found]]] = [pool.submit(_find_in_worker, part) for part in parts]
+            return [found for each in asked for found in each.result(give_up_s - time.monotonic())]
+        except TimeoutError:
+            self._replace(pool, "does not answer")
+        except (RuntimeError, CancelledError) as error:  # of these a BrokenProcessPool
+            self._replace(pool, str(error))
+        return [None] * len(ways)
+
+    def _replace(self, pool: ProcessPoolExecutor, why: str) -> None:
+        """Workers in the stead of those that do not serve; whoever else waits for them is answered by nobody."""
+        with self._replacing:
+            if self._is_closed or pool is not self._pool:
+                return
+            log.warning("a routing worker failed, the straight line stands in", reason=why)
+            for process in list((pool._processes or {}).values()):
+                process.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
             self._pool = self._new_pool()
-            return [None] * len(ways)
 
     def _new_pool(self) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(
@@ -83,7 +105,16 @@ class RoadsInWorkers:
 
 def _open_in_worker(folder: Path) -> None:
     global _network
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _network = RoadNetwork(folder)
+
+
+def _end_with_parent() -> None:
+    """Whoever asks may be killed: nobody would end the worker then."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(0)
 
 
 def _find_in_worker(ways: list[Coordinates]) -> list[Found]:
@@ -111,8 +142,10 @@ class RoadsOverHttp:
 
     def _find(self, ways: list[Coordinates]) -> list[Found]:
         found: list[Found] = []
+        give_up_s = time.monotonic() + WITHIN_S
         for way in ways:
-            if time.monotonic() < self._tried_again_s:
+            now_s = time.monotonic()
+            if now_s < self._tried_again_s or now_s > give_up_s:
                 break
             try:
                 found.append(self._ask(*way))

@@ -26,6 +26,7 @@ from schemas.wire import decode, encode
 from stream.collector import settle
 from stream.erasures import Erasures
 from stream.foreman.crew import Crew
+from stream.foreman.etas import EVERY_S, Etas
 from stream.foreman.patrol import Patrol, Sighting
 from stream.foreman.writer import JobPartition, read_commands
 from stream.framed import FramedApp, PartitionsLostError, framed_app
@@ -70,7 +71,8 @@ class Foreman:
         self._log = KafkaLog(settings.kafka)
         self._ends = LogEnds(settings.kafka)
         self._erasures = Erasures(settings, "foreman")
-        self._looking: asyncio.Task[None] | None = None
+        self._etas = Etas(settings, clock, rules, self._crew, self._log, self._heading_of)
+        self._tasks: list[asyncio.Task[None]] = []
         # Held from a change of rounds until what follows from it is told and written.
         self._changing = asyncio.Lock()
         self._writing = asyncio.Lock()
@@ -121,13 +123,15 @@ class Foreman:
         await self._ends.start()
         await self._crew.start()
         await self._erasures.start()
+        await self._etas.start()
         self._unsettled.clear()
-        self._looking = asyncio.create_task(self._look_again())
+        self._tasks = [asyncio.create_task(self._look_again()), asyncio.create_task(self._expect())]
 
     async def _drain(self) -> None:
         async with self._writing, self._changing:
-            if self._looking is not None:
-                self._looking.cancel()
+            for each in self._tasks:
+                each.cancel()
+        await self._etas.stop()
         await self._erasures.stop()
         await self._crew.stop()
         await self._ends.stop()
@@ -146,6 +150,7 @@ class Foreman:
             self._patrols = {
                 number: Patrol(self._crew, self._rules, _rounds_of(rounds.get(number, {}))) for number in assigned
             }
+            self._etas.keep_only(assigned)
             kept = sum(len(partition.records) for partition in self._jobs.values())
             jobs_kept.set(kept)
             log.info("jobs read", partitions=sorted(assigned), jobs=kept)
@@ -181,8 +186,8 @@ class Foreman:
             by_partition.setdefault(frame.partition, []).extend(ours)
         return by_partition
 
-    def _partition_of(self, job_id: str) -> int:
-        return partition_of(job_id, self._settings.partitions)
+    def _partition_of(self, key: str) -> int:
+        return partition_of(key, self._settings.partitions)
 
     async def _write(self, records: Mapping[int, Sequence[JobRecord]], now_ms: Instant) -> None:
         """Append revisions of jobs by partition; return when the broker has them. Raises PartitionsLostError."""
@@ -240,6 +245,8 @@ class Foreman:
         sightings = records_by_partition(
             Sighting, frames, unreadable, lambda seen: not self._is_erased(seen.device_id, seen.ts_ms)
         )
+        for group in sightings.values():
+            self._etas.see(group)
         await self._look(sightings, lambda number, patrol: patrol.see(sightings[number]))
 
     def _is_erased(self, device_id: str, at_ms: int) -> bool:
@@ -262,6 +269,7 @@ class Foreman:
     async def _look_at_rounds_of(self, technicians: Iterable[str]) -> None:
         devices = {device_id for each in technicians for device_id in self._crew.devices_of(each)}
         if devices:
+            self._etas.change(devices)
             await self._look(self._patrols, lambda _, patrol: devices & patrol.rounds.keys())
 
     async def _erase(self) -> None:
@@ -276,6 +284,7 @@ class Foreman:
                 written[number] = [(device_id, None) for device_id in gone]
                 written[number] += [(rounds.device_id, encode(rounds)) for rounds in patrol.take_changed()]
             await self._log.append_in_place(ROUNDS, written)
+        await self._etas.erase(self._patrols.keys(), self._erasures.spans)
         await self._erasures.tell(self._log, due)
 
     async def _look(self, numbers: Iterable[int], changed: Callable[[int, Patrol], set[str]]) -> None:
@@ -283,12 +292,14 @@ class Foreman:
         async with self._changing:
             now_ms = self._clock.now_ms()
             patrols = {number: self._patrols[number] for number in numbers if number in self._patrols}
+            devices = {number: sorted(changed(number, patrol)) for number, patrol in patrols.items()}
             news = [
                 each
                 for number, patrol in patrols.items()
-                for device_id in sorted(changed(number, patrol))
+                for device_id in devices[number]
                 for each in patrol.news_of(device_id, now_ms)
             ]
+            self._etas.change(device_id for group in devices.values() for device_id in group)
             await self._log.append_patiently(
                 JOB_COMMANDS, [(job_id, encode(_telling(job_id, each))) for job_id, each in news]
             )
@@ -301,6 +312,20 @@ class Foreman:
                     for number, patrol in patrols.items()
                 },
             )
+
+    # ETAs
+
+    async def _expect(self) -> None:
+        """Ask and tell when somebody will be where; between two assignments nobody knows whose devices these are."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            if self._patrols:
+                with self.app.fatal("etas"):
+                    await self._etas.turn(self._patrols.keys(), self._erasures.spans)
+
+    def _heading_of(self, device_id: str) -> str | None:
+        patrol = self._patrols.get(self._partition_of(device_id))
+        return None if patrol is None else patrol.under_way(device_id)
 
 
 def _telling(job_id: str, evidence: Evidence) -> TellEvidence:

@@ -4,13 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from dispatch.erased import ErasedSpans
 from dispatch.heading import headed_for, planned_at
-from dispatch.rounds import Candidate, DeviceRounds, Heading, stop_of
+from dispatch.rounds import DeviceRounds, Heading, stop_of
 from dispatch.rules import DispatchRules
-from routing.straight_line import LONGEST, SHORTEST, distances_m, travel_s
 from schemas.job import Evidence
 from schemas.times import Instant
 from schemas.visit import Visit
@@ -18,10 +16,6 @@ from stream.foreman.crew import Crew
 
 REMEMBERED_MS: Final = 10 * 86_400_000
 """Longer than the tracker keeps its log, so that what late fixes change there still finds its job."""
-
-
-ETA_STEP_MS: Final = 120_000
-"""An ETA that has moved by less is not told anew."""
 
 
 class Sighting(msgspec.Struct, rename={"ts_ms": "ts"}):
@@ -85,8 +79,8 @@ class Patrol:
         job = headed_for(rounds.place, (sighting.lat, sighting.lon), planned)
         if job is None:
             return False
-        heading = Heading(job.job_id, last.visit_id, *eta_of(job, sighting))
-        if _is_known(heading, rounds.heading):
+        heading = Heading(job.job_id, last.visit_id)
+        if heading == rounds.heading:
             return False
         rounds.heading = heading
         self.changed.add(sighting.device_id)
@@ -120,22 +114,12 @@ class Patrol:
             self.changed.add(device_id)
         return news
 
+    def under_way(self, device_id: str) -> str | None:
+        """The job that a device is heading for."""
+        rounds = self.rounds.get(device_id)
+        return None if rounds is None else rounds.under_way(self._crew.areas)
+
     def take_changed(self) -> list[DeviceRounds]:
         """The rounds to be written, once."""
         changed, self.changed = self.changed, set()
         return [self.rounds[device_id] for device_id in sorted(changed)]
-
-
-def eta_of(job: Candidate, sighting: Sighting) -> tuple[int, int]:
-    """Between which moments (epoch ms) a device will be at a job, by the straight line."""
-    assert job.lat is not None
-    assert job.lon is not None
-    places = (sighting.lat, sighting.lon, job.lat, job.lon)
-    estimate_s = float(travel_s(distances_m(*(np.array(each) for each in places))))
-    return tuple(round(sighting.ts_ms + 1000 * estimate_s * factor) for factor in (SHORTEST, LONGEST))  # type: ignore[return-value]
-
-
-def _is_known(heading: Heading, known: Heading | None) -> bool:
-    """Whether nothing worth telling has changed."""
-    is_same = known is not None and (known.job_id, known.after) == (heading.job_id, heading.after)
-    return is_same and known is not None and abs(heading.eta_to_ms - known.eta_to_ms) < ETA_STEP_MS

@@ -1,11 +1,11 @@
-import msgspec
 import pytest
 
 from dispatch.job_book import JobBook
 from dispatch.rules import DispatchRules, read_rules_of_dispatch
-from schemas.job import EtaWindow
-from schemas.job_command import EditJob, TellEvidence
-from tests.dispatch.examples import DISPATCHER, after, approach, create, minute, move, tell
+from schemas.job import EtaWindow, JobRecord
+from schemas.job_command import EditJob, TellEta
+from schemas.times import format_instant
+from tests.dispatch.examples import DISPATCHER, POSITIONS, after, approach, create, minute, move, tell
 
 BOOK = JobBook(DispatchRules())
 
@@ -20,10 +20,13 @@ hours = "always"
 """
 
 
-def on_the_way(eta_from: float, eta_to: float, recorded: float) -> TellEvidence:
-    command = tell(approach(50, None, None), recorded=recorded)
+ON_THE_WAY = tell(approach(50, None, None), recorded=60)
+
+
+def expected(eta_from: float, eta_to: float, at: float) -> TellEta:
+    """Somebody will be there between two minutes, it is said at a third."""
     eta = EtaWindow(minute(eta_from), minute(eta_to))
-    return msgspec.structs.replace(command, evidence=msgspec.structs.replace(command.evidence, eta=eta))
+    return TellEta(job_id="job-1", sender=POSITIONS, key=f"eta-{at}", issued_at=minute(at), eta=eta)
 
 
 def test_a_job_becomes_late_by_itself_once_its_window_is_over() -> None:
@@ -39,12 +42,46 @@ def test_a_job_becomes_late_by_itself_once_its_window_is_over() -> None:
 
 
 def test_whoever_will_be_there_too_late_puts_it_at_risk_and_who_arrives_in_time_takes_it_off() -> None:
-    record = after(BOOK, create(), on_the_way(170, 190, 60))
+    begun = (create(), ON_THE_WAY, expected(170, 190, 61))
+    record = after(BOOK, *begun)
     assert (record.state, record.risk) == ("en_route", "at_risk")
-    assert after(BOOK, create(), on_the_way(170, 190, 60), on_the_way(160, 179, 62)).risk == "at_risk"
-    assert after(BOOK, create(), on_the_way(170, 190, 60), on_the_way(150, 170, 62)).risk == "none"
-    arrived = after(BOOK, create(), on_the_way(170, 190, 60), tell(approach(50, 175, None), recorded=178))
+    assert after(BOOK, *begun, expected(160, 179, 62)).risk == "at_risk"
+    assert after(BOOK, *begun, expected(150, 170, 62)).risk == "none"
+    arrived = after(BOOK, *begun, tell(approach(50, 175, None), recorded=178))
     assert (arrived.state, arrived.risk) == ("on_site", "none")
+
+
+def test_a_job_that_nobody_is_on_the_way_to_yet_may_be_at_risk() -> None:
+    record = after(BOOK, create(), expected(170, 190, 10))
+    assert (record.state, record.risk) == ("scheduled", "at_risk")
+    late = BOOK.look(record, minute(181))
+    assert late is not None
+    assert late.risk == "late"
+
+
+def test_an_eta_that_changes_no_risk_makes_no_revision() -> None:
+    def told(record: JobRecord, command: TellEta) -> JobRecord | None:
+        return BOOK.apply(record, command, command.issued_at).record
+
+    record = after(BOOK, create(), ON_THE_WAY)
+    assert told(record, expected(100, 120, 61)) is None
+    at_risk = told(record, expected(170, 190, 62))
+    assert at_risk is not None
+    assert (at_risk.risk, at_risk.eta, at_risk.answered) == (
+        "at_risk",
+        EtaWindow(minute(170), minute(190)),
+        record.answered,
+    )
+    assert told(at_risk, expected(175, 195, 63)) is None
+    assert told(at_risk, expected(160, 179, 64)) is None, "there is no room yet"
+    assert after(BOOK, create(), ON_THE_WAY, expected(170, 190, 62), move("cancelled", 63, DISPATCHER)).risk == "none"
+    assert BOOK.apply(None, expected(170, 190, 62), minute(62)).record is None
+
+
+def test_a_window_that_is_moved_is_held_against_the_eta_that_was_told() -> None:
+    changes = {"window_to": format_instant(minute(240))}
+    later = EditJob(job_id="job-1", sender=DISPATCHER, key="e", issued_at=minute(65), changes=changes)
+    assert after(BOOK, create(), expected(170, 190, 61), later).risk == "none"
 
 
 def test_promises_are_escalated_once_each() -> None:

@@ -82,7 +82,7 @@ def test_who_takes_a_van_over_takes_nothing_back_of_what_was_told() -> None:
 
 def test_of_rounds_what_was_erased_goes_and_the_rest_stays() -> None:
     rounds = driven()
-    rounds.heading = Heading("job-x", "hers", 0, 0)
+    rounds.heading = Heading("job-x", "hers")
     assert not rounds.forget_erased(spans_of(("van", 0, 20 * MINUTE_MS), ("phone", 0, 90 * MINUTE_MS)))
     assert rounds.forget_erased(spans_of(("van", 0, 85 * MINUTE_MS)))
     assert (rounds.stops, rounds.told, rounds.place, rounds.heading) == ({}, {}, None, None)

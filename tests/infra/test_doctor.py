@@ -1,11 +1,11 @@
-"""What the doctor says of who finds addresses."""
+"""What the doctor says of who finds addresses, and of who knows the ways."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
 
-from infra.doctor import Finding, check_addresses
+from infra.doctor import Finding, check_addresses, check_routes
 from schemas.settings import Settings
 
 
@@ -32,3 +32,15 @@ def test_a_file_that_cannot_be_read_is_to_be_made_again(tmp_path: Path) -> None:
     found = finding(tmp_path)
     assert found.state == "wrong"
     assert "onsite map build" in found.mend
+
+
+def test_who_knows_the_ways_is_said_and_roads_that_cannot_be_read(tmp_path: Path) -> None:
+    def found(routing: str = "") -> Finding:
+        [finding] = asyncio.run(check_routes(Settings(routing=routing, map_dir=tmp_path)))
+        return finding
+
+    assert found("straight_line").found == "straight_line"
+    assert (found().state, found().found) == ("ok", "no roads are loaded: ETAs go by the straight line")
+    (tmp_path / "roads").mkdir()
+    (tmp_path / "roads/roads.osrm.hsgr").write_bytes(b"no roads")
+    assert (found().state, found().mend) == ("wrong", "run: onsite map build FILE.osm.pbf")

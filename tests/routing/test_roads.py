@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from routing.provider import Provider
+from routing.roads import providers
 from routing.roads.build import RoadsError, build_roads, has_roads
 from routing.roads.network import RoadNetwork
 from routing.roads.providers import NAME, RoadsInProcess, RoadsInWorkers, RoadsOverHttp
@@ -174,6 +176,62 @@ def test_a_worker_that_dies_costs_one_answer(country: Path) -> None:
 
 
 @needs_osrm
+def test_a_worker_that_hangs_costs_one_answer(country: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = RoadsInWorkers(country)
+    try:
+        assert workers.ways(*columns((VADUZ, SCHAAN))).providers == [NAME]
+        (pid,) = workers._pool._processes  # type: ignore[misc]
+        os.kill(pid, signal.SIGSTOP)
+        with monkeypatch.context() as hasty:
+            hasty.setattr(providers, "HANGS_S", 0.3)
+            assert workers.ways(*columns((VADUZ, SCHAAN))).providers == ["straight_line"]
+        assert workers.ways(*columns((VADUZ, SCHAAN))).providers == [NAME]
+        until(lambda: not is_alive(pid))
+    finally:
+        workers.close()
+    assert workers.ways(*columns((VADUZ, SCHAAN))).providers == ["straight_line"], "it is closed"
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from routing.roads.providers import RoadsInWorkers
+workers = RoadsInWorkers(Path(sys.argv[1]))
+workers.ways(*(np.array([each]) for each in (47.1392, 9.5227, 47.1650, 9.5100)))
+print(*workers._pool._processes, flush=True)
+time.sleep(600)
+"""
+
+
+@needs_osrm
+def test_a_worker_ends_with_whoever_asks_it(country: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(country)], stdout=subprocess.PIPE) as asking:
+        try:
+            assert asking.stdout is not None
+            worker = int(asking.stdout.readline())
+            assert is_alive(worker)
+        finally:
+            asking.kill()
+    until(lambda: not is_alive(worker))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has asked after yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def until(condition: Callable[[], bool]) -> None:
+    give_up_s = time.monotonic() + 20.0
+    while not condition():
+        assert time.monotonic() < give_up_s
+        time.sleep(0.05)
+
+
+@needs_osrm
 def test_roads_that_are_not_there_are_one_clear_line(tmp_path: Path) -> None:
     for provider in (RoadsInProcess, RoadsInWorkers, RoadNetwork):
         with pytest.raises(RoadsError, match="onsite map build"):
@@ -220,6 +278,19 @@ def test_where_a_server_knows_no_way_it_is_asked_on(server: Server, reply: tuple
     found = RoadsOverHttp(server.url).ways(*columns(*ways))
     assert (found.travel_s.tolist(), found.providers) == (straight(*ways), ["straight_line"] * 2)
     assert len(server.asked) == 2
+
+
+def test_a_server_that_is_slow_is_waited_for_within_bounds(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(providers, "WITHIN_S", 0.3)
+
+    def slowly(_: str) -> tuple[int, Any]:
+        time.sleep(0.2)
+        return 200, route(300.0, 4_000.0)
+
+    server.reply = slowly
+    told = RoadsOverHttp(server.url).ways(*columns(*[(VADUZ, SCHAAN)] * 20)).providers
+    assert 1 <= told.count(NAME) <= 2
+    assert told == sorted(told), "the others are answered at once"
 
 
 @pytest.mark.parametrize(
