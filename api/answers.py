@@ -9,6 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from schemas import wire
+from schemas.eta import Eta
 from schemas.found_place import FoundPlace, GeocodeStatus
 from schemas.key import Role
 from schemas.live import DeviceState
@@ -94,6 +95,12 @@ class Device(msgspec.Struct, rename={"ts_ms": "ts", "updated_ms": "updated_at"})
     updated_ms: Instant
     clock_skew_s: float | None
     clock_skew_error_s: float | None
+
+
+class EtaAnswer(Eta, frozen=True, kw_only=True, omit_defaults=False):
+    """When somebody will be at a job, and how long ago that was said."""
+
+    age_s: float
 
 
 class NearbyTechnician(msgspec.Struct):

@@ -35,6 +35,7 @@ from geofence.rule_book import RuleBook
 from routing.addresses.geocoder import Geocoder, NoGeocoder
 from schemas.calendar import CalendarFeed
 from schemas.clock import Clock
+from schemas.eta import Eta
 from schemas.fence import FenceRecord
 from schemas.invoice import Invoice
 from schemas.job import JobRecord
@@ -59,6 +60,7 @@ class Services:
     jobs: ReadModel[JobRecord]
     job_index: JobIndex
     desk: JobDesk
+    etas: ReadModel[Eta]
     stock: Stock
     invoices: ReadModel[Invoice]
     calendars: ReadModel[CalendarFeed]

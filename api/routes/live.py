@@ -22,7 +22,7 @@ NOT_ALLOWED: Final = 1008
 
 @router.websocket("/v1/live")
 async def live(websocket: WebSocket, bbox: str | None = None, branch: str | None = None) -> None:
-    """Live states and visits of all devices, or of those between west,south,east,north, or of a branch."""
+    """Live states, visits, jobs and ETAs: all, or those between west,south,east,north, or of a branch."""
     services = services_of(websocket)
     principal = await authorize(websocket, "devices:read", "visits:read")
     box = _box_of(bbox)
