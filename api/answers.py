@@ -104,7 +104,7 @@ class EtaAnswer(Eta, frozen=True, kw_only=True, omit_defaults=False):
 
 
 class NearbyTechnician(msgspec.Struct):
-    """A technician near a place: ``eta`` by ``provider``; where a device was seen ``at`` last.
+    """A technician near a place: ``travel_s`` and ``eta`` by ``provider``; where a device was seen ``at`` last.
 
     ``available``: on shift and at no job; ``free_at`` is when the job at hand is expected to end, null where nobody
     knows.
@@ -126,7 +126,7 @@ class NearbyTechnician(msgspec.Struct):
 
 
 class NearestAnswer(msgspec.Struct):
-    """The nearest first."""
+    """Who can be there soonest first."""
 
     items: list[NearbyTechnician]
 

@@ -268,6 +268,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         for part in reversed(parts):
             await part.stop()
         services.solver.close()
+        services.roads.close()
         await geocoder.close()
         await history.close()
         log.info("stopped")

@@ -26,6 +26,7 @@ from api.open_visits import OpenVisits
 from api.plans.solver import Solver
 from api.registers import REGISTERS, Entry, Name
 from api.remembered_places import RememberedPlaces
+from api.roads import Roads
 from api.services import Services
 from api.shift_gate import ShiftGate
 from api.stock.ledger import StockLedger
@@ -116,6 +117,7 @@ class Door:
     requests: MemoryModel[ServiceRequest] = field(default_factory=MemoryModel)
     remembered: RememberedPlaces = field(default_factory=RememberedPlaces)
     geocoder: Geocoder = field(default_factory=NoGeocoder)
+    roads: Roads = field(default_factory=Roads)
     sender: MemorySender = field(default_factory=MemorySender)
     live: MemoryModel[LiveState] = field(default_factory=MemoryModel)
     accounts: MemoryModel[Account] = field(default_factory=MemoryModel)
@@ -233,6 +235,7 @@ class Door:
             solver=Solver(SOLVING),
             remembered=self.remembered,
             geocoder=self.geocoder,
+            roads=self.roads,
         )
         # Routes take a while to build and hold no state: every test shares them, over services of its own.
         if not _built:
