@@ -1,10 +1,11 @@
 """The table ``etas``: what was said when of arrivals."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import pyarrow as pa
 
+from schemas import wire
 from schemas.eta import Eta
 from schemas.tables.table import MOMENT, Table, moments
 
@@ -34,7 +35,7 @@ CREATE TABLE IF NOT EXISTS {database}.etas
 (
     job_id String CODEC(ZSTD(1)) COMMENT 'the job that somebody will be at',
     computed_at DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)) COMMENT 'when it was said',
-    eta DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)) COMMENT 'of the arrival: as likely before as after it',
+    eta DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)) COMMENT 'of the arrival, the best estimate',
     window_from DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)) COMMENT 'the arrival is in the window, from',
     window_to DateTime64(3, 'UTC') CODEC(Delta(8), ZSTD(1)) COMMENT 'to',
     level Float64 CODEC(ZSTD(1)) COMMENT 'with this probability, 0 to 1',
@@ -43,7 +44,8 @@ CREATE TABLE IF NOT EXISTS {database}.etas
     device_id LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'whose fix it goes by',
     technician_id String CODEC(ZSTD(1)) COMMENT 'who will be there',
     seen_at DateTime64(3, 'UTC') CODEC(DoubleDelta, ZSTD(1)) COMMENT 'when the fix was taken',
-    stops_before UInt16 CODEC(T64, ZSTD(1)) COMMENT 'jobs that are done before; the way is from the last of them'
+    stops_before UInt16 CODEC(T64, ZSTD(1)) COMMENT 'jobs that are done before; the way is from the last of them',
+    INDEX by_device device_id TYPE bloom_filter GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(computed_at)
@@ -73,6 +75,26 @@ def batch(etas: Sequence[Eta]) -> pa.RecordBatch:
         },
         schema=COLUMNS,
     )
+
+
+SELECTED: Final = """
+    job_id,
+    toUnixTimestamp64Milli(eta),
+    toUnixTimestamp64Milli(window_from),
+    toUnixTimestamp64Milli(window_to),
+    level, provider,
+    toUnixTimestamp64Milli(computed_at),
+    distance_m, device_id, technician_id,
+    toUnixTimestamp64Milli(seen_at),
+    stops_before
+"""
+"""What to select of an ETA to read it with ``of_rows``."""
+
+
+def of_rows(rows: Iterable[Sequence[Any]]) -> list[Eta]:
+    """ETAs from rows of ``SELECTED``."""
+    names = Eta.__struct_encode_fields__
+    return [wire.from_builtins(Eta, dict(zip(names, row, strict=True))) for row in rows]
 
 
 ETAS: Final = Table("etas", statements, Eta, COLUMNS, batch)

@@ -4,6 +4,7 @@ import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,20 @@ import pyarrow as pa
 import pytest
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
+from api.history import ClickHouseHistory
+from api.ports import EtaQuery
 from dispatch.job_book import JobBook
 from dispatch.rules import DispatchRules
 from geofence.fixes import Fixes
 from infra.embedded.store import Store
 from infra.errors import CommandError
 from infra.migrations import MIGRATIONS, create_topics, migrate, migrate_store
+from schemas.eta import Eta
 from schemas.job import UsedPart
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.settings import Settings
-from schemas.tables.etas import ETAS
+from schemas.tables import etas
 from schemas.tables.jobs import JOBS
 from schemas.tables.pings import PINGS
 from schemas.tables.rejected import REJECTED, SELECTED, of_rows
@@ -227,15 +231,21 @@ def test_what_was_said_of_an_arrival_is_there_once_a_moment_and_ages_as_pings_do
     newer = eta("j1", in_min=25, computed_at=Instant(now_ms), stops_before=2)
     other = eta("j2", computed_at=Instant(now_ms - 60_000))
     old = eta("j1", computed_at=Instant(now_ms - 401 * DAY_MS))
-    insert(fresh, "etas", ETAS.batch([first, newer, other]), ETAS.batch([other, first, old]))
+    insert(fresh, "etas", etas.batch([first, newer, other]), etas.batch([other, first, old]))
     command(fresh, "OPTIMIZE TABLE etas FINAL")
-    columns = """
-    SELECT job_id, toUnixTimestamp64Milli(eta), toUnixTimestamp64Milli(window_from), toUnixTimestamp64Milli(window_to),
-        level, provider, toUnixTimestamp64Milli(computed_at), distance_m, device_id, technician_id,
-        toUnixTimestamp64Milli(seen_at), stops_before
-    FROM etas ORDER BY job_id, computed_at
-    """
-    assert ask(fresh, columns) == [msgspec.structs.astuple(each) for each in (first, newer, other)]
+    kept = f"SELECT {etas.SELECTED} FROM etas ORDER BY job_id, computed_at"
+    assert etas.of_rows(ask(fresh, kept)) == [first, newer, other]
+
+    async def pages() -> list[list[Eta]]:
+        history = ClickHouseHistory(partial(open_store, fresh))
+        try:
+            page = await history.etas(EtaQuery(2, "van-12"))
+            more = await history.etas(EtaQuery(2, "van-12", (int(page[-1].computed_at), page[-1].job_id)))
+            return [page, more, await history.etas(EtaQuery(2, "van-13"))]
+        finally:
+            await history.close()
+
+    assert asyncio.run(pages()) == [[first, other], [newer], []]
 
 
 @pytest.mark.skipif(not PHONES.exists(), reason="../shared/data/phones-los-altos is not here")
