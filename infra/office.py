@@ -18,6 +18,7 @@ _AT_ONCE: Final = 8
 _PAGE: Final = 500
 _LOOK_AGAIN_S: Final = 1.0
 _SETTLE_S: Final = 20.0
+_AHEAD_S: Final = 900
 
 
 class JobNow(Job, kw_only=True):
@@ -50,6 +51,13 @@ async def all_jobs(system: RunningSystem) -> dict[str, JobNow]:
         cursor = page["next_cursor"]
         if cursor is None:
             return found
+
+
+async def windows_held(system: RunningSystem) -> tuple[int, int]:
+    """Of how many arrivals an ETA stood a quarter of an hour before, and how many of these were within its window."""
+    rows = (await system.client.get("/v1/reports/eta-accuracy")).raise_for_status().json()["rows"]
+    then = [(arrivals, held) for _, _, _, before_s, arrivals, held, *_ in rows if before_s == _AHEAD_S]
+    return sum(arrivals for arrivals, _ in then), sum(held for _, held in then)
 
 
 async def judge_office(system: RunningSystem, office: Office) -> JobScore:

@@ -28,7 +28,7 @@ async def live(websocket: WebSocket, bbox: str | None = None, branch: str | None
     box = _box_of(bbox)
     scope = scope_of(principal, services).narrowed(branch)
     if not services.feed.is_ready:
-        raise unavailable("the live states and visits are still being read")
+        raise unavailable("what there is to tell is still being read")
     await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
     try:
         with services.metrics.live_readers.track_inprogress(), services.feed.subscribe(box, scope) as subscription:

@@ -20,7 +20,7 @@ from rich.text import Text
 from infra.delivery import Delivery
 from infra.demo import RunningSystem, Verdict, deliver, judge, running_system
 from infra.errors import CommandError
-from infra.office import JobNow, all_jobs, judge_office, open_office, plan
+from infra.office import JobNow, all_jobs, judge_office, open_office, plan, windows_held
 from schemas.clock import Clock
 from schemas.eta import Eta
 from schemas.visit import Visit
@@ -116,9 +116,10 @@ async def _run(state_dir: Path, rate: float, spec: DaySpec, console: Console, *,
                 with console.status("letting the last visits and jobs settle"):
                     verdict = await judge(system, day, clock, delivery)
                     jobs = await judge_office(system, office)
+                    windows = await windows_held(system)
             finally:
                 await delivery.close()
-            console.print(_summary(verdict, jobs))
+            console.print(_summary(verdict, jobs, windows))
             for difference in verdict.differences[:_DIFFERENCES_TOLD]:
                 console.print(f"[red]✗[/red] {difference}", soft_wrap=True)
             if len(verdict.differences) > _DIFFERENCES_TOLD:
@@ -262,8 +263,8 @@ def _where(system: RunningSystem, day: Day, office: Office) -> RenderableType:
     return table
 
 
-def _summary(verdict: Verdict, jobs: JobScore) -> RenderableType:
-    found = verdict.score
+def _summary(verdict: Verdict, jobs: JobScore, windows: tuple[int, int]) -> RenderableType:
+    found, (arrivals, held) = verdict.score, windows
     table = Table(title="The day, as logged and as it was", title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
@@ -281,6 +282,7 @@ def _summary(verdict: Verdict, jobs: JobScore) -> RenderableType:
         ("jobs logged right", f"{jobs.right}"),
         ("jobs logged wrong", f"{jobs.judged - jobs.right}"),
         ("jobs whose visit was missed", f"{len(jobs.blind)}"),
+        ("windows that held, said 15 min before", f"{held} of {arrivals}" if arrivals else "–"),
     ):
         table.add_row(name, value)
     return table

@@ -16,7 +16,7 @@ from geofence.visits import visit_of
 from infra.cli.demo import _View, demo
 from infra.demo import RunningSystem, deliver, derived_log, disagreements
 from infra.errors import CommandError
-from infra.office import JobNow, open_office, plan
+from infra.office import JobNow, open_office, plan, windows_held
 from schemas.clock import Clock
 from schemas.eta import Eta
 from schemas.job import LogEntry
@@ -184,6 +184,20 @@ def test_an_arrival_is_told_when_it_is_the_next_and_again_when_it_moves_by_minut
         ["07:32", "Amina", "later:", "08:36–08:51", "Title", "of", "a"],
         ["07:40", "Amina", "sooner:", "08:28–08:43", "Title", "of", "a"],
     ]
+
+
+def test_windows_that_held_are_those_of_a_quarter_of_an_hour_before():
+    rows = [
+        ["2026-03-02", None, "amina", before_s, arrivals, held, held / arrivals, 60.0, 0.0, 600.0]
+        for before_s, arrivals, held in ((3_600, 9, 9), (900, 5, 4), (900, 3, 3), (300, 9, 9))
+    ]
+
+    async def run() -> tuple[int, int]:
+        transport = httpx.MockTransport(lambda request: httpx.Response(200, json={"rows": rows}))
+        async with httpx.AsyncClient(transport=transport, base_url="http://onsite") as client:
+            return await windows_held(RunningSystem({}, "", client))
+
+    assert asyncio.run(run()) == (8, 7)
 
 
 class Registers:
