@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import structlog
 
-from routing.matrix import MOST_PLACES, matrix_of, pairs_of
+from routing.matrix import matrix_of, ways_to_ask
 from routing.provider import Floats, Provider, Ways
 from routing.straight_line import NAME as STRAIGHT_LINE
 
@@ -56,12 +56,12 @@ class Roads:
         return await self._ask((lat, lon, to_lat, to_lon), self._patience_s)
 
     async def matrix(self, lat: Floats, lon: Floats) -> Floats | None:
-        """Seconds from place i to place j, float64[n, n]; None where they are not to be had, or are too many."""
-        if not 1 < len(lat) <= MOST_PLACES:
+        """As ``routing.matrix.matrix_of``; None where ways are not to be had."""
+        if len(lat) < 2 or not self.are_known():
             return None
-        start, end = pairs_of(len(lat))
+        start, end = ways_to_ask(lat, lon)
         ways = await self._ask((lat[start], lon[start], lat[end], lon[end]), MATRIX_PATIENCE_S)
-        return None if ways is None else matrix_of(ways, len(lat))
+        return None if ways is None else matrix_of(ways, start, end, lat, lon)
 
     async def _ask(self, places: tuple[Floats, Floats, Floats, Floats], patience_s: float) -> Ways | None:
         if self._provider is None or not self.are_known():

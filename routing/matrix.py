@@ -8,8 +8,10 @@ import numpy.typing as npt
 from routing.provider import Floats, Ways
 from routing.straight_line import distances_m, travel_s
 
-MOST_PLACES: Final = 80
-"""Of which all ways are asked for one by one: 6,320, two seconds of a worker's time."""
+MOST_WAYS: Final = 6_000
+"""So many are asked for one by one: two seconds of a worker's time."""
+
+Numbers = npt.NDArray[np.intp]
 
 
 def straight_line_matrix(lat: Floats, lon: Floats) -> Floats:
@@ -19,14 +21,25 @@ def straight_line_matrix(lat: Floats, lon: Floats) -> Floats:
     return found
 
 
-def pairs_of(places: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Where each way between two different places starts and ends, intp[n * (n - 1)] each."""
-    start, end = np.nonzero(~np.eye(places, dtype=np.bool_))
+def ways_to_ask(lat: Floats, lon: Floats) -> tuple[Numbers, Numbers]:
+    """From and to which places to ask for the way: all, or those between near neighbours, there and back."""
+    places = len(lat)
+    neighbours = min(places - 1, MOST_WAYS // (2 * places))
+    apart = straight_line_matrix(lat, lon)
+    np.fill_diagonal(apart, np.inf)
+    near = np.zeros((places, places), np.bool_)
+    np.put_along_axis(near, np.argsort(apart, axis=1, kind="stable")[:, :neighbours], True, axis=1)
+    start, end = np.nonzero(near | near.T)
     return start, end
 
 
-def matrix_of(ways: Ways, places: int) -> Floats:
-    """The same as ``straight_line_matrix`` of the ways of ``pairs_of``."""
-    found = np.zeros((places, places))
-    found[pairs_of(places)] = ways.travel_s
+def matrix_of(ways: Ways, start: Numbers, end: Numbers, lat: Floats, lon: Floats) -> Floats:
+    """Of the ways that were asked for what they take, of the others the straight line, longer by as much on the whole.
+
+    Seconds as ``straight_line_matrix`` has them.
+    """
+    found = straight_line_matrix(lat, lon)
+    if len(start):
+        found *= np.median(ways.travel_s / found[start, end])
+        found[start, end] = ways.travel_s
     return found

@@ -23,8 +23,8 @@ _UNDER_WAY: Final = frozenset({"en_route", "on_site", "in_progress"})
 class DayAhead:
     """``current`` is the plan as the jobs state it. ``unplaced`` are jobs of which nobody knows where they are.
 
-    ``travel_s`` float64[n, n] are the travel times by road between all places, those of technicians first; None: the
-    straight line has to do.
+    ``travel_s`` float64[n, n] are the travel times between all places, those of technicians first, where there is a
+    map; None: the straight line has to do.
     """
 
     technicians: list[DayTechnician]

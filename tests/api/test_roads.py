@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 
 from api.roads import Roads
-from routing.matrix import MOST_PLACES, matrix_of, pairs_of, straight_line_matrix
-from routing.provider import Floats, Ways
+from routing.matrix import MOST_WAYS, straight_line_matrix, ways_to_ask
+from routing.provider import Floats, Provider, Ways
 from routing.straight_line import NAME, StraightLine
 from tests.api.conftest import Door
 from tests.api.test_nearest import names, nearest, put, seen, technician
 from tests.api.test_plans import job
 
-THERE = (53.4, -2.99)
 DEADLINE_S = 10.0
 
 
@@ -151,23 +150,47 @@ def test_without_a_provider_nobody_is_asked() -> None:
     assert asyncio.run(none.matrix(np.zeros(2), np.zeros(2))) is None
 
 
-def test_a_matrix_has_all_ways_each_from_its_row_to_its_column(river: River) -> None:
+def strewn(count: int) -> tuple[Floats, Floats]:
     rng = np.random.default_rng(5)
-    lat, lon = 53.4 + rng.random(7) / 10, -2.985 + (rng.random(7) - 0.5) / 10
-    found = Roads(river)
+    return 53.4 + rng.random(count) / 10, -2.985 + (rng.random(count) - 0.5) / 10
+
+
+def matrix_by(provider: Provider, lat: Floats, lon: Floats) -> Floats:
+    found = Roads(provider)
     matrix = asyncio.run(found.matrix(lat, lon))
+    found.close()
     assert matrix is not None
+    return matrix
+
+
+def test_a_matrix_has_all_ways_each_from_its_row_to_its_column(river: River) -> None:
+    lat, lon = strewn(7)
+    matrix = matrix_by(river, lat, lon)
     for i in range(7):
         for j in range(7):
             way = river.ways(lat[i : i + 1], lon[i : i + 1], lat[j : j + 1], lon[j : j + 1])
             assert matrix[i, j] == (0.0 if i == j else pytest.approx(way.travel_s[0]))
-    start, end = pairs_of(7)
-    straight = matrix_of(StraightLine().ways(lat[start], lon[start], lat[end], lon[end]), 7)
-    np.testing.assert_allclose(straight, straight_line_matrix(lat, lon))
-    assert asyncio.run(found.matrix(np.zeros(1), np.zeros(1))) is None
-    too_many = np.zeros(MOST_PLACES + 1)
-    assert asyncio.run(found.matrix(too_many, too_many)) is None
-    found.close()
+    same = np.zeros(3)
+    assert matrix_by(river, same, same).tolist() == straight_line_matrix(same, same).tolist()
+    assert asyncio.run(Roads(river).matrix(np.zeros(1), np.zeros(1))) is None
+
+
+@pytest.mark.parametrize("count", [2, 55, 56, 300])
+def test_of_many_places_near_neighbours_are_asked_about_there_and_back(count: int) -> None:
+    lat, lon = strewn(count)
+    slow = River(lon=-100.0)
+    slow.answers = lambda *places: Ways(2.0 * StraightLine().ways(*places).travel_s, np.zeros(0), [])
+    start, end = ways_to_ask(lat, lon)
+    asked = set(zip(start.tolist(), end.tolist(), strict=True))
+    assert len(asked) == len(start) <= MOST_WAYS
+    assert (len(asked) == count * (count - 1)) is (count <= 55)
+    assert asked == {(j, i) for i, j in asked}
+    straight = straight_line_matrix(lat, lon)
+    for i in range(count):
+        others = sorted((straight[i, j], j) for j in range(count) if j != i)
+        assert {(i, j) for _, j in others[: MOST_WAYS // (2 * count)]} <= asked
+    np.testing.assert_allclose(matrix_by(slow, lat, lon), 2.0 * straight, err_msg="the others as much longer")
+    assert slow.asked == [len(asked)]
 
 
 def test_a_plan_sends_nobody_over_the_river(by_road: Door) -> None:
