@@ -59,9 +59,9 @@ class Roads:
         """As ``routing.matrix.matrix_of``; None where ways are not to be had."""
         if len(lat) < 2 or not self.are_known():
             return None
-        start, end = ways_to_ask(lat, lon)
+        start, end = await asyncio.to_thread(ways_to_ask, lat, lon)
         ways = await self._ask((lat[start], lon[start], lat[end], lon[end]), MATRIX_PATIENCE_S)
-        return None if ways is None else matrix_of(ways, start, end, lat, lon)
+        return None if ways is None else await asyncio.to_thread(matrix_of, ways, start, end, lat, lon)
 
     async def _ask(self, places: tuple[Floats, Floats, Floats, Floats], patience_s: float) -> Ways | None:
         if self._provider is None or not self.are_known():
