@@ -35,9 +35,8 @@ class DayAhead:
 
     def places(self) -> tuple[Floats, Floats]:
         """Latitudes and longitudes, in the order of ``travel_s``."""
-        every = [(each.lat, each.lon) for each in (*self.technicians, *self.jobs)]
-        lat, lon = np.array(every).reshape(-1, 2).T
-        return lat, lon
+        every: list[DayTechnician | DayJob] = [*self.technicians, *self.jobs]
+        return np.array([each.lat for each in every]), np.array([each.lon for each in every])
 
 
 def gather(
