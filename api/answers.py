@@ -9,6 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from schemas import wire
+from schemas.eta import Eta
 from schemas.found_place import FoundPlace, GeocodeStatus
 from schemas.key import Role
 from schemas.live import DeviceState
@@ -96,8 +97,14 @@ class Device(msgspec.Struct, rename={"ts_ms": "ts", "updated_ms": "updated_at"})
     clock_skew_error_s: float | None
 
 
+class EtaAnswer(Eta, frozen=True, kw_only=True, omit_defaults=False):
+    """When somebody will be at a job, and how long ago that was said."""
+
+    age_s: float
+
+
 class NearbyTechnician(msgspec.Struct):
-    """A technician near a place: ``eta`` by ``provider``; where a device was seen ``at`` last.
+    """A technician near a place: ``travel_s`` and ``eta`` by ``provider``; where a device was seen ``at`` last.
 
     ``available``: on shift and at no job; ``free_at`` is when the job at hand is expected to end, null where nobody
     knows.
@@ -119,7 +126,7 @@ class NearbyTechnician(msgspec.Struct):
 
 
 class NearestAnswer(msgspec.Struct):
-    """The nearest first."""
+    """Who can be there soonest first."""
 
     items: list[NearbyTechnician]
 

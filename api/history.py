@@ -12,6 +12,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from api.ports import (
     AuditQuery,
     DeliveryQuery,
+    EtaQuery,
     EventQuery,
     MovementQuery,
     PingQuery,
@@ -22,11 +23,12 @@ from api.ports import (
 from api.spreadsheet import guarded_sql
 from geofence.fixes import Fixes
 from schemas.audit import AuditRecord
+from schemas.eta import Eta
 from schemas.event import Event
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.stock import Movement
-from schemas.tables import audit, events, rejected, stock_movements, webhook_deliveries
+from schemas.tables import audit, etas, events, rejected, stock_movements, webhook_deliveries
 from schemas.tables.visits import SELECTED, of_rows
 from schemas.visit import Visit
 from schemas.webhook import Delivery
@@ -193,6 +195,9 @@ _MOVEMENT_CONDITIONS: Final = {
 }
 """What each filter of a MovementQuery asks for."""
 
+_ETA_CONDITIONS: Final = {"device_id": "device_id = {device_id:String}"}
+"""What each filter of an EtaQuery asks for."""
+
 _DELIVERY_CONDITIONS: Final = {
     "webhook_id": "webhook_id = {webhook_id:String}",
     "outcome": "outcome = {outcome:String}",
@@ -268,6 +273,16 @@ class ClickHouseHistory:
             "ORDER BY received_at DESC, content_id DESC LIMIT {limit:UInt32}"
         )
         return rejected.of_rows(await self._rows(sql, parameters))
+
+    async def etas(self, query: EtaQuery) -> list[Eta]:
+        """As in the port."""
+        conditions, parameters = _asked(query, _ETA_CONDITIONS)
+        _go_on(query.after, "(computed_at, job_id) >", conditions, parameters)
+        sql = (
+            f"SELECT {etas.SELECTED} FROM etas FINAL WHERE {' AND '.join(conditions)} "
+            "ORDER BY computed_at, job_id LIMIT {limit:UInt32}"
+        )
+        return etas.of_rows(await self._rows(sql, parameters))
 
     async def audit(self, query: AuditQuery) -> list[AuditRecord]:
         """As in the port."""
@@ -375,7 +390,7 @@ class ClickHouseHistory:
 
 
 def _asked(
-    query: VisitQuery | RejectedQuery | AuditQuery | EventQuery | DeliveryQuery | MovementQuery,
+    query: VisitQuery | RejectedQuery | EtaQuery | AuditQuery | EventQuery | DeliveryQuery | MovementQuery,
     table: Mapping[str, str],
 ) -> tuple[list[str], dict[str, Any]]:
     """The conditions of a table that a query states, and the parameters in them."""

@@ -1,12 +1,12 @@
-"""The live feed: what changes among devices, visits and jobs, told to each reader at the reader's own pace.
+"""The live feed: what changes among devices, visits, jobs and ETAs, told to each reader at the reader's own pace.
 
-A reader that is not ready holds one entry for each device, visit or job that has changed since its last message, the
-newest one; all readers share it, encoded once. So a slow reader costs no more than there are devices and jobs, and
+A reader that is not ready holds one entry for each device, visit, job or ETA that has changed since its last message,
+the newest one; all readers share it, encoded once. So a slow reader costs no more than there are devices and jobs, and
 delays nobody.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -18,11 +18,12 @@ from api.jobs.index import JobIndex
 from api.jobs.lists import job_of
 from api.open_visits import UNDER_WAY, OpenVisits
 from api.ports import ReadModel
-from api.read_model import device_of
+from api.read_model import device_of, eta_of
 from api.scope import Scope
 from dispatch.lifecycle import Lifecycle
 from schemas import wire
 from schemas.clock import Clock
+from schemas.eta import Eta
 from schemas.job import JobRecord
 from schemas.live import LiveState
 from schemas.places import Branch
@@ -38,20 +39,31 @@ _TURN: Final = 1_000
 
 
 class Snapshot(msgspec.Struct, tag_field="type", tag="snapshot"):
-    """The first message: all devices, the visits that are open or confirmed, and the jobs that are not over."""
+    """The first message: all devices, the visits that are open or confirmed, the jobs that are not over, all ETAs."""
 
     devices: list[msgspec.Raw]
     visits: list[msgspec.Raw]
     jobs: list[msgspec.Raw]
+    etas: list[msgspec.Raw]
 
 
 class Changes(msgspec.Struct, tag_field="type", tag="changes"):
-    """What has changed since the message before; ``left`` are ids of devices that are not to be shown any more."""
+    """What has changed since the message before.
+
+    ``left`` are ids of devices that are not to be shown any more, ``etas_over`` those of jobs without an ETA from now
+    on.
+    """
 
     devices: list[msgspec.Raw]
     visits: list[msgspec.Raw]
     jobs: list[msgspec.Raw]
+    etas: list[msgspec.Raw]
     left: list[str]
+    etas_over: list[str]
+
+    def are_some(self) -> bool:
+        """Whether there is anything to tell."""
+        return any((self.devices, self.visits, self.jobs, self.etas, self.left, self.etas_over))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +73,14 @@ class _Told(Generic[T]):
 
 
 class LiveFeed:
-    """Call ``device_changed``, ``visit_changed`` and ``job_changed`` on the event loop's thread, after the read models
-    have it."""
+    """Call the ``…_changed`` on the event loop's thread, after the read models have it."""
 
     def __init__(
         self,
         devices: ReadModel[LiveState],
         visits: OpenVisits,
         jobs: ReadModel[JobRecord],
+        etas: ReadModel[Eta],
         job_index: JobIndex,
         lifecycle: Lifecycle,
         clock: Clock,
@@ -77,6 +89,7 @@ class LiveFeed:
         self.devices = devices
         self.visits = visits
         self.jobs = jobs
+        self.etas = etas
         self._job_index = job_index
         self._lifecycle = lifecycle
         self._clock = clock
@@ -87,7 +100,7 @@ class LiveFeed:
     @property
     def is_ready(self) -> bool:
         """Whether a snapshot would be complete."""
-        return self.devices.is_caught_up and self.visits.is_caught_up and self.jobs.is_caught_up
+        return all(each.is_caught_up for each in (self.devices, self.visits, self.jobs, self.etas))
 
     @contextmanager
     def subscribe(self, box: BoundingBox | None, scope: Scope | None = None) -> Iterator["Subscription"]:
@@ -120,6 +133,13 @@ class LiveFeed:
             for subscription in self._subscriptions:
                 subscription.put_job(job_id, told)
 
+    def eta_changed(self, job_id: str, eta: Eta | None) -> None:
+        """A job has a new ETA, or none any more."""
+        if self._subscriptions:
+            told = None if eta is None else _Told(eta, self.eta_json(eta))
+            for subscription in self._subscriptions:
+                subscription.put_eta(job_id, told)
+
     def holder_changed(self, device_id: str) -> None:
         """A device may belong to another branch now."""
         live = self.devices.records.get(device_id)
@@ -151,6 +171,10 @@ class LiveFeed:
         """A visit as ``GET /v1/visits`` shows it."""
         return msgspec.Raw(wire.encode(self._job_index.of_its_job(visit)))
 
+    def eta_json(self, eta: Eta) -> msgspec.Raw:
+        """An ETA as ``GET /v1/jobs/{id}/eta`` shows it now."""
+        return msgspec.Raw(wire.encode(eta_of(eta, self._clock.now_ms())))
+
     def is_under_way(self, job: JobRecord) -> bool:
         """Whether something more is expected of a job."""
         return not self._lifecycle.is_over(job.state)
@@ -162,7 +186,8 @@ def job_json(job: JobRecord) -> msgspec.Raw:
 
 
 class Subscription:
-    """What one reader is still to be told. A visit is told while its device is in the box, and then to its end.
+    """What one reader is still to be told. A visit is told while its device is in the box, and then to its end; an ETA
+    while its job is.
 
     With a ``scope``, only of the branches it sees. ``over`` says why nothing more is told; empty until then.
     """
@@ -175,8 +200,10 @@ class Subscription:
         self._devices: dict[str, _Told[LiveState] | None] = {}
         self._visits: dict[str, _Told[Visit]] = {}
         self._jobs: dict[str, _Told[JobRecord]] = {}
+        self._etas: dict[str, _Told[Eta] | None] = {}
         self._shown_devices: set[str] = set()
         self._shown_visits: set[str] = set()
+        self._shown_etas: set[str] = set()
         self._waiting = asyncio.Event()
 
     @property
@@ -209,6 +236,11 @@ class Subscription:
         self._jobs[job_id] = told
         self._waiting.set()
 
+    def put_eta(self, job_id: str, told: _Told[Eta] | None) -> None:
+        """An ETA has changed, or is over."""
+        self._etas[job_id] = told
+        self._waiting.set()
+
     def end(self, why: str) -> None:
         """Nothing more is told."""
         self.over = why
@@ -216,7 +248,7 @@ class Subscription:
 
     async def snapshot(self) -> bytes:
         """The first message."""
-        snapshot = Snapshot([], [], [])
+        snapshot = Snapshot([], [], [], [])
         for number, device_id in enumerate(list(self._feed.devices.records), 1):
             live = self._feed.devices.records.get(device_id)
             if live is not None and self._holds(live):
@@ -234,6 +266,12 @@ class Subscription:
                 snapshot.jobs.append(job_json(job))
             if number % _TURN == 0:
                 await asyncio.sleep(0)
+        for number, eta in enumerate(list(self._feed.etas.records.values()), 1):
+            if self._tells_of_job(eta.job_id):
+                self._shown_etas.add(eta.job_id)
+                snapshot.etas.append(self._feed.eta_json(eta))
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
         return wire.encode(snapshot)
 
     async def changes(self) -> bytes | None:
@@ -245,14 +283,15 @@ class Subscription:
                 return None
             self._waiting.clear()
             changes = self._take()
-            if changes.devices or changes.visits or changes.jobs or changes.left:
+            if changes.are_some():
                 return wire.encode(changes)
 
     def _take(self) -> Changes:
         devices, self._devices = self._devices, {}
         visits, self._visits = self._visits, {}
         jobs, self._jobs = self._jobs, {}
-        changes = Changes([], [], [], [])
+        etas, self._etas = self._etas, {}
+        changes = Changes([], [], [], [], [], [])
         for device_id, told in devices.items():
             if told is not None and self._holds(told.record):
                 changes.devices.append(told.json)
@@ -264,6 +303,14 @@ class Subscription:
                 changes.left.append(device_id)
         changes.visits = [told.json for told in visits.values() if self._tells(told.record)]
         changes.jobs = [told.json for told in jobs.values() if self._tells_job(told.record)]
+        self._add_etas_of(jobs, etas)
+        for job_id, eta in etas.items():
+            if eta is not None and self._tells_of_job(job_id):
+                changes.etas.append(eta.json)
+                self._shown_etas.add(job_id)
+            elif job_id in self._shown_etas:
+                self._shown_etas.remove(job_id)
+                changes.etas_over.append(job_id)
         return changes
 
     def _add_open_visits(self, live: LiveState, visits: dict[str, _Told[Visit]]) -> None:
@@ -272,6 +319,14 @@ class Subscription:
             visit = self._feed.visits.records.get(visit_id)
             if visit is not None and visit_id not in visits:
                 visits[visit_id] = _Told(visit, self._feed.visit_json(visit))
+
+    def _add_etas_of(self, jobs: Iterable[str], etas: dict[str, _Told[Eta] | None]) -> None:
+        """A job that comes into the box or the scope brings its ETA with it; one that goes takes it along."""
+        for job_id in jobs:
+            eta = self._feed.etas.records.get(job_id)
+            is_told = eta is not None and self._tells_of_job(job_id)
+            if job_id not in etas and is_told != (job_id in self._shown_etas):
+                etas[job_id] = None if eta is None else _Told(eta, self._feed.eta_json(eta))
 
     def _holds(self, live: LiveState) -> bool:
         inside = self._box is None or self._box.holds(live.lat, live.lon)
@@ -282,6 +337,13 @@ class Subscription:
         if self._box is not None and (job.lat is None or job.lon is None or not self._box.holds(job.lat, job.lon)):
             return False
         return self._scope is None or self._scope.sees_job(job)
+
+    def _tells_of_job(self, job_id: str) -> bool:
+        """The same of a job by its id; who is told of everything need not know it yet."""
+        if self._box is None and self._scope is None:
+            return True
+        job = self._feed.jobs.records.get(job_id)
+        return job is not None and self._tells_job(job)
 
     def _tells(self, visit: Visit) -> bool:
         """Whether a revision is to be told; notes that its visit is."""

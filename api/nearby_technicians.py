@@ -96,9 +96,9 @@ class NearbyTechnicians:
         available: bool,
         max_age_s: float,
         branches: Collection[str] | None,
-    ) -> list[tuple[Nearby, str]]:
-        """As ``NearestTechnicians.nearest``, each with the technician's name."""
-        found = self._nearest.nearest(
+    ) -> list[Nearby]:
+        """As ``NearestTechnicians.nearest``."""
+        return self._nearest.nearest(
             lat,
             lon,
             at_ms=at_ms,
@@ -109,9 +109,9 @@ class NearbyTechnicians:
             max_age_s=max_age_s,
             branches=branches,
         )
-        return [(each, self._name_of(each.technician_id)) for each in found]
 
-    def _name_of(self, technician_id: str) -> str:
+    def name_of(self, technician_id: str) -> str:
+        """What people call a technician; the id where nobody has said."""
         technician = self._technicians.get(technician_id)
         return technician_id if technician is None else technician.name
 

@@ -163,6 +163,7 @@ def _schemas() -> dict[str, Any]:
         *(register.record for register in REGISTERS.values()),
         JobAnswer,
         answers.Page[JobAnswer],
+        answers.EtaAnswer,
         JobPlan,
         Move,
         Webhook,

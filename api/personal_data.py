@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from api.jobs.lists import job_of
-from api.ports import AuditQuery, History, MovementQuery, PingQuery, RejectedQuery, VisitQuery
+from api.ports import AuditQuery, EtaQuery, History, MovementQuery, PingQuery, RejectedQuery, VisitQuery
 from api.registers import Entry
 from api.services import Services
 from api.stock.levels import place_of_movement
@@ -26,7 +26,7 @@ from schemas.times import Instant
 from schemas.visit import VisitState
 
 T = TypeVar("T")
-Q = TypeVar("Q", PingQuery, VisitQuery, RejectedQuery, AuditQuery, MovementQuery)
+Q = TypeVar("Q", PingQuery, VisitQuery, EtaQuery, RejectedQuery, AuditQuery, MovementQuery)
 
 _PAGE: Final = 5_000
 _STATES: Final[tuple[VisitState | None, ...]] = (None, "retracted")
@@ -128,6 +128,8 @@ async def _of_device(device_id: str, person: Person, history: History) -> AsyncI
         asked = VisitQuery(_PAGE, device_id, state=state)
         async for visits in _pages(history.visits, asked, lambda visit: (int(visit.arrived_ms), visit.visit_id)):
             yield [Line("visit", visit) for visit in visits if person.had(device_id, visit.arrived_ms)]
+    async for said in _pages(history.etas, EtaQuery(_PAGE, device_id), lambda eta: (int(eta.computed_at), eta.job_id)):
+        yield [Line("eta", eta) for eta in said if person.had(device_id, eta.seen_ms)]
     refused = RejectedQuery(_PAGE, device_id)
     async for items in _pages(history.rejected, refused, lambda item: (int(item.received_at), item.content_id())):
         yield [Line("rejected", item) for item in items if person.had(device_id, item.received_at)]

@@ -8,6 +8,7 @@ import msgspec
 from dispatch.holdings import Revision
 from geofence.fixes import Fixes
 from schemas.audit import AuditRecord
+from schemas.eta import Eta
 from schemas.event import Event
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
@@ -76,6 +77,14 @@ class PingQuery(msgspec.Struct, frozen=True):
     limit: int
     device_id: str
     after: tuple[int, int, int] | None = None
+
+
+class EtaQuery(msgspec.Struct, frozen=True):
+    """ETAs by fixes of a device; ``after`` is the (computed_ms, job_id) that the page follows."""
+
+    limit: int
+    device_id: str
+    after: tuple[int, str] | None = None
 
 
 class RejectedQuery(msgspec.Struct, frozen=True):
@@ -185,6 +194,9 @@ class History(Protocol):
 
     async def rejected(self, query: RejectedQuery) -> list[RejectedPing]:
         """Refused pings, the one received last first."""
+
+    async def etas(self, query: EtaQuery) -> list[Eta]:
+        """Every ETA that was said, in the order in which that was."""
 
     async def audit(self, query: AuditQuery) -> list[AuditRecord]:
         """What was written, the newest first."""

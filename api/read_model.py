@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from api.answers import Device
+from api.answers import Device, EtaAnswer
 from schemas import wire
+from schemas.eta import Eta
 from schemas.fence import FenceRecord, FenceVersion
 from schemas.live import LiveState
 
@@ -27,6 +28,11 @@ def device_of(live: LiveState, now_ms: int, unknown_after_s: float) -> Device:
     if age_s > unknown_after_s and live.state != "off_shift":
         fields["state"] = "unknown"
     return Device(**fields)
+
+
+def eta_of(eta: Eta, now_ms: int) -> EtaAnswer:
+    """The ETA with its age at ``now_ms``."""
+    return EtaAnswer(**msgspec.structs.asdict(eta), age_s=max(0.0, (now_ms - eta.computed_at) / 1000))
 
 
 def is_gone(record: FenceRecord, now_ms: int) -> bool:

@@ -27,6 +27,7 @@ from api.ports import EventLog, History, ReadModel, StoreOfErasures, WebhookSend
 from api.rates import Rates
 from api.registers import Entry, Name
 from api.remembered_places import RememberedPlaces
+from api.roads import Roads
 from api.shift_gate import ShiftGate
 from api.stock.stock import Stock
 from dispatch.holders import Holders
@@ -35,6 +36,7 @@ from geofence.rule_book import RuleBook
 from routing.addresses.geocoder import Geocoder, NoGeocoder
 from schemas.calendar import CalendarFeed
 from schemas.clock import Clock
+from schemas.eta import Eta
 from schemas.fence import FenceRecord
 from schemas.invoice import Invoice
 from schemas.job import JobRecord
@@ -59,6 +61,7 @@ class Services:
     jobs: ReadModel[JobRecord]
     job_index: JobIndex
     desk: JobDesk
+    etas: ReadModel[Eta]
     stock: Stock
     invoices: ReadModel[Invoice]
     calendars: ReadModel[CalendarFeed]
@@ -93,6 +96,7 @@ class Services:
     request_locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     remembered: RememberedPlaces = field(default_factory=RememberedPlaces)
     geocoder: Geocoder = field(default_factory=NoGeocoder)
+    roads: Roads = field(default_factory=Roads)
 
     def lock_of_request(self, request_id: str) -> asyncio.Lock:
         """A service request is decided by one at a time; others are not waited for."""

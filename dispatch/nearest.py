@@ -6,7 +6,7 @@ places like any other; the straight line through the globe orders places as the 
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from dispatch.calendars import Calendars
 from geofence.geodesy import MEAN_RADIUS_M
+from routing.provider import Ways
+from routing.straight_line import NAME as STRAIGHT_LINE
 from routing.straight_line import distances_m, travel_s
 from schemas.people import Technician
 
@@ -24,7 +26,7 @@ _SPECK: Final = 1e-15
 
 
 class Nearby(NamedTuple):
-    """A technician near a place. ``travel_s`` is by the straight line, lengthened as roads are.
+    """A technician near a place, ``distance_m`` by the straight line. ``travel_s`` is by ``provider``.
 
     ``at_ms`` is when the technician was at ``lat``, ``lon``. ``free_at_ms`` is when the current job is expected to end,
     never before the moment of asking; None where nobody knows, or where there is no ``job_id``.
@@ -39,6 +41,7 @@ class Nearby(NamedTuple):
     on_shift: bool
     job_id: str | None
     free_at_ms: int | None
+    provider: str = STRAIGHT_LINE
 
 
 class _CurrentJob(NamedTuple):
@@ -226,6 +229,20 @@ def _unit_vector(lat: float, lon: float) -> tuple[float, float, float]:
         raise ValueError(f"({lat}, {lon}) is no point on the globe")
     up, around = math.radians(lat), math.radians(lon)
     return math.cos(up) * math.cos(around), math.cos(up) * math.sin(around), math.sin(up)
+
+
+def candidates_for(limit: int) -> int:
+    """How many of the nearest by the straight line to look at for so many by road: rivers have few bridges."""
+    return max(2 * limit, limit + 10)
+
+
+def soonest(found: Sequence[Nearby], ways: Ways, limit: int) -> list[Nearby]:
+    """Who is there soonest by road, ``limit`` at most; ``ways`` are those of all that were found, to the place."""
+    by_road = [
+        each._replace(travel_s=float(seconds), provider=provider)
+        for each, seconds, provider in zip(found, ways.travel_s, ways.providers, strict=True)
+    ]
+    return sorted(by_road, key=lambda each: each.travel_s)[:limit]
 
 
 def _square(chord: float) -> float:

@@ -13,6 +13,7 @@ from schemas.settings import Settings
 from schemas.tables import (
     audit,
     erasing,
+    etas,
     events,
     fences,
     holdings,
@@ -26,6 +27,7 @@ from schemas.tables import (
     visits,
     webhook_deliveries,
 )
+from schemas.tables.etas import ETAS
 from schemas.tables.pings import PINGS
 from schemas.tables.rejected import REJECTED
 from schemas.topics import MAX_RECORD_BYTES, TOPICS, Topic
@@ -48,6 +50,7 @@ MIGRATIONS: Final = (
     (12, "invoices", invoices.statements),
     (13, "holdings", holdings.statements),
     (14, "erasing", erasing.statements),
+    (15, "etas", etas.statements),
 )
 """Version, name, statements(database, retention_days); in order, never edited once released.
 
@@ -55,8 +58,8 @@ A table file shows the table as it is; a change to it is made there and repeated
 ``ALTER TABLE … ADD COLUMN IF NOT EXISTS`` and the like, so that every statement can be run twice.
 """
 
-_AGEING: Final = (PINGS.name, REJECTED.name)
-"""The tables whose rows go ``pings_retention_days`` after they were received."""
+_AGEING: Final = {PINGS.name: "received_at", REJECTED.name: "received_at", ETAS.name: "computed_at"}
+"""The tables whose rows go ``pings_retention_days`` after a moment, and the column of that."""
 
 _DAY_MS: Final = 86_400_000
 _BATCH_OVERHEAD_BYTES: Final = 64 * 1024
@@ -71,7 +74,7 @@ async def migrate(settings: Settings) -> list[str]:
 
 
 async def migrate_store(settings: Settings) -> list[str]:
-    """Create the database, apply what of ``MIGRATIONS`` it lacks, and set the retention of pings, refused ones too."""
+    """Create the database, apply what of ``MIGRATIONS`` it lacks, and set the retention of the tables that age."""
     database = database_of(settings)
     if not database.isidentifier():
         raise CommandError(f"ONSITE_CLICKHOUSE names the database {database!r}; use letters, digits and _ only")
@@ -112,12 +115,12 @@ COMMENT 'what onsite migrate has done'
             await store.command(statement)
         await store.insert(f"{database}.schema_migrations", [(version, name)], column_names=["version", "name"])
         done.append(f"store: migration {version} ({name})")
-    for table in _AGEING:
-        done += await _retain(store, database, table, retention_days)
+    for table, moment in _AGEING.items():
+        done += await _retain(store, database, table, moment, retention_days)
     return done
 
 
-async def _retain(store: AsyncClient, database: str, table: str, retention_days: int) -> list[str]:
+async def _retain(store: AsyncClient, database: str, table: str, moment: str, retention_days: int) -> list[str]:
     """Let a table's retention follow the settings; what is older goes with the next merges."""
     engine = await store.query(
         "SELECT engine_full FROM system.tables WHERE database = {database:String} AND name = {table:String}",
@@ -127,7 +130,7 @@ async def _retain(store: AsyncClient, database: str, table: str, retention_days:
     if interval in engine.result_rows[0][0]:
         return []
     await store.command(
-        f"ALTER TABLE {database}.{table} MODIFY TTL toDateTime(received_at) + {interval}",
+        f"ALTER TABLE {database}.{table} MODIFY TTL toDateTime({moment}) + {interval}",
         settings={"materialize_ttl_after_modify": 0},
     )
     return [f"store: {table} kept for {retention_days} days"]

@@ -9,6 +9,7 @@ from typing import Any, Final
 from infra.demo import RunningSystem
 from infra.errors import CommandError
 from schemas import wire
+from schemas.eta import Eta
 from schemas.job import Job
 from simulator.job_score import JobScore, judge_jobs
 from simulator.office import Office
@@ -17,6 +18,13 @@ _AT_ONCE: Final = 8
 _PAGE: Final = 500
 _LOOK_AGAIN_S: Final = 1.0
 _SETTLE_S: Final = 20.0
+_AHEAD_S: Final = 900
+
+
+class JobNow(Job, kw_only=True):
+    """A job as it is answered: ``eta`` is when somebody will be there, as long as anybody is awaited."""
+
+    eta: Eta | None = None
 
 
 async def open_office(system: RunningSystem, office: Office) -> None:
@@ -32,17 +40,24 @@ async def plan(system: RunningSystem, office: Office) -> None:
     await _post_all(system, "/v1/jobs", office.jobs)
 
 
-async def all_jobs(system: RunningSystem) -> dict[str, Job]:
+async def all_jobs(system: RunningSystem) -> dict[str, JobNow]:
     """Every job as it is now, by id."""
-    found: dict[str, Job] = {}
+    found: dict[str, JobNow] = {}
     cursor: str | None = None
     while True:
         parameters = {"limit": str(_PAGE)} | ({"cursor": cursor} if cursor else {})
         page = (await system.client.get("/v1/jobs", params=parameters)).raise_for_status().json()
-        found |= {each["job_id"]: wire.from_builtins(Job, each) for each in page["items"]}
+        found |= {each["job_id"]: wire.from_builtins(JobNow, each) for each in page["items"]}
         cursor = page["next_cursor"]
         if cursor is None:
             return found
+
+
+async def windows_held(system: RunningSystem) -> tuple[int, int]:
+    """Of how many arrivals an ETA stood a quarter of an hour before, and how many of these were within its window."""
+    rows = (await system.client.get("/v1/reports/eta-accuracy")).raise_for_status().json()["rows"]
+    then = [(arrivals, held) for _, _, _, before_s, arrivals, held, *_ in rows if before_s == _AHEAD_S]
+    return sum(arrivals for arrivals, _ in then), sum(held for _, held in then)
 
 
 async def judge_office(system: RunningSystem, office: Office) -> JobScore:

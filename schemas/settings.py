@@ -99,7 +99,9 @@ class Settings(BaseSettings):
     webhook_private_addresses: bool = Field(
         False, description="webhooks may lead to loopback and private addresses; onsite up on loopback says true"
     )
-    pings_retention_days: int = Field(400, ge=1, description="days a ping is kept, refused ones too, by receive time")
+    pings_retention_days: int = Field(
+        400, ge=1, description="days a ping is kept, refused ones too, by receive time, and an ETA"
+    )
     compaction_lag_s: float = Field(
         86_400.0, ge=1, description="a compacted topic keeps the older records of a key for this long, about"
     )

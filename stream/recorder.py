@@ -23,7 +23,7 @@ from schemas.settings import Settings
 from schemas.tables import TABLES
 from schemas.tables.table import Table
 from schemas.times import Instant
-from schemas.topics import PINGS, PINGS_REJECTED, RECORDER_GROUP, VISITS, LogUnavailable
+from schemas.topics import ETAS, PINGS, PINGS_REJECTED, RECORDER_GROUP, VISITS, LogUnavailable
 from schemas.wire import decode, encode
 from stream.erasures import Erasures
 from stream.framed import FramedApp, framed_app
@@ -47,7 +47,12 @@ MAX_RAW_BYTES: Final = 10_000
 INSERT_SETTINGS: Final = {"max_partitions_per_insert_block": 0}
 """A backlog may hold fixes of any month: however many partitions it touches, it is taken."""
 
-ERASED_BY: Final = {PINGS.name: "ts", PINGS_REJECTED.name: "received_at", VISITS.name: "arrived_at"}
+ERASED_BY: Final = {
+    PINGS.name: "ts",
+    PINGS_REJECTED.name: "received_at",
+    VISITS.name: "arrived_at",
+    ETAS.name: "seen_at",
+}
 """The column with the moment that tells whether a row of a device was erased."""
 
 log = structlog.get_logger()

@@ -9,6 +9,7 @@ import msgspec
 from api.ports import (
     AuditQuery,
     DeliveryQuery,
+    EtaQuery,
     EventQuery,
     MovementQuery,
     PingQuery,
@@ -23,6 +24,7 @@ from dispatch.subscriptions import matches
 from geofence.fixes import Fixes
 from schemas import wire
 from schemas.audit import AuditRecord
+from schemas.eta import Eta
 from schemas.event import Event
 from schemas.fence import FenceRecord
 from schemas.job import JobRecord
@@ -183,7 +185,7 @@ class MemoryErasureStore:
 
 
 class MemoryHistory:
-    """Pings, visit revisions and what was refused in lists. ``down`` makes it refuse.
+    """Pings, visit revisions, ETAs and what was refused in lists. ``down`` makes it refuse.
 
     ``technicians`` and ``fences`` are what the store's tables of them would have, ``log`` is where the audit is read.
     """
@@ -202,6 +204,7 @@ class MemoryHistory:
         self.pings: list[Ping] = []
         self.log: list[Visit] = []
         self.refused: list[RejectedPing] = []
+        self.said: list[Eta] = []
         self.told: list[Event] = []
         self.delivered: list[Delivery] = []
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
@@ -248,6 +251,11 @@ class MemoryHistory:
         refused = [record for record in self.refused if of is None or record.device_id in of]
         found = {_place(record): record for record in refused if _refused_so(record, query)}
         return [found[place] for place in sorted(found, reverse=True)][: query.limit]
+
+    async def etas(self, query: EtaQuery) -> list[Eta]:
+        await self.ready()
+        found = {(int(eta.computed_at), eta.job_id): eta for eta in self.said if eta.device_id == query.device_id}
+        return [found[place] for place in sorted(found) if query.after is None or place > query.after][: query.limit]
 
     async def audit(self, query: AuditQuery) -> list[AuditRecord]:
         await self.ready()

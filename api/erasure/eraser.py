@@ -34,8 +34,8 @@ JOBS_AT_ONCE: Final = 32
 ERASER: Final = Sender("system", "erasure")
 
 _RECORDED: Final = (
-    topics.PINGS, topics.PINGS_REJECTED, topics.VISITS, topics.JOBS, topics.TECHNICIANS, topics.CUSTOMERS, topics.SITES,
-    topics.FENCES, topics.REQUESTS, topics.STOCK, topics.AUDIT, topics.EVENTS, topics.WEBHOOK_DELIVERIES,
+    topics.PINGS, topics.PINGS_REJECTED, topics.VISITS, topics.JOBS, topics.ETAS, topics.TECHNICIANS, topics.CUSTOMERS,
+    topics.SITES, topics.FENCES, topics.REQUESTS, topics.STOCK, topics.AUDIT, topics.EVENTS, topics.WEBHOOK_DELIVERIES,
 )  # fmt: skip
 """What has to be in the store before it is erased there."""
 
@@ -194,7 +194,7 @@ class Eraser:
         return sum(map(len, struck.values()))
 
     async def _await_tracks(self, erasure: Erasure, subject: Subject) -> int:
-        """The trackers and foremen forget by themselves, and say so; then the live states go, which nobody renews."""
+        """The trackers and foremen forget by themselves, and say so; then go live states and ETAs, for good."""
         if not erasure.spans:
             return 0
         words = set(_words_awaited(erasure, self._services.settings.partitions))
@@ -204,6 +204,9 @@ class Eraser:
         spans, live = self._book.spans, self._services.live.records
         shown = [each for each in subject.device_ids if each in live and spans.covers(each, live[each].ts_ms)]
         await self._append(topics.LIVE, dict.fromkeys(shown))
+        etas = self._services.etas.records.items()
+        said = [job_id for job_id, eta in etas if spans.covers(eta.device_id, eta.seen_ms)]
+        await self._append(topics.ETAS, dict.fromkeys(said))
         await self._append(topics.ERASURES_HONOURED, dict.fromkeys(sorted(words)))
         return len({span.device for span in erasure.spans})
 

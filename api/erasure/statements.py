@@ -109,10 +109,12 @@ def mutations(erasure: Erasure, subject: Subject) -> list[Mutation]:
             Mutation("rejected", f"{_in_spans('received_at', len(spans))} OR {_unreadable(len(spans))}"),
             Mutation("visits", _in_spans("arrived_at", len(spans))),
             Mutation("visit_revisions", _in_spans("arrived_at", len(spans))),
+            Mutation("etas", _in_spans("seen_at", len(spans))),
         ]
     if erasure.kind == "technician":
         found += [
             Mutation("technicians", f"technician_id IN {_of('person_id')} AND updated_at <= {_UNTIL}"),
+            Mutation("etas", f"technician_id IN {_of('person_id')} AND computed_at <= {_UNTIL}"),
             Mutation(*_STOCK_MOVED),
             Mutation("holdings", f"technician_id IN {_of('person_id')} AND at <= {_UNTIL}"),
         ]

@@ -62,6 +62,22 @@ JOB_ANSWER: Final = {
     ],
 }
 
+ETA: Final = {
+    "job_id": "job-4711",
+    "eta": "2026-03-02T09:11:20.000Z",
+    "window_from": "2026-03-02T09:05:10.000Z",
+    "window_to": "2026-03-02T09:19:40.000Z",
+    "level": 0.8,
+    "provider": "osrm",
+    "computed_at": "2026-03-02T08:57:30.000Z",
+    "distance_m": 9840.0,
+    "device_id": "van-12",
+    "technician_id": "amina",
+    "seen_at": "2026-03-02T08:57:24.000Z",
+    "stops_before": 0,
+    "age_s": 12.4,
+}
+
 JOBS: Final = {"items": [JOB_ANSWER], "next_cursor": "WzE3NzI0NDIwMDAwMDAsImpvYi00NzExIl0"}
 
 HISTORY: Final = {

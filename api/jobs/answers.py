@@ -3,15 +3,21 @@
 import asyncio
 from collections.abc import Sequence
 
+from api.answers import EtaAnswer
+from api.read_model import eta_of
 from api.services import Services
 from dispatch.sla import SlaClock, sla_clocks
 from schemas.job import Job, JobRecord
 
 
 class JobAnswer(Job, kw_only=True):
-    """``sla`` are the clocks of what is promised for its priority, as they stand when it is answered."""
+    """``sla`` are the clocks of what is promised for its priority, as they stand when it is answered.
+
+    ``eta`` is when somebody will be there, as long as anybody is awaited.
+    """
 
     sla: list[SlaClock]
+    eta: EtaAnswer | None = None
 
 
 async def answers_of(records: Sequence[JobRecord], services: Services) -> list[JobAnswer]:
@@ -21,6 +27,11 @@ async def answers_of(records: Sequence[JobRecord], services: Services) -> list[J
 
 def answer_of(record: JobRecord, services: Services) -> JobAnswer:
     """The job now."""
-    rules = services.dispatch_rules
-    clocks = sla_clocks(record, rules.sla, rules.business, services.clock.now_ms())
-    return JobAnswer(**{name: getattr(record, name) for name in Job.__struct_fields__}, sla=clocks)
+    rules, now_ms = services.dispatch_rules, services.clock.now_ms()
+    clocks = sla_clocks(record, rules.sla, rules.business, now_ms)
+    eta = services.etas.records.get(record.job_id)
+    return JobAnswer(
+        **{name: getattr(record, name) for name in Job.__struct_fields__},
+        sla=clocks,
+        eta=None if eta is None else eta_of(eta, now_ms),
+    )

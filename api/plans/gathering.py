@@ -4,9 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from dispatch.day_plan import DayJob, DayTechnician, PlannedStop
 from dispatch.day_records import day_job, day_technician, is_to_be_planned, tours_of
 from dispatch.lifecycle import Lifecycle
+from routing.provider import Floats
 from schemas.job import JobRecord
 from schemas.people import Technician
 
@@ -18,12 +21,22 @@ _UNDER_WAY: Final = frozenset({"en_route", "on_site", "in_progress"})
 
 @dataclass(frozen=True)
 class DayAhead:
-    """``current`` is the plan as the jobs state it. ``unplaced`` are jobs of which nobody knows where they are."""
+    """``current`` is the plan as the jobs state it. ``unplaced`` are jobs of which nobody knows where they are.
+
+    ``travel_s`` float64[n, n] are the travel times between all places, those of technicians first, where there is a
+    map; None: the straight line has to do.
+    """
 
     technicians: list[DayTechnician]
     jobs: list[DayJob]
     current: dict[str, list[str]]
     unplaced: list[str]
+    travel_s: Floats | None = None
+
+    def places(self) -> tuple[Floats, Floats]:
+        """Latitudes and longitudes, in the order of ``travel_s``."""
+        every: list[DayTechnician | DayJob] = [*self.technicians, *self.jobs]
+        return np.array([each.lat for each in every]), np.array([each.lon for each in every])
 
 
 def gather(

@@ -10,6 +10,7 @@ from dispatch.assignment import Suggestion, suggest_day
 from dispatch.day_plan import Day
 from dispatch.suggestions import Move, Offer, best_for, suggest_for
 from routing.matrix import straight_line_matrix
+from routing.provider import Floats
 
 
 class Solver:
@@ -58,4 +59,7 @@ def offers(ahead: DayAhead, job_id: str) -> list[Offer]:
 
 
 def _day(ahead: DayAhead) -> Day:
-    return Day(ahead.technicians, ahead.jobs, straight_line_matrix)
+    def travel(lat: Floats, lon: Floats) -> Floats:
+        return straight_line_matrix(lat, lon) if ahead.travel_s is None else ahead.travel_s
+
+    return Day(ahead.technicians, ahead.jobs, travel)

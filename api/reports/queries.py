@@ -177,6 +177,39 @@ WHERE {_within("completed_at")} AND job_id NOT IN (SELECT job_id FROM repeats) A
 {_GROUPS}
 """
 
+ETA_ACCURACY: Final = f"""
+SELECT
+    {_day("arrived_at")}, branch, technician_id, before_s,
+    count() AS arrivals,
+    countIf(arrived_at >= window_from AND arrived_at <= window_to) AS held,
+    held / arrivals AS rate,
+    avg(abs(toUnixTimestamp64Milli(eta) - toUnixTimestamp64Milli(arrived_at))) / 1000 AS mean_error_s,
+    avg(toUnixTimestamp64Milli(eta) - toUnixTimestamp64Milli(arrived_at)) / 1000 AS bias_s,
+    avg(toUnixTimestamp64Milli(window_to) - toUnixTimestamp64Milli(window_from)) / 1000 AS mean_window_s
+FROM (
+    SELECT
+        branch, came_at AS arrived_at, before_s,
+        argMax((who, at, begins, ends), computed_at) AS said,
+        said.1 AS technician_id, said.2 AS eta, said.3 AS window_from, said.4 AS window_to
+    FROM (
+        SELECT job_id, computed_at, technician_id AS who, eta AS at, window_from AS begins, window_to AS ends
+        FROM etas FINAL
+        WHERE computed_at >= {_FROM} - INTERVAL 2 HOUR AND computed_at < {_TO}
+    ) AS told
+    INNER JOIN (
+        SELECT job_id, branch, assumeNotNull(first_at) AS came_at, arrayJoin([3600, 1800, 900, 300]) AS before_s
+        FROM (SELECT job_id, branch, {_ARRIVED_AT} AS first_at FROM jobs FINAL WHERE {_OF_BRANCHES})
+        WHERE {_within("first_at")}
+    ) AS arrivals ON told.job_id = arrivals.job_id
+    WHERE computed_at <= came_at - toIntervalSecond(before_s)
+        AND computed_at > came_at - toIntervalSecond(before_s) - INTERVAL 1 HOUR
+    GROUP BY told.job_id, branch, arrived_at, before_s
+)
+GROUP BY day, branch, technician_id, before_s
+ORDER BY day, branch, technician_id, before_s DESC
+"""
+"""What stood so long before an arrival is what was said last by then, unless that was more than an hour earlier."""
+
 SLA_JOBS: Final = f"""
 SELECT
     job_id, toString(toDate(created_at, {{zone:String}})) AS day, branch, technician_ids, priority,

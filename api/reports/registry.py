@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from api.reports import queries
 
-Name = Literal["productivity", "punctuality", "on-site-time", "travel", "first-time-fix", "sla"]
+Name = Literal["productivity", "punctuality", "on-site-time", "travel", "first-time-fix", "sla", "eta-accuracy"]
 Unit = Literal["date", "text", "count", "s", "per h", "share"]
 
 
@@ -121,6 +121,22 @@ _REPORTS: Final = (
             Column("rate", "share", "met of met and breached"),
         ),
         by_job=True,
+    ),
+    Report(
+        "eta-accuracy",
+        "What was said of arrivals an hour, 30, 15 and 5 minutes before somebody came, on the day of the first "
+        "arrival, by who was expected then.",
+        queries.ETA_ACCURACY,
+        (
+            *_WHO,
+            Column("before_s", "s", "so long before the arrival"),
+            Column("arrivals", "count", "jobs of which an ETA stood then"),
+            Column("held", "count", "of these, somebody came within its window"),
+            Column("rate", "share", "held of arrivals"),
+            Column("mean_error_s", "s", "between ETA and arrival"),
+            Column("bias_s", "s", "the same with its sign; above 0 where it was said too late"),
+            Column("mean_window_s", "s", "from the beginning of a window to its end"),
+        ),
     ),
 )
 

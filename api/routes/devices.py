@@ -3,6 +3,7 @@
 import asyncio
 from typing import Annotated, Final
 
+import numpy as np
 from fastapi import APIRouter, Depends, Path, Query
 
 from api import examples, track
@@ -13,8 +14,7 @@ from api.read_model import device_of, page_of
 from api.scope import Scope
 from api.scoped import scoped
 from api.services import Reach, Services
-from dispatch.nearest import Nearby
-from routing.straight_line import NAME as PROVIDER
+from dispatch.nearest import Nearby, candidates_for, soonest
 from schemas.times import Instant
 
 router = APIRouter(tags=["devices"])
@@ -59,25 +59,34 @@ async def nearest_technicians(
     available: Annotated[bool, Query(description="only those on shift who are not at a job")] = False,
     max_age_s: Annotated[float, Query(gt=0, description="only those seen within the last seconds")] = 3_600.0,
 ) -> JSONAnswer:
-    """Technicians by the straight line to where their devices were last; `travel_s` is an estimate by road.
+    """Technicians by when they can be there from where their devices were last, by road where a map is loaded.
 
-    `available` says who is on shift and at no job; of the others, `free_at` when their job is expected to end. A device
-    that nobody holds stands for a technician of its own name.
+    `travel_s` and `eta` are by `provider`; without a map that is the straight line, lengthened as roads are.
+    `distance_m`, like `radius_m`, is by the straight line always. `available` says who is on shift and at no job; of
+    the others, `free_at` when their job is expected to end. A device that nobody holds stands for a technician of its
+    own name.
     """
     _require_live(services)
     now_ms = services.clock.now_ms()
+    by_road = services.roads.are_known()
     found = services.nearby.nearest(
         lat,
         lon,
         at_ms=now_ms,
-        limit=limit,
+        limit=candidates_for(limit) if by_road else limit,
         radius_m=radius_m,
         skills=frozenset(skill.strip() for each in skills or () for skill in each.split(",") if skill.strip()),
         available=available,
         max_age_s=max_age_s,
         branches=scope.branches_seen(),
     )
-    return JSONAnswer(NearestAnswer([_nearby(each, name, now_ms) for each, name in found]))
+    if by_road and found:
+        start_lat, start_lon = np.array([[each.lat, each.lon] for each in found]).T
+        there_lat, there_lon = np.full(len(found), lat), np.full(len(found), lon)
+        ways = await services.roads.ways(start_lat, start_lon, there_lat, there_lon)
+        found = found[:limit] if ways is None else soonest(found, ways, limit)
+    name_of = services.nearby.name_of
+    return JSONAnswer(NearestAnswer([_nearby(each, name_of(each.technician_id), now_ms) for each in found]))
 
 
 @router.get(
@@ -136,7 +145,7 @@ def _nearby(found: Nearby, name: str, now_ms: int) -> NearbyTechnician:
         found.distance_m,
         found.travel_s,
         Instant(now_ms + round(1000 * found.travel_s)),
-        PROVIDER,
+        found.provider,
         found.lat,
         found.lon,
         Instant(found.at_ms),

@@ -37,6 +37,7 @@ async def readyz(services: Reach) -> JSONAnswer:
         "fences": services.fences.is_caught_up,
         "devices": services.live.is_caught_up,
         "visits": services.visits.is_caught_up,
+        "etas": services.etas.is_caught_up,
         "places": services.places.is_caught_up,
         "requests": services.requests.is_caught_up,
     }

@@ -22,6 +22,8 @@ from api.jobs.surroundings import surroundings_of_jobs
 from api.paging import page_of, place_after
 from api.parameters import Cursor, From, IdempotencyKey, Limit, To
 from api.preconditions import IfChanged, IfMatch, is_known, require_match
+from api.problems import Problem, unavailable
+from api.read_model import eta_of
 from api.scope import Scope
 from api.scoped import scoped
 from api.services import Reach, Services
@@ -147,11 +149,30 @@ async def export_jobs(
     responses=examples.answers(200, "The job and its log", "JobAnswer", examples.jobs.JOB_ANSWER, 404, 503),
 )
 async def get_job(services: Reach, scope: Reader, job_id: JobId, if_none_match: IfChanged = None) -> Response:
-    """As it is now, with an ETag: that of its `revision`. Its clocks in `sla` run on meanwhile."""
+    """As it is now, with an ETag: that of its `revision`. Its clocks in `sla` and its `eta` run on meanwhile."""
     record = standing_job(services, scope, job_id)
     if is_known(etag_of(record), if_none_match):
         return Response(status_code=304, headers={"ETag": etag_of(record)})
     return job_answer(record, services)
+
+
+@router.get(
+    "/v1/jobs/{job_id}/eta",
+    summary="When somebody will be there",
+    responses=examples.answers(200, "The newest ETA", "EtaAnswer", examples.jobs.ETA, 404, 503),
+)
+async def get_eta(services: Reach, scope: Reader, job_id: JobId) -> JSONAnswer:
+    """The arrival lies in the window with a probability of `level`; of the technician who is planned first.
+
+    A job at which nobody is awaited has none: `404` with the code `no_eta`.
+    """
+    standing_job(services, scope, job_id)
+    if not services.etas.is_caught_up:
+        raise unavailable("the ETAs are still being read")
+    eta = services.etas.records.get(job_id)
+    if eta is None:
+        raise Problem(404, "no_eta", f"nobody is awaited at the job {job_id!r} now")
+    return JSONAnswer(eta_of(eta, services.clock.now_ms()))
 
 
 @router.patch(

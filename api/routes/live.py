@@ -22,13 +22,13 @@ NOT_ALLOWED: Final = 1008
 
 @router.websocket("/v1/live")
 async def live(websocket: WebSocket, bbox: str | None = None, branch: str | None = None) -> None:
-    """Live states and visits of all devices, or of those between west,south,east,north, or of a branch."""
+    """Live states, visits, jobs and ETAs: all, or those between west,south,east,north, or of a branch."""
     services = services_of(websocket)
     principal = await authorize(websocket, "devices:read", "visits:read")
     box = _box_of(bbox)
     scope = scope_of(principal, services).narrowed(branch)
     if not services.feed.is_ready:
-        raise unavailable("the live states and visits are still being read")
+        raise unavailable("what there is to tell is still being read")
     await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in websocket.scope["subprotocols"] else None)
     try:
         with services.metrics.live_readers.track_inprogress(), services.feed.subscribe(box, scope) as subscription:

@@ -1,5 +1,6 @@
 """Plans of a day: suggestions that a person applies, or not."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Final, cast
 
 import msgspec
@@ -56,7 +57,7 @@ async def suggest_plan(request: Request, services: Reach, scope: Reader) -> JSON
     It changes nothing. `changes` can be sent to `/v1/plans/apply`, all or some.
     """
     asked = _read(PlanRequest, await read_body(request, services.settings.max_body_bytes))
-    ahead = _ahead(services, scope.narrowed(asked.branch), asked.from_ms, asked.to_ms)
+    ahead = await _ahead(services, scope.narrowed(asked.branch), asked.from_ms, asked.to_ms)
     found = await _solved(services.solver.suggest(ahead, asked.iterations))
     return JSONAnswer(suggestion_answer(found, ahead, dict(services.jobs.records)))
 
@@ -94,7 +95,7 @@ async def suggest_moves(
     limit: Annotated[int, Query(ge=1, le=50, description="how many at most")] = 5,
 ) -> JSONAnswer:
     """For one who is early: jobs to take; for one who is late: jobs that others can do in time."""
-    ahead = _ahead(services, scope, None, None)
+    ahead = await _ahead(services, scope, None, None)
     if all(each.technician_id != technician_id for each in ahead.technicians):
         raise Problem(404, "unknown_technician", f"there is no technician {technician_id!r} whose place is known")
     found = await _solved(services.solver.moves(ahead, technician_id, limit))
@@ -110,15 +111,15 @@ async def offers_for(
     services: Reach, scope: Reader, job_id: Annotated[str, Path(description="the job's id")]
 ) -> JSONAnswer:
     """For an emergency: who can be there soonest, straight after what is under way, and what that delays."""
-    ahead = _ahead(services, scope, None, None)
+    ahead = await _ahead(services, scope, None, None)
     if all(each.job_id != job_id for each in ahead.jobs):
         raise Problem(404, "unknown_job", f"there is no job {job_id!r} to be planned at a known place")
     found = await _solved(services.solver.offers(ahead, job_id))
     return JSONAnswer(OffersAnswer([offer_answer(offer) for offer in found]))
 
 
-def _ahead(services: Services, scope: Scope, from_ms: int | None, to_ms: int | None) -> DayAhead:
-    """The time to be planned, as far as who asks sees it."""
+async def _ahead(services: Services, scope: Scope, from_ms: int | None, to_ms: int | None) -> DayAhead:
+    """The time to be planned, as far as who asks sees it, with the ways by road where a map is loaded."""
     if not (services.jobs.is_caught_up and services.registers["technicians"].is_caught_up):
         raise unavailable("jobs and technicians are still being read")
     begins_ms = services.clock.now_ms() if from_ms is None else from_ms
@@ -132,7 +133,8 @@ def _ahead(services: Services, scope: Scope, from_ms: int | None, to_ms: int | N
     ]
     jobs = [job for job in services.jobs.records.values() if scope.sees_job(job)]
     places = {each.technician_id: place for each in technicians if (place := _place_of(each, services)) is not None}
-    return gather(technicians, jobs, places, services.dispatch_rules.lifecycle(), begins_ms, ends_ms)
+    ahead = gather(technicians, jobs, places, services.dispatch_rules.lifecycle(), begins_ms, ends_ms)
+    return replace(ahead, travel_s=await services.roads.matrix(*ahead.places()))
 
 
 def _place_of(technician: Technician, services: Services) -> tuple[float, float] | None:

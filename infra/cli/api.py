@@ -52,6 +52,7 @@ from schemas import wire
 from schemas.account import Account, SessionsEnded
 from schemas.calendar import CalendarFeed
 from schemas.erasure import Erasure, Honoured
+from schemas.eta import Eta
 from schemas.fence import FenceRecord
 from schemas.invoice import Invoice
 from schemas.job import JobRecord
@@ -66,6 +67,7 @@ from schemas.topics import (
     CALENDARS,
     ERASURES,
     ERASURES_HONOURED,
+    ETAS,
     FENCES,
     INVOICES,
     JOBS,
@@ -128,6 +130,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     job_index = JobIndex()
     jobs = Follower(settings.kafka, JOBS, partial(wire.decode, JobRecord), patience_ms=BUSY_PATIENCE_MS)
     desk = JobDesk(event_log, jobs)
+    etas = Follower(settings.kafka, ETAS, partial(wire.decode, Eta), patience_ms=BUSY_PATIENCE_MS)
     ledger = StockLedger()
     movements = Follower(
         settings.kafka, STOCK, partial(wire.decode, Movement), ledger.moved, patience_ms=BUSY_PATIENCE_MS
@@ -151,10 +154,11 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     visits = OpenVisits(history)
     visits_told = Tail(settings.kafka, VISITS, RECORDER_GROUP, partial(wire.decode, Visit), visits)
     rules = read_dispatch_rules(settings.dispatch)
-    feed = LiveFeed(live, visits, jobs, job_index, rules.lifecycle(), clock, settings.unknown_after_s)
+    feed = LiveFeed(live, visits, jobs, etas, job_index, rules.lifecycle(), clock, settings.unknown_after_s)
     holders = Holders()
     shift_gate = ShiftGate(rules, holders, registers["technicians"])
     nearby = NearbyTechnicians(holders, rules.lifecycle())
+    etas.on_change = feed.eta_changed
     live.on_change, visits.on_change = _each(feed.device_changed, nearby.device_changed), feed.visit_changed
     unplaced = Unplaced()
     jobs.on_change = _each(job_index.changed, feed.job_changed, nearby.job_changed, unplaced.job_changed, desk.see)
@@ -178,6 +182,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         jobs,
         job_index,
         desk,
+        etas,
         Stock(movements, ledger, thresholds),
         invoices,
         calendars,
@@ -235,6 +240,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         fences,
         *registers.values(),
         jobs,
+        etas,
         webhooks,
         live,
         places,
@@ -262,6 +268,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         for part in reversed(parts):
             await part.stop()
         services.solver.close()
+        services.roads.close()
         await geocoder.close()
         await history.close()
         log.info("stopped")

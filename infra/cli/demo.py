@@ -20,9 +20,9 @@ from rich.text import Text
 from infra.delivery import Delivery
 from infra.demo import RunningSystem, Verdict, deliver, judge, running_system
 from infra.errors import CommandError
-from infra.office import all_jobs, judge_office, open_office, plan
+from infra.office import JobNow, all_jobs, judge_office, open_office, plan, windows_held
 from schemas.clock import Clock
-from schemas.job import Job
+from schemas.eta import Eta
 from schemas.visit import Visit
 from simulator.day import Day, DaySpec, build_day
 from simulator.job_score import JobScore
@@ -31,7 +31,7 @@ from simulator.office import Office, office_of
 _HOURS: Final = 8.0
 _PLEASANT_RATE: Final = 60.0
 _VISITS_SHOWN: Final = 8
-_STEPS_SHOWN: Final = 6
+_STEPS_SHOWN: Final = 8
 _LOOK_S: Final = 1.0
 _LEAD_MS: Final = 1_500
 """Of the machine's time, to plan the jobs in."""
@@ -44,7 +44,10 @@ _STEPS: Final = {
 }
 """How a job has moved on, for people, and the colour of it."""
 
-_WHAT_CHARS: Final = len("left after 999 min")
+_MOVED_MS: Final = 5 * 60_000
+"""By so much an ETA has to move before it is told again."""
+
+_WHAT_CHARS: Final = len("sooner: 14:05–14:20")
 
 _EXAMPLE: Final = "Example: onsite demo --seconds 60 --seed 7"
 
@@ -113,9 +116,10 @@ async def _run(state_dir: Path, rate: float, spec: DaySpec, console: Console, *,
                 with console.status("letting the last visits and jobs settle"):
                     verdict = await judge(system, day, clock, delivery)
                     jobs = await judge_office(system, office)
+                    windows = await windows_held(system)
             finally:
                 await delivery.close()
-            console.print(_summary(verdict, jobs))
+            console.print(_summary(verdict, jobs, windows))
             for difference in verdict.differences[:_DIFFERENCES_TOLD]:
                 console.print(f"[red]✗[/red] {difference}", soft_wrap=True)
             if len(verdict.differences) > _DIFFERENCES_TOLD:
@@ -138,7 +142,8 @@ class _View:
         self._visits: deque[Text] = deque(maxlen=_VISITS_SHOWN)
         self._steps: deque[Text] = deque(maxlen=_STEPS_SHOWN)
         self._known: dict[str, Visit] = {}
-        self._jobs: dict[str, Job] = {}
+        self._jobs: dict[str, JobNow] = {}
+        self._etas: dict[str, Eta] = {}
         self._told: set[tuple[str, str]] = set()
         self._began_s = time.monotonic()
         self.posted = 0
@@ -160,19 +165,31 @@ class _View:
         jobs = [Text("jobs", style="dim"), *self._steps] if self._steps else []
         return Group(Text(counts, style="bold"), *self._visits, *jobs, self.progress)
 
-    def look_at_jobs(self, jobs: dict[str, Job]) -> None:
-        """Take in the jobs: what has moved one on by itself becomes a line, in the order of what happened."""
+    def look_at_jobs(self, jobs: dict[str, JobNow]) -> None:
+        """Take in the jobs: what has moved one on by itself, and when who goes there next will be there, becomes a
+        line, in the order of what happened."""
         self._jobs = jobs
-        steps = [
-            (entry, job)
-            for job in jobs.values()
-            for entry in job.log
-            if entry.source == "automatic" and (job.job_id, entry.state) not in self._told
-        ]
-        for entry, job in sorted(steps, key=lambda step: step[0].at):
-            self._told.add((job.job_id, entry.state))
-            what, style = _STEPS.get(entry.state, (entry.state, ""))
-            self._steps.append(self._line(entry.at, entry.actor, what, style, job.title))
+        lines: list[tuple[int, Text]] = []
+        for job in jobs.values():
+            for entry in job.log:
+                if entry.source == "automatic" and (job.job_id, entry.state) not in self._told:
+                    self._told.add((job.job_id, entry.state))
+                    what, style = _STEPS.get(entry.state, (entry.state, ""))
+                    lines.append((entry.at, self._line(entry.at, entry.actor, what, style, job.title)))
+            if job.eta is not None and (what := self._news_of(job.eta)):
+                said_ms = job.eta.computed_at
+                lines.append((said_ms, self._line(said_ms, job.eta.device_id, what, "cyan", job.title)))
+        self._steps.extend(line for _, line in sorted(lines, key=lambda each: each[0]))
+
+    def _news_of(self, eta: Eta) -> str:
+        """What is new of an arrival: that it is the next one, or that it has moved by minutes; empty without news."""
+        before = self._etas.get(eta.job_id)
+        if eta.stops_before or (before is not None and abs(eta.eta - before.eta) < _MOVED_MS):
+            return ""
+        self._etas[eta.job_id] = eta
+        begins, ends = (_time_of_day(ms - self._day.spec.start_ms) for ms in (eta.from_ms, eta.to_ms))
+        how = "there" if before is None else "later:" if eta.eta > before.eta else "sooner:"
+        return f"{how} {begins}–{ends}"
 
     def look(self, visits: list[Visit]) -> None:
         """Take in the log: what is new becomes a line, in the order of what happened."""
@@ -246,8 +263,8 @@ def _where(system: RunningSystem, day: Day, office: Office) -> RenderableType:
     return table
 
 
-def _summary(verdict: Verdict, jobs: JobScore) -> RenderableType:
-    found = verdict.score
+def _summary(verdict: Verdict, jobs: JobScore, windows: tuple[int, int]) -> RenderableType:
+    found, (arrivals, held) = verdict.score, windows
     table = Table(title="The day, as logged and as it was", title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
@@ -265,6 +282,7 @@ def _summary(verdict: Verdict, jobs: JobScore) -> RenderableType:
         ("jobs logged right", f"{jobs.right}"),
         ("jobs logged wrong", f"{jobs.judged - jobs.right}"),
         ("jobs whose visit was missed", f"{len(jobs.blind)}"),
+        ("windows that held, said 15 min before", f"{held} of {arrivals}" if arrivals else "–"),
     ):
         table.add_row(name, value)
     return table

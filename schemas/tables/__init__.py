@@ -4,6 +4,7 @@ from typing import Final
 
 from schemas import topics
 from schemas.tables.audit import AUDIT
+from schemas.tables.etas import ETAS
 from schemas.tables.events import EVENTS
 from schemas.tables.fences import FENCES
 from schemas.tables.invoices import INVOICES
@@ -23,6 +24,7 @@ TABLES: Final[dict[str, Table]] = {
     topics.VISITS.name: VISITS,
     topics.FENCES.name: FENCES,
     topics.JOBS.name: JOBS,
+    topics.ETAS.name: ETAS,
     topics.TECHNICIANS.name: TECHNICIANS,
     topics.CUSTOMERS.name: CUSTOMERS,
     topics.SITES.name: SITES,

@@ -26,6 +26,7 @@ from api.open_visits import OpenVisits
 from api.plans.solver import Solver
 from api.registers import REGISTERS, Entry, Name
 from api.remembered_places import RememberedPlaces
+from api.roads import Roads
 from api.services import Services
 from api.shift_gate import ShiftGate
 from api.stock.ledger import StockLedger
@@ -37,6 +38,7 @@ from routing.addresses.geocoder import Geocoder, NoGeocoder
 from schemas.account import Account, SessionsEnded
 from schemas.calendar import CalendarFeed
 from schemas.erasure import Erasure, Honoured
+from schemas.eta import Eta
 from schemas.fence import FenceRecord
 from schemas.invoice import Invoice
 from schemas.job import JobRecord
@@ -53,6 +55,7 @@ from schemas.topics import (
     CALENDARS,
     ERASURES,
     ERASURES_HONOURED,
+    ETAS,
     FENCES,
     INVOICES,
     JOB_COMMANDS,
@@ -102,6 +105,7 @@ class Door:
         default_factory=lambda: {name: MemoryModel() for name in REGISTERS}
     )
     jobs: MemoryModel[JobRecord] = field(default_factory=MemoryModel)
+    etas: MemoryModel[Eta] = field(default_factory=MemoryModel)
     job_index: JobIndex = field(default_factory=JobIndex)
     ledger: StockLedger = field(default_factory=StockLedger)
     movements: MemoryModel[Movement] = field(default_factory=MemoryModel)
@@ -113,6 +117,7 @@ class Door:
     requests: MemoryModel[ServiceRequest] = field(default_factory=MemoryModel)
     remembered: RememberedPlaces = field(default_factory=RememberedPlaces)
     geocoder: Geocoder = field(default_factory=NoGeocoder)
+    roads: Roads = field(default_factory=Roads)
     sender: MemorySender = field(default_factory=MemorySender)
     live: MemoryModel[LiveState] = field(default_factory=MemoryModel)
     accounts: MemoryModel[Account] = field(default_factory=MemoryModel)
@@ -148,6 +153,7 @@ class Door:
                 CALENDARS: (self.calendars, CalendarFeed),
                 ACCOUNTS: (self.accounts, Account),
                 LIVE: (self.live, LiveState),
+                ETAS: (self.etas, Eta),
                 ERASURES: (self.erasures, Erasure),
                 ERASURES_HONOURED: (self.honoured, Honoured),
             }
@@ -168,12 +174,14 @@ class Door:
             self.live,
             self.visits,
             self.jobs,
+            self.etas,
             self.job_index,
             BUILT_IN,
             self.clock,  # type: ignore[arg-type]
             self.settings.unknown_after_s,
         )
         self.visits.on_change = self.feed.visit_changed
+        self.etas.on_change = self.feed.eta_changed
         holders = Holders()
         shift_gate = ShiftGate(self.rules, holders, self.registers["technicians"])
         self.nearby = NearbyTechnicians(holders, BUILT_IN)
@@ -199,6 +207,7 @@ class Door:
             jobs=self.jobs,
             job_index=self.job_index,
             desk=self.desk,
+            etas=self.etas,
             stock=Stock(self.movements, self.ledger, self.thresholds),
             invoices=self.invoices,
             calendars=self.calendars,
@@ -226,6 +235,7 @@ class Door:
             solver=Solver(SOLVING),
             remembered=self.remembered,
             geocoder=self.geocoder,
+            roads=self.roads,
         )
         # Routes take a while to build and hold no state: every test shares them, over services of its own.
         if not _built:

@@ -19,7 +19,7 @@ def test_ready(door: Door) -> None:
     assert set(answer.json()["checks"].values()) == {"ok"}
 
 
-@pytest.mark.parametrize("name", ["broker", "store", "keys", "fences", "devices", "visits", *REGISTERS])
+@pytest.mark.parametrize("name", ["broker", "store", "keys", "fences", "devices", "visits", "etas", *REGISTERS])
 def test_not_ready_says_why(door: Door, name: str) -> None:
     if name == "broker":
         door.log.down = True
@@ -31,6 +31,7 @@ def test_not_ready_says_why(door: Door, name: str) -> None:
             "fences": door.fences,
             "devices": door.live,
             "visits": door.visits,
+            "etas": door.etas,
             **door.registers,
         }
         models[name].is_caught_up = False  # type: ignore[attr-defined]

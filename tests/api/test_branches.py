@@ -19,6 +19,7 @@ from schemas.times import Instant
 from tests.api.conftest import NOW_MS, Door
 from tests.api.test_auth import OPEN
 from tests.api.test_devices import live
+from tests.api.test_etas import eta
 from tests.api.test_fences import circle, collection
 from tests.api.test_pings import is_problem
 from tests.api.test_sessions import add_account, cookie_of, sign_in
@@ -89,6 +90,7 @@ ROWS: Final[dict[tuple[str, str], Row]] = {
     ("DELETE", "/v1/fences/{fence_id}"): Row("fences:write", 204),
     ("POST", "/v1/jobs"): Row("jobs:write", 201, 400),
     ("GET", "/v1/jobs/{job_id}"): Row("jobs:read", 200),
+    ("GET", "/v1/jobs/{job_id}/eta"): Row("jobs:read", 200),
     ("PATCH", "/v1/jobs/{job_id}"): Row("jobs:write", 200),
     ("POST", "/v1/jobs/{job_id}/transitions"): Row("jobs:move", 200),
     ("POST", "/v1/technicians/{technician_id}/calendar"): Row("jobs:move", 201),
@@ -222,6 +224,7 @@ def company(door: Door) -> Door:
         assert door.post("/v1/jobs", json={**job, "branch": branch}).status_code == 201
         door.calendars.put(whose, new_feed(whose, Instant(NOW_MS))[0])
         door.invoices.put(whose, invoice(whose, branch))
+        door.etas.put(whose, eta(whose))
         stock = {
             "sku": "filter",
             "quantity": "5",

@@ -20,6 +20,7 @@ from schemas.tables import TABLES
 from schemas.times import Instant
 from tests.api.conftest import NOW_MS, Door
 from tests.api.test_devices import live
+from tests.api.test_etas import eta
 from tests.api.test_fences import circle
 from tests.api.test_pings import GOOD, is_problem
 from tests.fakes import make_key, token_of
@@ -54,6 +55,8 @@ def company(door: Door) -> Door:
         door.keys.records[key_id] = msgspec.structs.replace(token, key_id=key_id)
     for device_id in ("van-1", "van-2", "phone-1"):
         door.put_live(live(device_id))
+    for job_id, device_id, who in (("hers", "van-1", "amina"), ("bens", "van-2", "ben")):
+        door.etas.put(job_id, eta(job_id, device_id=device_id, technician_id=who))
     door.erasure_store.revisions = [
         Revision(NOW_MS - 8 * HOUR_MS, "amina", ("van-1", "van-2")),
         Revision(NOW_MS - 4 * HOUR_MS, "amina", ("van-1", "phone-1")),
@@ -104,6 +107,7 @@ def test_a_technician(company: Door) -> None:
     for path in ("technicians/amina", "technicians/amina/data", "devices/van-1", "devices/phone-1"):
         assert company.get(f"/v1/{path}").status_code == 404, path
     assert company.get("/v1/devices/van-2").status_code == 200
+    assert set(company.etas.records) == {"bens"}
     assert set(company.accounts.records) == {"office"}
     assert "keyhers" not in company.keys.records
     assert "keybens" in company.keys.records
@@ -129,7 +133,7 @@ def test_what_is_asked_of_the_store_is_bound_and_whole(company: Door) -> None:
     by_table = {statement.split()[2]: (statement, bound) for statement, bound in company.erasure_store.carried_out}
     assert set(by_table) == {
         "pings", "rejected", "visits", "visit_revisions", "jobs", "technicians", "holdings", "audit", "events",
-        "webhook_deliveries", "stock_movements",
+        "webhook_deliveries", "stock_movements", "etas",
     }  # fmt: skip
     said = json.dumps(company.erasure_store.carried_out).lower()
     assert not [each for each in ("amina", "van-1", "phone-1", "keyhers", "+44") if each in said], "the store keeps it"

@@ -18,6 +18,8 @@ from schemas.live import LiveState
 from schemas.times import Instant
 from schemas.visit import Visit, VisitState
 from tests.api.conftest import NOW_MS, Door
+from tests.api.test_etas import eta
+from tests.api.test_jobs import created
 from tests.api.test_pings import is_problem
 from tests.api.test_sessions import add_account, cookie_of, sign_in
 from tests.fakes import key_id_of, make_key, token_of
@@ -219,6 +221,80 @@ def test_the_open_visits_of_the_store_and_then_the_revisions(door: Door) -> None
     assert {each: kept.revision for each, kept in door.visits.records.items()} == {"v2": 2}
 
 
+def told_etas(message: bytes | None) -> tuple[list[str], list[tuple[str, str]], list[str]]:
+    """Jobs, the ETAs of jobs, and jobs that have none any more."""
+    assert message is not None
+    content = json.loads(message)
+    jobs = [job["job_id"] for job in content["jobs"]]
+    return jobs, [(each["job_id"], each["eta"]) for each in content["etas"]], content.get("etas_over", [])
+
+
+def test_etas_are_told_the_newest_of_each_until_nobody_is_awaited(door: Door) -> None:
+    created(door, technician_ids=[])
+    door.etas.put("j1", eta("j1", in_min=20))
+
+    async def check(subscription: Subscription) -> None:
+        snapshot = await subscription.snapshot()
+        assert told_etas(snapshot) == (["j1"], [("j1", "2026-03-02T08:35:10.000Z")], [])
+        assert json.loads(snapshot)["etas"][0]["age_s"] == 12.0
+        for in_min in range(21, 30):
+            door.etas.put("j1", eta("j1", in_min=in_min))
+        door.etas.put("unheard-of", eta("unheard-of", in_min=5))
+        expected = [("j1", "2026-03-02T08:44:10.000Z"), ("unheard-of", "2026-03-02T08:20:10.000Z")]
+        assert told_etas(await subscription.changes()) == ([], expected, [])
+        door.etas.put("j1", eta("j1", in_min=30))
+        door.etas.remove("j1")
+        door.etas.remove("never-told")
+        assert told_etas(await subscription.changes()) == ([], [], ["j1"])
+        door.etas.remove("j1")
+        door.put_live(live("van"))
+        assert told_etas(await subscription.changes()) == ([], [], [])
+
+    follow(door, None, check)
+
+
+def test_an_eta_is_told_where_its_job_is_and_comes_and_goes_with_it(door: Door) -> None:
+    for job_id, lon in (("here", -2.9), ("there", 5.0)):
+        created(door, job_id=job_id, lat=53.4, lon=lon, technician_ids=[])
+        door.etas.put(job_id, eta(job_id, in_min=20))
+    at = "2026-03-02T08:35:10.000Z"
+
+    def move(job_id: str, lon: float) -> None:
+        record = door.jobs.records[job_id]
+        door.jobs.records[job_id] = msgspec.structs.replace(record, lon=lon)
+        door.feed.job_changed(job_id, door.jobs.records[job_id])
+
+    async def check(subscription: Subscription) -> None:
+        assert told_etas(await subscription.snapshot()) == (["here"], [("here", at)], [])
+        door.etas.put("there", eta("there", in_min=20))
+        door.etas.put("unheard-of", eta("unheard-of", in_min=20))
+        move("there", -2.95)
+        assert told_etas(await subscription.changes()) == (["there"], [("there", at)], [])
+        move("here", 6.0)
+        assert told_etas(await subscription.changes()) == ([], [], ["here"])
+        door.etas.put("here", eta("here", in_min=25))
+        door.etas.remove("there")
+        assert told_etas(await subscription.changes()) == ([], [], ["there"])
+
+    follow(door, LIVERPOOL, check)
+
+
+def test_the_eta_of_a_job_that_is_heard_of_later_comes_with_it(door: Door) -> None:
+    async def check(subscription: Subscription) -> None:
+        await subscription.snapshot()
+        door.etas.put("j1", eta("j1"))
+        door.put_live(live("van"))
+        assert told_etas(await subscription.changes()) == ([], [], [])
+        record = elsewhere.jobs.records["j1"]
+        door.jobs.records["j1"] = record
+        door.feed.job_changed("j1", record)
+        assert told_etas(await subscription.changes()) == (["j1"], [("j1", "2026-03-02T08:35:10.000Z")], [])
+
+    elsewhere = Door()
+    created(elsewhere, lat=53.4, lon=-2.9, technician_ids=[])
+    follow(door, LIVERPOOL, check)
+
+
 def add(door: Door, path: str, **content: Any) -> None:
     assert door.post(f"/v1/{path}", json={"name": "x", **content}).status_code == 201
 
@@ -234,6 +310,9 @@ def regions(door: Door) -> Door:
     for name in ("liverpool", "hull", "loose"):
         door.put_live(live(f"van-{name}"))
         door.visits.take(visit(f"v-{name}", f"van-{name}"))
+    for branch in ("liverpool", "hull"):
+        created(door, job_id=branch, lat=53.4, lon=-2.9, branch=branch, technician_ids=[])
+        door.etas.put(branch, eta(branch))
     return door
 
 
@@ -256,9 +335,11 @@ def test_a_reader_is_told_of_the_branches_it_sees(
 ) -> None:
     regions.keys.records[key_id_of(role)] = make_key(role, branches=sees)
     with connect(client, query, role) as socket:
-        devices, visits, _ = told(socket.receive_text())
+        snapshot = socket.receive_text()
+        devices, visits, _ = told(snapshot)
         assert devices == [f"van-{name}" for name in shown]
         assert visits == [(f"v-{name}", 1) for name in shown]
+        assert [job_id for job_id, _ in told_etas(snapshot)[1]] == [name for name in shown if name != "loose"]
         for name in ("hull", "liverpool", "loose"):
             call(client, regions.put_live, live(f"van-{name}"))
             call(client, regions.visits.take, visit(f"v-{name}", f"van-{name}", revision=2))
@@ -368,7 +449,7 @@ def test_a_browser_sends_the_key_as_a_subprotocol(client: TestClient) -> None:
         pass
 
 
-@pytest.mark.parametrize("model", ["live", "visits"])
+@pytest.mark.parametrize("model", ["live", "visits", "jobs", "etas"])
 def test_not_before_everything_is_read(door: Door, client: TestClient, model: str) -> None:
     getattr(door, model).is_caught_up = False
     with pytest.raises(WebSocketDenialResponse) as refused, connect(client):

@@ -21,6 +21,7 @@ from schemas.times import Instant
 from schemas.topics import AUDIT
 from tests.api.conftest import NOW_MS, Door
 from tests.api.test_devices import live
+from tests.api.test_etas import eta
 from tests.api.test_pings import is_problem
 from tests.api.test_visits import visit
 from tests.fakes import make_key, token_of
@@ -56,6 +57,9 @@ def furnished(door: Door, monkeypatch: pytest.MonkeyPatch) -> Door:
         for number in range(4):
             refused = RejectedPing(f"van-{who}", "null_island", "x", Instant(NOW_MS), "json", str(number))
             door.history.refused.append(refused)
+        for number in range(4):
+            said_at = Instant(NOW_MS - 1_000 * number)
+            door.history.said.append(eta(f"by-{who}", device_id=f"van-{who}", computed_at=said_at, seen_ms=said_at))
         door.accounts.records[who] = Account(who, "technician", "argon2id of it", Instant(1), technician_id=who)
         door.keys.records[f"key{who}"] = msgspec.structs.replace(
             make_key("device", device_id=f"van-{who}"), key_id=f"key{who}", secret_hash=f"hash of {who}"
@@ -81,7 +85,7 @@ def test_a_technician(furnished: Door) -> None:
     audited = counted.pop("audit")
     assert counted == {
         "export": 1, "technician": 1, "account": 1, "key": 1, "device": 1, "job": 2, "ping": 10, "visit": 4,
-        "rejected": 4, "stock": 4, "calendar": 1, "end": 1,
+        "eta": 4, "rejected": 4, "stock": 4, "calendar": 1, "end": 1,
     }  # fmt: skip
     assert audited == 3, "what was written of her and her calendar, and that all of it is read now"
     jobs = {line["data"]["job_id"] for line in lines if line["kind"] == "job"}

@@ -2,14 +2,16 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from dispatch.nearest import NearestTechnicians
+from dispatch.nearest import Nearby, NearestTechnicians, soonest
 from dispatch.shifts import is_on_shift
 from geofence.geodesy import haversine_m
+from routing.provider import Ways
 from routing.straight_line import GET_GOING_S, ROAD_FACTOR, USUAL_SPEED_MPS
 from schemas.people import Shift, Technician
 from schemas.times import Instant, parse_epoch_ms
@@ -127,6 +129,17 @@ class AgainstBruteForce(RuleBasedStateMachine):
 
 AgainstBruteForce.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
 TestAgainstBruteForce = AgainstBruteForce.TestCase
+
+
+@given(st.lists(st.integers(0, 5), max_size=30), st.integers(1, 10))
+def test_the_soonest_by_road_come_first_those_as_soon_in_the_order_of_distance(minutes, limit):
+    found = [Nearby(f"{k}", k * 10.0, 1.0, 0.0, 0.0, 0, True, None, None) for k in range(len(minutes))]
+    providers = [f"p{k}" for k in range(len(minutes))]
+    ways = Ways(np.array(minutes, np.float64) * 60, np.zeros(len(minutes)), providers)
+    told = soonest(found, ways, limit)
+    best = sorted(range(len(minutes)), key=lambda k: (minutes[k], k))[:limit]
+    assert [each.technician_id for each in told] == [f"{k}" for k in best]
+    assert [(each.travel_s, each.provider) for each in told] == [(60.0 * minutes[k], f"p{k}") for k in best]
 
 
 @given(latitudes, longitudes, st.lists(st.tuples(latitudes, longitudes), min_size=1, max_size=300), st.integers(1, 40))

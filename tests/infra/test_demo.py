@@ -16,9 +16,10 @@ from geofence.visits import visit_of
 from infra.cli.demo import _View, demo
 from infra.demo import RunningSystem, deliver, derived_log, disagreements
 from infra.errors import CommandError
-from infra.office import open_office, plan
+from infra.office import JobNow, open_office, plan, windows_held
 from schemas.clock import Clock
-from schemas.job import Job, LogEntry
+from schemas.eta import Eta
+from schemas.job import LogEntry
 from schemas.times import Instant
 from simulator.day import DAY_STARTS_MS, Day, DaySpec, build_day
 from simulator.office import office_of
@@ -121,11 +122,11 @@ def entry(state: str, minute: int, source: str = "automatic") -> LogEntry:
     return LogEntry(state, at, at, source, "tech-0001")  # type: ignore[arg-type]
 
 
-def job(job_id: str, *log: LogEntry) -> Job:
+def job(job_id: str, *log: LogEntry, eta: Eta | None = None) -> JobNow:
     at = Instant(DAY_STARTS_MS)
-    return Job(
+    return JobNow(
         job_id=job_id, title=f"Title of {job_id}", revision=1, created_at=at, updated_at=at, state=log[-1].state,
-        log=list(log),
+        log=list(log), eta=eta,
     )  # fmt: skip
 
 
@@ -153,6 +154,50 @@ def test_each_step_of_a_job_is_told_once_with_who_and_what(day):
         ["07:40", "Amina", "on", "site", "Title", "of", "a"],
         ["08:15", "Amina", "completed", "Title", "of", "a"],
     ]
+
+
+def awaited(said_min: int, eta_min: int, stops_before: int = 0) -> JobNow:
+    minutes = {
+        "computed_at": said_min,
+        "seen_ms": said_min,
+        "eta": eta_min,
+        "from_ms": eta_min - 5,
+        "to_ms": eta_min + 10,
+    }
+    moments = {name: Instant(DAY_STARTS_MS + 60_000 * each) for name, each in minutes.items()}
+    eta = Eta(
+        job_id="a", level=0.8, provider="straight_line", distance_m=1.0, device_id="tech-0001",
+        technician_id="tech-0001", stops_before=stops_before, **moments,
+    )  # fmt: skip
+    return job("a", entry("scheduled", -60, "system"), eta=eta)
+
+
+def test_an_arrival_is_told_when_it_is_the_next_and_again_when_it_moves_by_minutes(day):
+    view = _View(day, office_of(day), Clock(1.0, day.spec.start_ms, time.time_ns() // 1_000_000))
+    view.look_at_jobs({"a": awaited(0, 90, stops_before=1)})
+    assert "jobs" not in shown(view), "others come first"
+    for said_min, eta_min in ((30, 95), (31, 98), (32, 101), (33, 104), (40, 93)):
+        view.look_at_jobs({"a": awaited(said_min, eta_min)})
+    lines = shown(view)
+    assert [line.split() for line in lines[lines.index("jobs") + 1 : -1]] == [
+        ["07:30", "Amina", "there", "08:30–08:45", "Title", "of", "a"],
+        ["07:32", "Amina", "later:", "08:36–08:51", "Title", "of", "a"],
+        ["07:40", "Amina", "sooner:", "08:28–08:43", "Title", "of", "a"],
+    ]
+
+
+def test_windows_that_held_are_those_of_a_quarter_of_an_hour_before():
+    rows = [
+        ["2026-03-02", None, "amina", before_s, arrivals, held, held / arrivals, 60.0, 0.0, 600.0]
+        for before_s, arrivals, held in ((3_600, 9, 9), (900, 5, 4), (900, 3, 3), (300, 9, 9))
+    ]
+
+    async def run() -> tuple[int, int]:
+        transport = httpx.MockTransport(lambda request: httpx.Response(200, json={"rows": rows}))
+        async with httpx.AsyncClient(transport=transport, base_url="http://onsite") as client:
+            return await windows_held(RunningSystem({}, "", client))
+
+    assert asyncio.run(run()) == (8, 7)
 
 
 class Registers:

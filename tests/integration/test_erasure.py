@@ -15,9 +15,11 @@ import pytest
 from infra.grants import Grant
 from infra.keys import open_key_ring
 from schemas.ping import Ping
-from schemas.topics import JOBS, PINGS, TOPICS
+from schemas.times import Instant
+from schemas.topics import ETAS, JOBS, PINGS, TOPICS
 from schemas.wire import encode
 from stream.kafka import KafkaLog
+from tests.api.test_etas import eta
 from tests.integration.parts import Parts, is_ready, until
 from tests.integration.test_people import made
 from tests.integration.test_rejected import sql
@@ -67,7 +69,8 @@ async def scenario(folder: Path) -> None:
             assert set(WORDS) | set(IDS) <= known, "the search is known to find"
             assert len(stored["pings"]) >= len(hers.places.taken)
             assert all(
-                stored[each] for each in ("pings", "rejected", "jobs", "audit", "events", "technicians", "holdings")
+                stored[each]
+                for each in ("pings", "rejected", "jobs", "etas", "audit", "events", "technicians", "holdings")
             )
             assert await sql(parts, HER_VISITS) == [["1", "1"]]
             erasure_id = await erase_through_crashes(parts, client)
@@ -137,7 +140,25 @@ async def work(parts: Parts, client: httpx.AsyncClient, hers: Marks, others: Pla
     await until(lambda: sql(parts, statement), "the visits were told", [["2"]])
     statement = "SELECT count() FROM jobs FINAL WHERE state = 'invoiced'"
     await until(lambda: sql(parts, statement), "the job is stored", [["1"]])
+    await say_arrivals(parts, now_ms)
     return began_ms
+
+
+async def say_arrivals(parts: Parts, now_ms: int) -> None:
+    """ETAs of her, and of Ben."""
+    at = Instant(now_ms)
+    said = [
+        eta("hers", device_id=IDS[1], technician_id=IDS[0], computed_at=at, seen_ms=at),
+        eta("bens", device_id="van-2", technician_id="ben", computed_at=at, seen_ms=at),
+    ]
+    log = KafkaLog(parts.settings.kafka)
+    await log.start()
+    try:
+        await log.append(ETAS, [(each.job_id, encode(each)) for each in said])
+    finally:
+        await log.stop()
+    statement = f"SELECT uniqExact(technician_id) FROM etas WHERE technician_id IN ('{IDS[0]}', 'ben')"
+    await until(lambda: sql(parts, statement), "ETAs are stored", [["2"]])
 
 
 def stamp(at_ms: int) -> str:
@@ -167,6 +188,7 @@ async def what_others_have(parts: Parts) -> dict[str, list[list[str]]]:
         ),
         "visits": await sql(parts, "SELECT * FROM visits FINAL WHERE device_id = 'van-2' ORDER BY ALL"),
         "jobs": await sql(parts, "SELECT * FROM jobs FINAL WHERE job_id = 'bens'"),
+        "etas": await sql(parts, "SELECT * FROM etas FINAL WHERE job_id = 'bens' ORDER BY ALL"),
     }
 
 

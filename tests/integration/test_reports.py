@@ -29,15 +29,18 @@ from dispatch.lifecycle import OwnState
 from dispatch.repeat_visits import first_time_fix
 from dispatch.rules import DispatchRules
 from dispatch.sla import SlaRules, Target, sla_clocks
+from schemas.eta import Eta
 from schemas.job import Job, JobRecord, LogEntry
 from schemas.people import Technician
 from schemas.settings import Settings
+from schemas.tables.etas import ETAS
 from schemas.tables.jobs import JOBS
 from schemas.tables.registers import TECHNICIANS
 from schemas.tables.visits import VISITS
 from schemas.times import Instant, parse_instant
 from schemas.visit import Visit
 from stream.store import open_store
+from tests.api.test_etas import eta
 from tests.integration.test_tables import command, fresh, insert
 
 __all__ = ["fresh"]  # a fixture
@@ -285,6 +288,65 @@ def test_a_report_of_jobs_is_what_one_counts(fresh: Settings, name: str) -> None
         rows, lines = asyncio.run(asked(fresh, name, query))
         require_same(rows, ORACLES[name](every, query))
         require_lines(name, lines, rows)
+
+    holds()
+
+
+@st.composite
+def said_of(draw: st.DrawFn, every: Sequence[JobRecord]) -> list[Eta]:
+    """ETAs of some of the jobs, up to two and a half hours before somebody came and a little after."""
+    found: dict[tuple[str, int], Eta] = {}
+    for job in draw(st.lists(st.sampled_from(every), max_size=40)):
+        arrived_ms = first_arrival_ms(job) or int(job.created_at)
+        said_ms = arrived_ms - 60_000 * draw(st.integers(-5, 150))
+        eta_ms = arrived_ms + 1_000 * draw(st.integers(-1_500, 1_500))
+        found[job.job_id, said_ms] = eta(
+            job.job_id,
+            computed_at=Instant(said_ms),
+            eta=Instant(eta_ms),
+            from_ms=Instant(eta_ms - 1_000 * draw(st.integers(0, 1_500))),
+            to_ms=Instant(eta_ms + 1_000 * draw(st.integers(0, 1_500))),
+            technician_id=draw(st.sampled_from(["amina", "=bo"])),
+        )
+    return list(found.values())
+
+
+def accuracy(every: Sequence[JobRecord], said: Sequence[Eta], query: ReportQuery) -> Iterator[tuple[Any, ...]]:
+    groups: defaultdict[tuple[Any, ...], list[tuple[Eta, int]]] = defaultdict(list)
+    for job in every:
+        arrived_ms = first_arrival_ms(job)
+        if arrived_ms is None or not query.from_ms <= arrived_ms < query.to_ms:
+            continue
+        if query.branches is not None and (job.branch or "") not in query.branches:
+            continue
+        for before_s in (3_600, 1_800, 900, 300):
+            then_ms = arrived_ms - 1_000 * before_s
+            stood = [e for e in said if e.job_id == job.job_id and then_ms - 3_600_000 < e.computed_at <= then_ms]
+            if stood:
+                newest = max(stood, key=lambda each: each.computed_at)
+                groups[day_of(arrived_ms), job.branch, newest.technician_id, before_s].append((newest, arrived_ms))
+    for group, found in groups.items():
+        off_s = [(each.eta - arrived_ms) / 1000 for each, arrived_ms in found]
+        held = sum(each.from_ms <= arrived_ms <= each.to_ms for each, arrived_ms in found)
+        widths_s = [(each.to_ms - each.from_ms) / 1000 for each, _ in found]
+        means = (sum(values) / len(found) for values in ([abs(each) for each in off_s], off_s, widths_s))
+        yield *group, len(found), held, held / len(found), *means
+
+
+def test_how_right_etas_were_is_what_one_counts(fresh: Settings) -> None:
+    command(fresh, "ALTER TABLE etas REMOVE TTL")
+
+    @given(st.data(), many_jobs, queries)
+    @hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
+    def holds(data: st.DataObject, every: list[JobRecord], query: ReportQuery) -> None:
+        said = data.draw(said_of(every))
+        for table in ("jobs", "etas"):
+            command(fresh, f"TRUNCATE TABLE {table}")
+        insert(fresh, "jobs", JOBS.batch(every))
+        insert(fresh, "etas", ETAS.batch(said), ETAS.batch(said[:3]))
+        rows, lines = asyncio.run(asked(fresh, "eta-accuracy", query))
+        require_same(rows, accuracy(every, said, query))
+        require_lines("eta-accuracy", lines, rows)
 
     holds()
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,20 @@ import pyarrow as pa
 import pytest
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
+from api.history import ClickHouseHistory
+from api.ports import EtaQuery
 from dispatch.job_book import JobBook
 from dispatch.rules import DispatchRules
 from geofence.fixes import Fixes
 from infra.embedded.store import Store
 from infra.errors import CommandError
 from infra.migrations import MIGRATIONS, create_topics, migrate, migrate_store
+from schemas.eta import Eta
 from schemas.job import UsedPart
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.settings import Settings
+from schemas.tables import etas
 from schemas.tables.jobs import JOBS
 from schemas.tables.pings import PINGS
 from schemas.tables.rejected import REJECTED, SELECTED, of_rows
@@ -30,6 +35,7 @@ from schemas.times import Instant
 from schemas.visit import Visit
 from stream.decode import decode_pings
 from stream.store import database_of, open_store
+from tests.api.test_etas import eta
 from tests.dispatch.examples import after, approach, create, tell
 
 pytestmark = pytest.mark.integration
@@ -99,7 +105,7 @@ def test_migrating_again_does_nothing_and_two_at_once_do_no_harm(store: Store, f
 
 def test_retention_follows_the_settings(fresh: Settings) -> None:
     shorter = fresh.model_copy(update={"pings_retention_days": 30})
-    done = ["store: pings kept for 30 days", "store: rejected kept for 30 days"]
+    done = [f"store: {table} kept for 30 days" for table in ("pings", "rejected", "etas")]
     assert asyncio.run(migrate_store(shorter)) == done
     assert asyncio.run(migrate_store(shorter)) == []
 
@@ -217,6 +223,29 @@ def test_what_was_refused_is_there_once_a_moment_and_ages_as_pings_do(fresh: Set
     insert(fresh, "rejected", REJECTED.batch([old]))
     command(fresh, "OPTIMIZE TABLE rejected FINAL")
     assert of_rows(ask(fresh, columns.replace("FINAL ", ""))) == [other, first, again]
+
+
+def test_what_was_said_of_an_arrival_is_there_once_a_moment_and_ages_as_pings_do(fresh: Settings) -> None:
+    [(now_ms,)] = ask(fresh, "SELECT toUnixTimestamp64Milli(now64(3))")
+    first = eta("j1", in_min=20, computed_at=Instant(now_ms - 60_000))
+    newer = eta("j1", in_min=25, computed_at=Instant(now_ms), stops_before=2)
+    other = eta("j2", computed_at=Instant(now_ms - 60_000))
+    old = eta("j1", computed_at=Instant(now_ms - 401 * DAY_MS))
+    insert(fresh, "etas", etas.batch([first, newer, other]), etas.batch([other, first, old]))
+    command(fresh, "OPTIMIZE TABLE etas FINAL")
+    kept = f"SELECT {etas.SELECTED} FROM etas ORDER BY job_id, computed_at"
+    assert etas.of_rows(ask(fresh, kept)) == [first, newer, other]
+
+    async def pages() -> list[list[Eta]]:
+        history = ClickHouseHistory(partial(open_store, fresh))
+        try:
+            page = await history.etas(EtaQuery(2, "van-12"))
+            more = await history.etas(EtaQuery(2, "van-12", (int(page[-1].computed_at), page[-1].job_id)))
+            return [page, more, await history.etas(EtaQuery(2, "van-13"))]
+        finally:
+            await history.close()
+
+    assert asyncio.run(pages()) == [[first, other], [newer], []]
 
 
 @pytest.mark.skipif(not PHONES.exists(), reason="../shared/data/phones-los-altos is not here")

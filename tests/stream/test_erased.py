@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from dispatch.erased import ErasedSpans
 from geofence.fixes import Fixes
 from schemas.erasure import ErasedSpan, Erasure, mark_of
+from schemas.eta import Eta
 from schemas.ping import Ping
 from schemas.times import Instant
 from schemas.wire import encode
@@ -186,6 +187,28 @@ def test_pings_that_are_sent_late_are_not_stored():
     rows = unerased_rows(frame, read_frame(frame), spans_of(*SPANS)).batch
     stored = zip(rows.column("device_id").to_pylist(), rows.column("ts").to_pylist(), strict=True)
     assert [(name, round(moment.timestamp() * 1000) - START_MS) for name, moment in stored] == KEPT
+
+
+def test_etas_by_fixes_that_were_erased_are_not_stored():
+    etas = [
+        Eta(
+            job_id=f"{name}+{offset}",
+            eta=Instant(START_MS),
+            from_ms=Instant(START_MS),
+            to_ms=Instant(START_MS),
+            level=0.8,
+            provider="osrm",
+            computed_at=Instant(START_MS + 100),
+            distance_m=1.0,
+            device_id=name,
+            technician_id="amina",
+            seen_ms=Instant(START_MS + offset),
+        )
+        for name, offset in SENT
+    ]
+    frame = Frame("onsite.etas", 0, 0, len(etas), [*map(encode, etas), None], [START_MS + 100] * (len(etas) + 1))
+    rows = unerased_rows(frame, read_frame(frame), spans_of(*SPANS)).batch
+    assert rows.column("job_id").to_pylist() == [f"{name}+{offset}" for name, offset in KEPT]
 
 
 def test_where_nothing_was_erased_nothing_is_copied():
