@@ -18,6 +18,7 @@ from schemas.tables import (
     holdings,
     invoices,
     jobs,
+    notifications,
     pings,
     registers,
     rejected,
@@ -48,6 +49,7 @@ MIGRATIONS: Final = (
     (12, "invoices", invoices.statements),
     (13, "holdings", holdings.statements),
     (14, "erasing", erasing.statements),
+    (16, "notifications", notifications.statements),
 )
 """Version, name, statements(database, retention_days); in order, never edited once released.
 
