@@ -12,7 +12,7 @@ from dispatch.notices.quiet import QuietHours
 from dispatch.notices.rules import Channel, NoticeRules
 from dispatch.notices.texts import Texts, Told, window_text
 from schemas.notice import Notice, NoticeKind, Suppression
-from schemas.people import Contact, read_clock_time, zone_of
+from schemas.people import read_clock_time, zone_of
 from schemas.places import Customer
 from schemas.times import Instant
 
@@ -95,7 +95,7 @@ class NoticeBook:
         """The notice as it goes out, or as it does not; ``due_at`` is when, if the quiet hours have to end first."""
         is_customers = notice.audience == "customer"
         stated = around.customer.language if is_customers and around.customer is not None else None
-        channel = self._rules.channel_for(notice.audience, _contact_of(notice, around))
+        channel = self._rules.channel_for(notice.audience, around.contact_of(notice))
         from_ms, to_ms = window_to_tell(notice.kind, job, around.eta, self._rules, now_ms)
         changes: dict[str, Any] = {
             "language": self.texts.language_for(stated),
@@ -146,13 +146,6 @@ class NoticeBook:
             return notice
         told = sum(each.audience == "customer" and each.status in ("pending", "sent") for each in known)
         return _suppressed(notice, "cap") if told >= self._rules.cap else notice
-
-
-def _contact_of(notice: Notice, around: Around) -> Contact | None:
-    if notice.audience == "customer":
-        return None if around.customer is None else around.customer.contact
-    technician = around.technicians.get(notice.recipient_id or "")
-    return None if technician is None else technician.contact
 
 
 def _pending(intent: Intent, notice_id: str, job: JobFacts, now_ms: Instant) -> Notice:

@@ -9,7 +9,8 @@ import msgspec
 from dispatch.lifecycle import Lifecycle
 from schemas.eta import Eta
 from schemas.job import Assignment, Risk
-from schemas.people import Technician
+from schemas.notice import Notice
+from schemas.people import Contact, Technician
 from schemas.places import Customer
 from schemas.times import Instant
 
@@ -93,3 +94,10 @@ class Around:
     def customers_zone(self) -> str:
         """The time zone that the customer lives by."""
         return (self.customer and self.customer.time_zone) or self.time_zone
+
+    def contact_of(self, notice: Notice) -> Contact | None:
+        """How whoever a notice is for is reached; a dispatcher is nobody in particular."""
+        if notice.audience == "customer":
+            return None if self.customer is None else self.customer.contact
+        technician = self.technicians.get(notice.recipient_id or "")
+        return None if technician is None or technician.removed_at is not None else technician.contact

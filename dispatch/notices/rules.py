@@ -62,7 +62,7 @@ class NoticeRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """… and when the end of the window has moved by more than so many."""
     fresh_min: float = 30.0
     """What happened longer ago than this is told to nobody."""
-    cap: int = 6
+    cap: int = 8
     """Notices to the customer of a job, at most."""
     quiet_from: str = "21:00"
     """No customer is told anything from this time of their day …"""

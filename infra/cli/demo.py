@@ -23,6 +23,7 @@ from infra.errors import CommandError
 from infra.office import all_jobs, judge_office, open_office, plan
 from schemas.clock import Clock
 from schemas.job import Job
+from schemas.notice import Notice
 from schemas.visit import Visit
 from simulator.day import Day, DaySpec, build_day
 from simulator.job_score import JobScore
@@ -32,6 +33,7 @@ _HOURS: Final = 8.0
 _PLEASANT_RATE: Final = 60.0
 _VISITS_SHOWN: Final = 8
 _STEPS_SHOWN: Final = 6
+_NOTICES_SHOWN: Final = 4
 _LOOK_S: Final = 1.0
 _LEAD_MS: Final = 1_500
 """Of the machine's time, to plan the jobs in."""
@@ -137,6 +139,9 @@ class _View:
         self._width = max(map(len, self._names.values()))
         self._visits: deque[Text] = deque(maxlen=_VISITS_SHOWN)
         self._steps: deque[Text] = deque(maxlen=_STEPS_SHOWN)
+        self._notices: deque[Text] = deque(maxlen=_NOTICES_SHOWN)
+        self._noticed: set[str] = set()
+        self._customers = {each["customer_id"]: each["name"] for each in office.customers}
         self._known: dict[str, Visit] = {}
         self._jobs: dict[str, Job] = {}
         self._told: set[tuple[str, str]] = set()
@@ -158,7 +163,8 @@ class _View:
             f"{done} of {len(self._jobs)} jobs done"
         )
         jobs = [Text("jobs", style="dim"), *self._steps] if self._steps else []
-        return Group(Text(counts, style="bold"), *self._visits, *jobs, self.progress)
+        notices = [Text("customers are told", style="dim"), *self._notices] if self._notices else []
+        return Group(Text(counts, style="bold"), *self._visits, *jobs, *notices, self.progress)
 
     def look_at_jobs(self, jobs: dict[str, Job]) -> None:
         """Take in the jobs: what has moved one on by itself becomes a line, in the order of what happened."""
@@ -173,6 +179,16 @@ class _View:
             self._told.add((job.job_id, entry.state))
             what, style = _STEPS.get(entry.state, (entry.state, ""))
             self._steps.append(self._line(entry.at, entry.actor, what, style, job.title))
+
+    def look_at_notices(self, notices: list[Notice]) -> None:
+        """Take in what customers were told last, the newest first: what is new becomes a line."""
+        for notice in reversed(notices):
+            job = self._jobs.get(notice.job_id)
+            if notice.notice_id not in self._noticed and job is not None:
+                self._noticed.add(notice.notice_id)
+                who = self._customers.get(notice.recipient_id or "", "")
+                at = notice.sent_at or notice.created_at
+                self._notices.append(self._line(at, who, notice.kind.replace("_", " "), "magenta", job.title))
 
     def look(self, visits: list[Visit]) -> None:
         """Take in the log: what is new becomes a line, in the order of what happened."""
@@ -215,6 +231,7 @@ async def _watch_the_day(
             try:
                 view.look(await system.visits())
                 view.look_at_jobs(await all_jobs(system))
+                view.look_at_notices(await system.notices())
             except httpx.HTTPError:
                 continue  # the store may be busy; the next look shows it all
 

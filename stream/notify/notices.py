@@ -26,7 +26,6 @@ from dispatch.rules import DispatchRules
 from schemas.clock import Clock
 from schemas.eta import Eta
 from schemas.notice import Notice
-from schemas.people import Contact
 from schemas.places import Customer
 from schemas.settings import Settings
 from schemas.times import Instant
@@ -271,7 +270,6 @@ class Notices:
         now_ms = self._clock.now_ms()
         job = self._jobs.records.get(notice.job_id)
         around = Around() if job is None else self._around(job)
-        before = notice
         notice = self._book.checked(notice, job, around, now_ms)
         channel = self._rules.channel_called(notice.channel)
         if notice.status != "pending" or (notice.due_at or 0) > now_ms or job is None or channel is None:
@@ -282,7 +280,7 @@ class Notices:
             reason=None,
             sent_at=now_ms,
             due_at=None,
-            attempt=before.attempt + 1,
+            attempt=notice.attempt + 1,
         )
         try:
             written = self._book.texts.write(
@@ -292,7 +290,7 @@ class Notices:
             )
         except TextError as error:
             return msgspec.structs.replace(told, status="failed", reason=str(error), sent_at=None)
-        why = await self._channels.send(channel, told, self._contact_of(notice, around), written)
+        why = await self._channels.send(channel, told, around.contact_of(notice), written)
         sends_made.labels(channel.name, "sent" if why is None else "failed").inc()
         return told if why is None else self._after_failure(told, channel, why)
 
@@ -307,12 +305,6 @@ class Notices:
             "notice not sent", notice_id=notice.notice_id, channel=channel.name, attempt=notice.attempt, why=why
         )
         return msgspec.structs.replace(notice, **changes)
-
-    def _contact_of(self, notice: Notice, around: Around) -> Contact | None:
-        if notice.audience == "customer":
-            return None if around.customer is None else around.customer.contact
-        technician = around.technicians.get(notice.recipient_id or "")
-        return None if technician is None else technician.contact
 
     def _sweep(self) -> None:
         """Keep nothing of jobs that are long over."""
