@@ -107,6 +107,9 @@ class Channels:
         sender = Apprise(asset=self._asset)
         if not sender.add(url):
             return False
+        for service in sender:
+            # Its own 4 s are too few for a slow gateway, which would be told again what it has taken.
+            service.socket_connect_timeout = service.socket_read_timeout = self._timeout_s + 1
         return bool(sender.notify(body=written.body, title=written.subject, body_format=NotifyFormat.TEXT))
 
 
