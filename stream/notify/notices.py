@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -39,6 +40,10 @@ from stream.notify.outbox import Outbox
 from stream.notify.places import Places
 
 LOOK_EVERY_S: Final = 0.2
+GATHERED_FOR_S: Final = 0.02
+"""What changes is looked at together with what else changes within so long."""
+LOOKED_AT_ONCE: Final = 2_000
+"""After so many jobs others have their turn: all are looked at when partitions are assigned."""
 PARALLEL: Final = 64
 """Notices under way at once, by notifier."""
 KNOWN_WITHIN_S: Final = 2.0
@@ -177,16 +182,20 @@ class Notices:
                     swept_s = time.monotonic()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), LOOK_EVERY_S)
+                await asyncio.sleep(GATHERED_FOR_S)
 
     # Jobs become notices
 
     async def _look(self, standing: _Standing) -> None:
         """What is to be told of the jobs that have changed, or of which time makes something to tell."""
         now_ms = self._clock.now_ms()
-        due = {job_id for job_id, look_ms in self._look_ms.items() if look_ms <= now_ms}
-        jobs, self._unsettled = self._unsettled | due, set()
+        self._unsettled.update([job_id for job_id, look_ms in self._look_ms.items() if look_ms <= now_ms])
+        jobs = list(islice(self._unsettled, LOOKED_AT_ONCE))
+        self._unsettled.difference_update(jobs)
+        if self._unsettled:
+            self._news.set()
         written: dict[int, list[Notice]] = {}
-        for job_id in sorted(jobs):
+        for job_id in jobs:
             self._look_ms.pop(job_id, None)
             number = partition_of(job_id, self._settings.partitions)
             ledger, job = standing.ledgers.get(number), self._jobs.records.get(job_id)
