@@ -303,9 +303,9 @@ async def afternoon(day: Afternoon, mailbox: Mailbox, found: Receivers) -> None:
 
     # Whoever is silent is not nearly there, though the ETA said so.
     await until(lambda: reached(silent.eta - 45 * MINUTE_MS), "the ETA is near")
-    await day.customer("last")
     await day.kill()
-    await day.until_told("last", "appointment_set")
+    await day.customer("last")
+    await day.until_told("last", "appointment_set")  # all that there was has been looked at anew by then
 
     sent = {name: await day.standing(name) for name in ("slow", "silent", "uploads", "leaves", "never", "hook", "last")}
     assert day.kills >= 5
