@@ -159,6 +159,8 @@ def stands_by_hand(notice: Notice, job: JobFacts) -> bool:
         return job.state == notice.kind or (notice.kind, job.state) == ("completed", "invoiced")
     if notice.kind == "arrived":
         return job.state in ("on_site", "in_progress")
+    if notice.kind == "appointment_set":
+        return job.state in ("scheduled", "dispatched")
     return job.state in ("scheduled", "dispatched", "en_route")
 
 
