@@ -124,7 +124,7 @@ def age_min(rules: NoticeRules, zone: str, notice: Notice, moment: float) -> flo
     return sum(not is_quiet(rules, zone, begin + each) for each in range(whole))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data(), RULES, ZONES, histories(), st.lists(expected(), max_size=6))
 def test_whatever_comes_when(
     data: st.DataObject, rules: NoticeRules, zone: str, history: list[JobFacts], etas: list[Eta]
@@ -164,7 +164,7 @@ def stands_by_hand(notice: Notice, job: JobFacts) -> bool:
     return job.state in ("scheduled", "dispatched", "en_route")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(RULES, ZONES, histories(), st.integers(BEGIN, END), st.booleans())
 def test_the_reason_is_the_first_that_holds(
     rules: NoticeRules, zone: str, history: list[JobFacts], moment: int, opts_out: bool
