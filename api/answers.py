@@ -13,6 +13,7 @@ from schemas.eta import Eta
 from schemas.found_place import FoundPlace, GeocodeStatus
 from schemas.key import Role
 from schemas.live import DeviceState
+from schemas.notice import Notice
 from schemas.stock import InvoiceLine
 from schemas.times import Instant
 from schemas.visit import Visit
@@ -165,6 +166,10 @@ class WebhookAnswer(Webhook, kw_only=True):
     """A webhook with its secret, which is shown this once."""
 
     secret: str
+
+
+class NoticeAnswer(Notice, frozen=True, kw_only=True, omit_defaults=False):
+    """Who was told what of a job, or why not."""
 
 
 class ReplayAnswer(msgspec.Struct):

@@ -15,6 +15,7 @@ from api.ports import (
     EtaQuery,
     EventQuery,
     MovementQuery,
+    NoticeQuery,
     PingQuery,
     RejectedQuery,
     StoreUnavailable,
@@ -25,10 +26,11 @@ from geofence.fixes import Fixes
 from schemas.audit import AuditRecord
 from schemas.eta import Eta
 from schemas.event import Event
+from schemas.notice import Notice
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.stock import Movement
-from schemas.tables import audit, etas, events, rejected, stock_movements, webhook_deliveries
+from schemas.tables import audit, etas, events, notifications, rejected, stock_movements, webhook_deliveries
 from schemas.tables.visits import SELECTED, of_rows
 from schemas.visit import Visit
 from schemas.webhook import Delivery
@@ -205,6 +207,19 @@ _DELIVERY_CONDITIONS: Final = {
 """What each filter of a DeliveryQuery asks for."""
 
 
+_NOTICE_CONDITIONS: Final = {
+    "job_id": "job_id = {job_id:String}",
+    "status": "status = {status:String}",
+    "audience": "audience = {audience:String}",
+    "kind": "kind = {kind:String}",
+    "recipient_id": "recipient_id = {recipient_id:String}",
+    "from_ms": "created_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
+    "to_ms": "created_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
+    "branches": "has({branches:Array(String)}, ifNull(branch, ''))",
+}
+"""What each filter of a NoticeQuery asks for."""
+
+
 class ClickHouseHistory:
     """The History port. ``connect`` opens a clickhouse-connect AsyncClient; it is called when first needed."""
 
@@ -313,6 +328,16 @@ class ClickHouseHistory:
         )
         return webhook_deliveries.of_rows(await self._rows(sql, parameters))
 
+    async def notices(self, query: NoticeQuery) -> list[Notice]:
+        """As in the port."""
+        conditions, parameters = _asked(query, _NOTICE_CONDITIONS)
+        _go_on(query.after, "(created_at, notice_id) <", conditions, parameters)
+        sql = (
+            f"SELECT {notifications.SELECTED} FROM notifications FINAL WHERE {' AND '.join(conditions) or 'true'} "
+            "ORDER BY created_at DESC, notice_id DESC LIMIT {limit:UInt32}"
+        )
+        return notifications.of_rows(await self._rows(sql, parameters))
+
     async def movements(self, query: MovementQuery) -> list[Movement]:
         """As in the port."""
         conditions, parameters = _asked(query, _MOVEMENT_CONDITIONS)
@@ -390,7 +415,14 @@ class ClickHouseHistory:
 
 
 def _asked(
-    query: VisitQuery | RejectedQuery | EtaQuery | AuditQuery | EventQuery | DeliveryQuery | MovementQuery,
+    query: VisitQuery
+    | RejectedQuery
+    | EtaQuery
+    | AuditQuery
+    | EventQuery
+    | DeliveryQuery
+    | MovementQuery
+    | NoticeQuery,
     table: Mapping[str, str],
 ) -> tuple[list[str], dict[str, Any]]:
     """The conditions of a table that a query states, and the parameters in them."""

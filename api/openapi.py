@@ -46,6 +46,7 @@ TAGS: Final = [
     {"name": "webhooks", "description": "Events, told to systems of one's own (docs/events.md)."},
     {"name": "audit", "description": "What was written, by whom (docs/access.md)."},
     {"name": "jobs", "description": "Work at places, and how it goes (docs/jobs.md)."},
+    {"name": "notices", "description": "Who was told what of a job, or why not (docs/notices.md)."},
     {"name": "places", "description": "Where an address is (docs/places.md)."},
     {"name": "requests", "description": "Service that somebody asks for, until it is a job (docs/requests.md)."},
     {"name": "stock", "description": "What is in vans and depots, and what moved (docs/jobs.md)."},
@@ -172,6 +173,7 @@ def _schemas() -> dict[str, Any]:
         answers.ReplayAnswer,
         answers.Page[Webhook],
         answers.Page[Delivery],
+        answers.Page[answers.NoticeAnswer],
         Attempted,
         ReplayOrder,
         ServiceRequest,
@@ -222,6 +224,7 @@ def _schemas() -> dict[str, Any]:
     components["MovementPage"] = components.pop("Page_Movement_")
     components["LevelPage"] = components.pop("Page_LevelAnswer_")
     components["ErasurePage"] = components.pop("Page_ErasureAnswer_")
+    components["NoticePage"] = components.pop("Page_NoticeAnswer_")
     components["DeliveryPage"] = components.pop("Page_Delivery_")
     components |= _webhook_schemas(components.pop("WebhookPlan"))
     components |= _job_schemas(components.pop("JobPlan"))

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from api.jobs.lists import job_of
-from api.ports import AuditQuery, EtaQuery, History, MovementQuery, PingQuery, RejectedQuery, VisitQuery
+from api.ports import AuditQuery, EtaQuery, History, MovementQuery, NoticeQuery, PingQuery, RejectedQuery, VisitQuery
 from api.registers import Entry
 from api.services import Services
 from api.stock.levels import place_of_movement
@@ -26,7 +26,7 @@ from schemas.times import Instant
 from schemas.visit import VisitState
 
 T = TypeVar("T")
-Q = TypeVar("Q", PingQuery, VisitQuery, EtaQuery, RejectedQuery, AuditQuery, MovementQuery)
+Q = TypeVar("Q", PingQuery, VisitQuery, EtaQuery, RejectedQuery, AuditQuery, MovementQuery, NoticeQuery)
 
 _PAGE: Final = 5_000
 _STATES: Final[tuple[VisitState | None, ...]] = (None, "retracted")
@@ -114,6 +114,11 @@ async def _records(person: Person, services: Services, head: Line) -> AsyncItera
         asked_of_van = MovementQuery(_PAGE, holder=("van", person.id))
         async for moved in _pages(services.history.movements, asked_of_van, place_of_movement):
             yield [Line("stock", movement) for movement in moved]
+    asked_of_notices = NoticeQuery(_PAGE, audience=person.kind, recipient_id=person.id)  # type: ignore[arg-type]
+    async for told in _pages(
+        services.history.notices, asked_of_notices, lambda each: (int(each.created_at), each.notice_id)
+    ):
+        yield [Line("notice", notice) for notice in told]
     more = [("place", each.place_id) for each in places] + [("request", each.request_id) for each in requests]
     for asked in _audited(person, accounts, keys, more):
         async for written in _pages(services.history.audit, asked, lambda record: (int(record.at), record.audit_id)):

@@ -10,6 +10,7 @@ from geofence.fixes import Fixes
 from schemas.audit import AuditRecord
 from schemas.eta import Eta
 from schemas.event import Event
+from schemas.notice import Audience, Notice, NoticeKind, NoticeStatus
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.stock import Movement
@@ -144,6 +145,24 @@ class DeliveryQuery(msgspec.Struct, frozen=True):
     after: tuple[int, str] | None = None
 
 
+class NoticeQuery(msgspec.Struct, frozen=True):
+    """Which notices: of this job, to this person, made in [from_ms, to_ms), of these branches. None = any.
+
+    ``after`` is the (created_ms, notice_id) that the page follows.
+    """
+
+    limit: int
+    job_id: str | None = None
+    status: NoticeStatus | None = None
+    audience: Audience | None = None
+    kind: NoticeKind | None = None
+    recipient_id: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    after: tuple[int, str] | None = None
+    branches: tuple[str, ...] | None = None
+
+
 class MovementQuery(msgspec.Struct, frozen=True):
     """Which movements of stock: moved in [from_ms, to_ms), from or to a holder (kind and id) or a job. None = any.
 
@@ -206,6 +225,9 @@ class History(Protocol):
 
     async def deliveries(self, query: DeliveryQuery) -> list[Delivery]:
         """How deliveries stand, the newest attempt first."""
+
+    async def notices(self, query: NoticeQuery) -> list[Notice]:
+        """Who was told what of jobs, or why not, the newest first."""
 
     async def movements(self, query: MovementQuery) -> list[Movement]:
         """What moved of stock, the newest first."""

@@ -27,6 +27,7 @@ from schemas.event import (
     schema_of,
 )
 from schemas.job import Job, JobPlan, JobRecord, LogEntry, Risk
+from schemas.notice import Notice, NoticeTold
 from schemas.service_request import ServiceRequest
 from schemas.stock import LowStock
 from schemas.times import Instant
@@ -209,6 +210,24 @@ def low_stock_event(low: LowStock, branch: str | None, recorded_at: Instant) -> 
         dataschema=schema_of("stock.low"),
         data=wire.to_builtins(low),
         branch=branch,
+    )
+
+
+def notice_event(notice: Notice, subject: str, body: str, recorded_at: Instant) -> Event:
+    """A notice for whoever subscribes to it, with its words; made again, it has the same id."""
+    event_type = f"notice.{notice.kind}"
+    return Event(
+        specversion="1.0",
+        id=_digest(event_type, notice.job_id, notice.notice_id),
+        source=SOURCE,
+        type=event_type,
+        subject=notice.job_id,
+        time=notice.event_at,
+        recorded_at=recorded_at,
+        datacontenttype="application/json",
+        dataschema=schema_of(event_type),
+        data=wire.to_builtins(NoticeTold(notice=notice, subject=subject, body=body)),
+        branch=notice.branch,
     )
 
 

@@ -29,7 +29,12 @@ def verdict_on(attempt: int, came: Attempted, schedule_s: Sequence[float], chanc
         return Verdict("delivered", None)
     if came.status == GONE:
         return Verdict("failed", None, disables=True)
-    if attempt > len(schedule_s):
+    wait_s = wait_after(attempt, schedule_s, chance)
+    if wait_s is None:
         return Verdict("failed", None)
-    wait_s = schedule_s[attempt - 1] * (1 + JITTER * chance)
     return Verdict("retrying", min(LONGEST_WEBHOOK_WAIT_S, max(wait_s, came.retry_after_s or 0.0)))
+
+
+def wait_after(attempt: int, schedule_s: Sequence[float], chance: float) -> float | None:
+    """Seconds from failed attempt number ``attempt`` (1, 2, …) to the next one; None: it was the last."""
+    return schedule_s[attempt - 1] * (1 + JITTER * chance) if attempt <= len(schedule_s) else None

@@ -8,6 +8,7 @@ import msgspec
 from dispatch.business_hours import BusinessHours
 from dispatch.costing import Rates
 from dispatch.lifecycle import Lifecycle, OwnState
+from dispatch.notices.rules import NoticeRules
 from dispatch.sla import SlaRules
 from schemas.people import zone_of
 
@@ -55,6 +56,8 @@ class DispatchRules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A shift begins so much earlier for them, and ends so much later."""
     rates: Rates = Rates()
     """Prices, of which the invoice of a completed job is made."""
+    notices: NoticeRules = NoticeRules()
+    """Who is told what of jobs, by which channel."""
 
     def __post_init__(self) -> None:
         for name in ("return_within_s", "early_s", "late_s", "longest_leg_s"):

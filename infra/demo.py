@@ -22,6 +22,7 @@ from infra.embedded import processes
 from infra.errors import CommandError
 from schemas import wire
 from schemas.clock import Clock
+from schemas.notice import Notice
 from schemas.ping import Ping
 from schemas.times import format_instant, parse_instant
 from schemas.visit import Visit
@@ -37,6 +38,7 @@ MIN_F1: Final = 0.95
 _TICK_S: Final = 0.2
 _REQUESTS_AT_ONCE: Final = 6
 _PAGE: Final = 500
+_NOTICES: Final = 50
 
 LogEntry = tuple[str, str, str, int, int, int, int | None, int | None, int | None]
 """What must agree of a visit: device, fence, state, arrival and departure with their intervals."""
@@ -85,6 +87,13 @@ class RunningSystem:
             cursor = page.get("next_cursor")
             if not cursor:
                 return found
+
+    async def notices(self) -> list[Notice]:
+        """What customers were told last, the newest first."""
+        asked = {"audience": "customer", "status": "sent", "limit": str(_NOTICES)}
+        answer = await self.client.get("/v1/notifications", params=asked)
+        answer.raise_for_status()
+        return [wire.from_builtins(Notice, each) for each in answer.json()["items"]]
 
 
 @asynccontextmanager

@@ -24,6 +24,9 @@ _SILENT: Final = {
     # At DEBUG it tells the headers of WebSockets, tokens among them, at INFO their addresses.
     "uvicorn": logging.WARNING,
     "websockets": logging.WARNING,
+    # They tell whom it writes to, and with which secrets.
+    "apprise": logging.CRITICAL,
+    "urllib3": logging.WARNING,
 }
 """Whatever ``log_level`` says."""
 

@@ -19,6 +19,7 @@ from schemas.tables import (
     holdings,
     invoices,
     jobs,
+    notifications,
     pings,
     registers,
     rejected,
@@ -51,6 +52,7 @@ MIGRATIONS: Final = (
     (13, "holdings", holdings.statements),
     (14, "erasing", erasing.statements),
     (15, "etas", etas.statements),
+    (16, "notifications", notifications.statements),
 )
 """Version, name, statements(database, retention_days); in order, never edited once released.
 

@@ -1,12 +1,13 @@
 """An event: something that happened, told to whoever subscribes. CloudEvents 1.0, the topic ``onsite.events``."""
 
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 
 from schemas import wire
 from schemas.job import Escalation, Job, LogEntry
+from schemas.notice import NoticeKind, NoticeTold
 from schemas.service_request import ServiceRequest
 from schemas.stock import InvoiceLine, LowStock
 from schemas.times import Instant
@@ -113,6 +114,7 @@ EVENT_TYPES: Final[dict[str, type[msgspec.Struct]]] = {
     "request.received": RequestChanged,
     "request.accepted": RequestChanged,
     "request.declined": RequestChanged,
+    **{f"notice.{kind}": NoticeTold for kind in get_args(NoticeKind)},
     "webhook.test": WebhookTest,
 }
 """What is in ``data``, by type. A tenant's own states are told like the built-in ones, as ``job.<state>``."""

@@ -101,6 +101,27 @@ _REQUEST: Final = {
     "job_id": "request-5f1c2a9be07d4410",
 }
 
+_NOTICE: Final = {
+    "notice_id": "5f1c2a9be07d44105f1c2a9be07d4410",
+    "job_id": "job-4711",
+    "audience": "customer",
+    "kind": "en_route",
+    "status": "sent",
+    "channel": "crm",
+    "recipient_id": "c-204",
+    "branch": "liverpool",
+    "language": "en",
+    "event_at": "2026-03-02T10:09:30.000Z",
+    "created_at": "2026-03-02T10:10:02.110Z",
+    "updated_at": "2026-03-02T10:10:02.110Z",
+    "sent_at": "2026-03-02T10:10:02.110Z",
+    "attempt": 1,
+    "window_from": "2026-03-02T10:25:00.000Z",
+    "window_to": "2026-03-02T10:40:00.000Z",
+}
+
+_BODY: Final = "Hello Mersey Dental, Amina is on the way to you and arrives 10:25–10:40."
+
 _REVISED: Final = {**_ENTRY, "at": "2026-03-02T10:08:50.000Z", "recorded_at": "2026-03-02T11:30:00.000Z"}
 
 EXAMPLES: Final[tuple[dict[str, Any], ...]] = (
@@ -117,6 +138,12 @@ EXAMPLES: Final[tuple[dict[str, Any], ...]] = (
     _event(7, "stock.low", "van:amina/filter-12", _LOW),
     _event(5, "visit.closed", "4f1c2a9be07d", _VISIT),
     _event(8, "request.accepted", "5f1c2a9be07d4410", {"request": _REQUEST}),
+    _event(
+        9,
+        "notice.en_route",
+        "job-4711",
+        {"notice": _NOTICE, "subject": "Mersey Heating: on the way to you", "body": _BODY},
+    ),
     _event(6, "webhook.test", "5f1c2a9be07d4410", {"webhook_id": "5f1c2a9be07d4410"}),
 )
 """One of each kind of ``data``."""
@@ -140,6 +167,8 @@ def example_of(event_type: str) -> dict[str, Any]:
         data["state"] = state
     elif named.startswith("request."):
         data["request"] = data["request"] | {"state": state}
+    elif named.startswith("notice."):
+        data["notice"] = data["notice"] | {"kind": state}
     elif named in ("job.at_risk", "job.late"):
         data["job"] = data["job"] | {"risk": state}
     return example | {"type": named, "dataschema": schema_of(event_type), "data": data}

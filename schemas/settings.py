@@ -1,5 +1,6 @@
 """Settings: the only reader of the environment. Every variable starts with ``ONSITE_``."""
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal, cast, get_args
@@ -99,6 +100,12 @@ class Settings(BaseSettings):
     webhook_private_addresses: bool = Field(
         False, description="webhooks may lead to loopback and private addresses; onsite up on loopback says true"
     )
+    notice_timeout_s: float = Field(20.0, gt=0, le=120, description="a channel takes a notice within this")
+    notice_retries_s: str = Field(
+        "5,30,120,300,600",
+        description="seconds between the attempts to send a notice, comma separated; after them it has failed",
+    )
+    notice_parallel_each: int = Field(4, ge=1, description="notices under way at once by one channel; 1 while it fails")
     pings_retention_days: int = Field(
         400, ge=1, description="days a ping is kept, refused ones too, by receive time, and an ETA"
     )
@@ -169,7 +176,7 @@ class Settings(BaseSettings):
             raise ValueError("must be stated with ONSITE_OIDC_ISSUER")
         return audience
 
-    @field_validator("webhook_retries_s")
+    @field_validator("webhook_retries_s", "notice_retries_s")
     @classmethod
     def _is_a_schedule(cls, schedule: str) -> str:
         _schedule_of(schedule)
@@ -188,6 +195,10 @@ class Settings(BaseSettings):
     def webhook_schedule_s(self) -> tuple[float, ...]:
         """The waits between the attempts of a delivery, seconds."""
         return _schedule_of(self.webhook_retries_s)
+
+    def notice_schedule_s(self) -> tuple[float, ...]:
+        """The waits between the attempts to send a notice, seconds."""
+        return _schedule_of(self.notice_retries_s)
 
     def map_folder(self) -> Path:
         """Where a loaded map is."""
@@ -215,6 +226,11 @@ def _schedule_of(text: str) -> tuple[float, ...]:
     if not all(0 < wait_s <= LONGEST_WEBHOOK_WAIT_S for wait_s in waits):
         raise ValueError(f"each wait is more than 0 s and {LONGEST_WEBHOOK_WAIT_S:.0f} s at most")
     return waits
+
+
+def secret_called(name: str) -> str | None:
+    """A variable of the environment that a file of rules names in the stead of a secret; None: there is none."""
+    return os.environ.get(name)
 
 
 @lru_cache

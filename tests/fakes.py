@@ -12,6 +12,7 @@ from api.ports import (
     EtaQuery,
     EventQuery,
     MovementQuery,
+    NoticeQuery,
     PingQuery,
     RejectedQuery,
     StoreUnavailable,
@@ -30,6 +31,7 @@ from schemas.fence import FenceRecord
 from schemas.job import JobRecord
 from schemas.job_command import Answer, Command, read_command
 from schemas.key import ApiKey, Role
+from schemas.notice import Notice
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.stock import Movement
@@ -207,6 +209,7 @@ class MemoryHistory:
         self.said: list[Eta] = []
         self.told: list[Event] = []
         self.delivered: list[Delivery] = []
+        self.noticed: list[Notice] = []
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
         self.reported: list[tuple[Any, ...]] = []
         """What reports were asked, and what they are answered."""
@@ -278,6 +281,26 @@ class MemoryHistory:
             and (query.after is None or (each.at, each.event_id) < query.after)
         ]
         return sorted(found, key=lambda each: (each.at, each.event_id), reverse=True)[: query.limit]
+
+    async def notices(self, query: NoticeQuery) -> list[Notice]:
+        await self.ready()
+        asked = {
+            "job_id": query.job_id,
+            "status": query.status,
+            "audience": query.audience,
+            "kind": query.kind,
+            "recipient_id": query.recipient_id,
+        }
+        found = {
+            (int(each.created_at), each.notice_id): each
+            for each in self.noticed
+            if all(value in (None, getattr(each, name)) for name, value in asked.items())
+            and (query.from_ms is None or each.created_at >= query.from_ms)
+            and (query.to_ms is None or each.created_at < query.to_ms)
+            and (query.branches is None or (each.branch or "") in query.branches)
+        }
+        places = [place for place in sorted(found, reverse=True) if query.after is None or place < query.after]
+        return [found[place] for place in places[: query.limit]]
 
     async def movements(self, query: MovementQuery) -> list[Movement]:
         await self.ready()

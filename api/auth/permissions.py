@@ -27,6 +27,7 @@ Permission = Literal[
     "requests:decide",
     "stock:read",
     "stock:write",
+    "notices:read",
     "reports:read",
     "audit:read",
     "personal:read",
@@ -49,7 +50,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     "dispatcher": _MAP
     | _REQUESTS
     | _STOCK
-    | {"fences:write", "people:read", "customers:read", "customers:write", "jobs:write", "jobs:move"},
+    | {"fences:write", "people:read", "customers:read", "customers:write", "jobs:write", "jobs:move", "notices:read"},
     "technician": frozenset({"jobs:read", "jobs:move", "stock:read"}),
     "accountant": frozenset(
         {
@@ -63,7 +64,8 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             "reports:read",
         }
     ),
-    "support": _MAP | {"rejected:read", "devices:enrol", "people:read", "customers:read", "requests:read"},
+    "support": _MAP
+    | {"rejected:read", "devices:enrol", "people:read", "customers:read", "requests:read", "notices:read"},
     "viewer": _MAP,
     "portal": frozenset({"requests:post"}),
     "device": frozenset({"pings:write"}),

@@ -36,6 +36,7 @@ ERASER: Final = Sender("system", "erasure")
 _RECORDED: Final = (
     topics.PINGS, topics.PINGS_REJECTED, topics.VISITS, topics.JOBS, topics.ETAS, topics.TECHNICIANS, topics.CUSTOMERS,
     topics.SITES, topics.FENCES, topics.REQUESTS, topics.STOCK, topics.AUDIT, topics.EVENTS, topics.WEBHOOK_DELIVERIES,
+    topics.NOTIFICATIONS,
 )  # fmt: skip
 """What has to be in the store before it is erased there."""
 

@@ -55,6 +55,12 @@ _STOCK_MOVED: Final = (
     f"actor = if({_TOLD_BY_THEM}, {{erasure_id:String}}, actor)",
 )
 """What moved, when and how much stays; whose van it was goes."""
+_NOTICED: Final = (
+    "notifications",
+    f"audience = {{kind:String}} AND recipient_id IN {_of('person_id')} AND created_at <= {_UNTIL}",
+    "recipient_id = NULL",
+)
+"""That somebody was told something of a job stays; who it was goes."""
 _SIDES: Final = "concat(ifNull(before, ''), ifNull(after, ''))"
 
 
@@ -117,12 +123,14 @@ def mutations(erasure: Erasure, subject: Subject) -> list[Mutation]:
             Mutation("etas", f"technician_id IN {_of('person_id')} AND computed_at <= {_UNTIL}"),
             Mutation(*_STOCK_MOVED),
             Mutation("holdings", f"technician_id IN {_of('person_id')} AND at <= {_UNTIL}"),
+            Mutation(*_NOTICED),
         ]
     if erasure.kind == "customer":
         found += [
             Mutation("customers", f"customer_id IN {_of('person_id')} AND updated_at <= {_UNTIL}"),
             Mutation("sites", f"site_id IN {_of('site_id')} AND updated_at <= {_UNTIL}"),
             Mutation("fences", f"fence_id IN {_of('fence_id')} AND updated_at <= {_UNTIL}"),
+            Mutation(*_NOTICED),
             Mutation("requests", f"request_id IN {_of('request_id')} AND updated_at <= {_UNTIL}"),
         ]
     return found

@@ -23,6 +23,7 @@ from infra.errors import CommandError
 from infra.office import JobNow, all_jobs, judge_office, open_office, plan, windows_held
 from schemas.clock import Clock
 from schemas.eta import Eta
+from schemas.notice import Notice
 from schemas.visit import Visit
 from simulator.day import Day, DaySpec, build_day
 from simulator.job_score import JobScore
@@ -31,7 +32,8 @@ from simulator.office import Office, office_of
 _HOURS: Final = 8.0
 _PLEASANT_RATE: Final = 60.0
 _VISITS_SHOWN: Final = 8
-_STEPS_SHOWN: Final = 8
+_STEPS_SHOWN: Final = 7
+_NOTICES_SHOWN: Final = 4
 _LOOK_S: Final = 1.0
 _LEAD_MS: Final = 1_500
 """Of the machine's time, to plan the jobs in."""
@@ -141,6 +143,9 @@ class _View:
         self._width = max(map(len, self._names.values()))
         self._visits: deque[Text] = deque(maxlen=_VISITS_SHOWN)
         self._steps: deque[Text] = deque(maxlen=_STEPS_SHOWN)
+        self._notices: deque[Text] = deque(maxlen=_NOTICES_SHOWN)
+        self._noticed: set[str] = set()
+        self._customers = {each["customer_id"]: each["name"] for each in office.customers}
         self._known: dict[str, Visit] = {}
         self._jobs: dict[str, JobNow] = {}
         self._etas: dict[str, Eta] = {}
@@ -163,7 +168,8 @@ class _View:
             f"{done} of {len(self._jobs)} jobs done"
         )
         jobs = [Text("jobs", style="dim"), *self._steps] if self._steps else []
-        return Group(Text(counts, style="bold"), *self._visits, *jobs, self.progress)
+        notices = [Text("customers are told", style="dim"), *self._notices] if self._notices else []
+        return Group(Text(counts, style="bold"), *self._visits, *jobs, *notices, self.progress)
 
     def look_at_jobs(self, jobs: dict[str, JobNow]) -> None:
         """Take in the jobs: what has moved one on by itself, and when who goes there next will be there, becomes a
@@ -190,6 +196,16 @@ class _View:
         begins, ends = (_time_of_day(ms - self._day.spec.start_ms) for ms in (eta.from_ms, eta.to_ms))
         how = "there" if before is None else "later:" if eta.eta > before.eta else "sooner:"
         return f"{how} {begins}–{ends}"
+
+    def look_at_notices(self, notices: list[Notice]) -> None:
+        """Take in what customers were told last, the newest first: what is new becomes a line."""
+        for notice in reversed(notices):
+            job = self._jobs.get(notice.job_id)
+            if notice.notice_id not in self._noticed and job is not None:
+                self._noticed.add(notice.notice_id)
+                who = self._customers.get(notice.recipient_id or "", "")
+                at = notice.sent_at or notice.created_at
+                self._notices.append(self._line(at, who, notice.kind.replace("_", " "), "magenta", job.title))
 
     def look(self, visits: list[Visit]) -> None:
         """Take in the log: what is new becomes a line, in the order of what happened."""
@@ -232,6 +248,7 @@ async def _watch_the_day(
             try:
                 view.look(await system.visits())
                 view.look_at_jobs(await all_jobs(system))
+                view.look_at_notices(await system.notices())
             except httpx.HTTPError:
                 continue  # the store may be busy; the next look shows it all
 

@@ -10,16 +10,22 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def notifier() -> None:
-        """Make events of what happens to jobs and visits, and deliver them to webhooks. One worker of its group.
+        """Send notices to customers and staff, make events, and deliver them to webhooks. One worker of its group.
 
-        Settings come from the environment (ONSITE_KAFKA, ONSITE_DISPATCH, ONSITE_WEBHOOK_RETRIES_S, …). Start as many
-        as there are partitions at most; they share the jobs, visits, stock and deliveries among them.
+        Settings come from the environment (ONSITE_KAFKA, ONSITE_DISPATCH, ONSITE_NOTICE_RETRIES_S, …). Start as many
+        as there are partitions at most; they share the jobs, visits, stock, notices and deliveries among them.
 
         Example: [bold]ONSITE_KAFKA=broker:9092 onsite notifier[/bold]
         """
+        from infra.errors import CommandError
         from infra.inputs import read_dispatch_rules
         from infra.worker import run_worker
         from stream.notify.app import Notifier
 
         settings = load_settings()
-        run_worker(Notifier(settings, settings.clock(), read_dispatch_rules(settings.dispatch)).app, settings)
+        rules = read_dispatch_rules(settings.dispatch)
+        try:
+            worker = Notifier(settings, settings.clock(), rules)
+        except ValueError as error:
+            raise CommandError(f"{settings.dispatch}: {error}") from error
+        run_worker(worker.app, settings)

@@ -9,6 +9,7 @@ from schemas.tables.events import EVENTS
 from schemas.tables.fences import FENCES
 from schemas.tables.invoices import INVOICES
 from schemas.tables.jobs import JOBS
+from schemas.tables.notifications import NOTIFICATIONS
 from schemas.tables.pings import PINGS
 from schemas.tables.registers import BRANCHES, CUSTOMERS, DEPOTS, SITES, TECHNICIANS
 from schemas.tables.rejected import REJECTED
@@ -36,5 +37,6 @@ TABLES: Final[dict[str, Table]] = {
     topics.AUDIT.name: AUDIT,
     topics.EVENTS.name: EVENTS,
     topics.WEBHOOK_DELIVERIES.name: WEBHOOK_DELIVERIES,
+    topics.NOTIFICATIONS.name: NOTIFICATIONS,
 }
 """Topic -> the table its records are inserted into."""

@@ -1,4 +1,4 @@
-"""The notifier's Faust app: jobs, visits and stock in, events out; events in, deliveries to webhooks out.
+"""The notifier's Faust app: jobs, visits and stock in, events out; events in, deliveries to webhooks out; notices.
 
 What was told and what waits to be delivered are tables of the app, written before a frame is acknowledged: after a
 crash events are made and delivered again, under the same ids.
@@ -26,6 +26,7 @@ from schemas.topics import (
     EVENTS,
     JOBS,
     MAX_RECORD_BYTES,
+    NOTIFICATIONS,
     NOTIFIER_GROUP,
     REQUESTS,
     STOCK,
@@ -41,6 +42,7 @@ from stream.collector import settle
 from stream.framed import FramedApp, PartitionsLostError, framed_app
 from stream.frames import Frame
 from stream.kafka import KafkaLog
+from stream.notify.notices import Notices
 from stream.notify.outbox import Outbox, Pending
 from stream.notify.places import Places
 from stream.notify.sender import Sender
@@ -69,7 +71,11 @@ deliveries_waiting = Gauge("onsite_notifier_deliveries_waiting", "Deliveries tha
 
 
 class Notifier:
-    """Wires the parts to Kafka. ``app`` is the Faust app to run."""
+    """Wires the parts to Kafka. ``app`` is the Faust app to run.
+
+    Raises:
+        ValueError: a channel of notices that cannot be.
+    """
 
     def __init__(self, settings: Settings, clock: Clock, rules: DispatchRules) -> None:
         self._settings = settings
@@ -77,6 +83,7 @@ class Notifier:
         self._rates = rules.rates
         self._schedule_s = settings.webhook_schedule_s()
         self._places = Places(settings)
+        self._notices = Notices(settings, clock, rules, self._places)
         self._sender = Sender(settings, clock)
         self._log = KafkaLog(settings.kafka)
         self._tellers: dict[int, Teller] = {}
@@ -86,7 +93,7 @@ class Notifier:
         self._looking: asyncio.Task[None] | None = None
         self.app = self._build_app()
 
-    def _empty_outbox(self) -> Outbox:
+    def _empty_outbox(self) -> Outbox[Pending]:
         return Outbox(self._settings.webhook_parallel, self._settings.webhook_parallel_each)
 
     def _build_app(self) -> FramedApp:
@@ -101,6 +108,16 @@ class Notifier:
         app = framed_app(NOTIFIER_GROUP, self._settings, [topic.name for topic in agents], table_standby_replicas=0)
         app.fetch_min_bytes, app.fetch_max_wait_ms = FETCH_MIN_BYTES, FETCH_MAX_WAIT_MS
         self._told_table = self._table(app, "told")
+        self._notice_table = app.Table(
+            "notices",
+            key_type=bytes,
+            value_type=bytes,
+            store=STORE_URL,
+            partitions=self._settings.partitions,
+            changelog_topic=app.topic(
+                NOTIFICATIONS.name, key_serializer="raw", value_serializer="raw", partitions=self._settings.partitions
+            ),
+        )
         self._pending_table = self._table(app, "pending", on_recover=self._restore)
         for topic, on_frames in agents.items():
             app.take_frames(topic, on_frames)
@@ -108,6 +125,7 @@ class Notifier:
         @app.on_partitions_revoked.connect
         async def revoked(*_: Any, **__: Any) -> None:
             await self._stop_deliveries(0.0)
+            await self._notices.let_go()
             self._tellers, self._outbox = {}, self._empty_outbox()
 
         app.prepare = self._prepare
@@ -129,12 +147,13 @@ class Notifier:
         await self._log.start()
         await self._places.start()
         await self._sender.start()
+        await self._notices.start(self.app)
         self._looking = asyncio.create_task(self._send_what_is_due())
 
     async def _drain(self) -> None:
         if self._looking is not None:
             self._looking.cancel()
-        await self._stop_deliveries(DRAIN_S)
+        await asyncio.gather(self._stop_deliveries(DRAIN_S), self._notices.stop(DRAIN_S))
         await self._sender.stop()
         await self._places.stop()
         await self._log.stop()
@@ -153,6 +172,7 @@ class Notifier:
             assigned = {each.partition for each in self.app.consumer.assignment() if each.topic == EVENTS.name}
             told, _ = cast(RestoredOnce, self._told_table.data).take()
             waiting, _ = cast(RestoredOnce, self._pending_table.data).take()
+            notices, _ = cast(RestoredOnce, self._notice_table.data).take()
             self._tellers = {
                 number: Teller(
                     {key.decode(): value for key, value in told.get(number, {}).items()}, self._places, self._rates
@@ -164,6 +184,7 @@ class Notifier:
                 for value in waiting.get(number, {}).values():
                     self._outbox.put(decode(Pending, value))
             deliveries_waiting.set(len(self._outbox))
+            self._notices.restore(assigned, notices)
             log.info("what was told is read", partitions=sorted(assigned), waiting=len(self._outbox))
         settle()
 
@@ -242,7 +263,7 @@ class Notifier:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._due.wait(), LOOK_EVERY_S)
 
-    async def _deliver(self, pending: Pending, outbox: Outbox) -> None:
+    async def _deliver(self, pending: Pending, outbox: Outbox[Pending]) -> None:
         """Make an attempt and write down what follows from it: only what is written down is over."""
         with self.app.fatal("deliver"):
             webhook = self._places.webhooks.get(pending.webhook_id)

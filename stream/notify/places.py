@@ -75,6 +75,11 @@ class Places:
         """By name."""
         return self._branches.records
 
+    @property
+    def technicians(self) -> Mapping[str, Technician]:
+        """By id, removed ones too."""
+        return self._technicians.records
+
     def branch_of_device(self, device_id: str) -> str | None:
         """That of the technician who holds it."""
         holder = self._holders.holder_of(device_id)

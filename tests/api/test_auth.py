@@ -85,6 +85,7 @@ ANSWERS: dict[tuple[str, str], tuple[int, ...]] = {
     ("GET", "/v1/technicians/{technician_id}/calendar.ics"): (404,) * 8,
     ("GET", "/v1/events/schemas"): (200,) * 8,
     ("GET", "/v1/events/schemas/{event_type}"): (200,) * 8,
+    ("GET", "/v1/notifications"): (401, 403, 200, 403, 403, 403, 403, 200),
     ("GET", "/v1/reports"): (401, 403, 200, 403, 403, 403, 403, 200),
     ("GET", "/v1/reports/{name}"): (401, 403, 200, 403, 403, 403, 403, 200),
     ("GET", "/v1/stock"): (401, 403, 200, 403, 403, 403, 403, 200),

@@ -21,6 +21,7 @@ from tests.api.test_auth import OPEN
 from tests.api.test_devices import live
 from tests.api.test_etas import eta
 from tests.api.test_fences import circle, collection
+from tests.api.test_notices import noticed
 from tests.api.test_pings import is_problem
 from tests.api.test_sessions import add_account, cookie_of, sign_in
 from tests.api.test_visits import visit
@@ -74,6 +75,7 @@ LISTS: Final[dict[str, tuple[Permission, str]]] = {
     "/v1/jobs": ("jobs:read", "job_id"),
     "/v1/webhooks": ("webhooks:read", "webhook_id"),
     "/v1/requests": ("requests:read", "request_id"),
+    "/v1/notifications": ("notices:read", "job_id"),
     "/v1/erasures": ("personal:erase", "erasure_id"),
 } | {f"/v1/{each.name}": (each.read, each.key) for each in REGISTERS.values()}
 """What each needs, and what its items are called by."""
@@ -242,6 +244,7 @@ def company(door: Door) -> Door:
         door.accounts.put(whose, Account(whose, "viewer", "argon2id of it", Instant(1)))
         done = Erasure(erasure_id=whose, kind="technician", person="a mark", at=Instant(1), branch=branch)
         door.erasures.put(whose, done)
+        door.history.noticed.append(noticed(whose, branch=branch))
         door.put_live(live(whose))
         door.history.log.append(msgspec.structs.replace(visit(whose, 0, device_id=whose), fence_id=whose))
         door.history.refused.append(RejectedPing(whose, "null_island", "null_island", Instant(NOW_MS), "json", whose))

@@ -133,7 +133,7 @@ def test_what_is_asked_of_the_store_is_bound_and_whole(company: Door) -> None:
     by_table = {statement.split()[2]: (statement, bound) for statement, bound in company.erasure_store.carried_out}
     assert set(by_table) == {
         "pings", "rejected", "visits", "visit_revisions", "jobs", "technicians", "holdings", "audit", "events",
-        "webhook_deliveries", "stock_movements", "etas",
+        "webhook_deliveries", "stock_movements", "etas", "notifications",
     }  # fmt: skip
     said = json.dumps(company.erasure_store.carried_out).lower()
     assert not [each for each in ("amina", "van-1", "phone-1", "keyhers", "+44") if each in said], "the store keeps it"

@@ -22,6 +22,7 @@ from schemas.topics import AUDIT
 from tests.api.conftest import NOW_MS, Door
 from tests.api.test_devices import live
 from tests.api.test_etas import eta
+from tests.api.test_notices import noticed
 from tests.api.test_pings import is_problem
 from tests.api.test_visits import visit
 from tests.fakes import make_key, token_of
@@ -54,6 +55,8 @@ def furnished(door: Door, monkeypatch: pytest.MonkeyPatch) -> Door:
         for number, state in enumerate(("closed", "closed", "closed", "retracted")):
             stay = visit(f"{who}-{number}", number, device_id=f"van-{who}")
             door.history.log.append(msgspec.structs.replace(stay, state=state))
+        told = [noticed(f"for-{who}", recipient_id=who), noticed(f"by-{who}", audience="technician", recipient_id=who)]
+        door.history.noticed += told
         for number in range(4):
             refused = RejectedPing(f"van-{who}", "null_island", "x", Instant(NOW_MS), "json", str(number))
             door.history.refused.append(refused)
@@ -85,7 +88,7 @@ def test_a_technician(furnished: Door) -> None:
     audited = counted.pop("audit")
     assert counted == {
         "export": 1, "technician": 1, "account": 1, "key": 1, "device": 1, "job": 2, "ping": 10, "visit": 4,
-        "eta": 4, "rejected": 4, "stock": 4, "calendar": 1, "end": 1,
+        "eta": 4, "rejected": 4, "stock": 4, "calendar": 1, "notice": 1, "end": 1,
     }  # fmt: skip
     assert audited == 3, "what was written of her and her calendar, and that all of it is read now"
     jobs = {line["data"]["job_id"] for line in lines if line["kind"] == "job"}
@@ -127,7 +130,7 @@ def test_what_a_device_did_in_other_hands_is_not_theirs(furnished: Door) -> None
 def test_a_customer(furnished: Door) -> None:
     lines = lines_of(furnished, "/v1/customers/amina/data")
     counted = Counter(line["kind"] for line in lines)
-    assert counted == {"export": 1, "customer": 1, "site": 1, "job": 2, "audit": 3, "end": 1}
+    assert counted == {"export": 1, "customer": 1, "site": 1, "job": 2, "notice": 1, "audit": 3, "end": 1}
     assert {line["data"]["job_id"] for line in lines if line["kind"] == "job"} == {"for-amina", "at-amina"}
 
 

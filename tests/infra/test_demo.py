@@ -20,6 +20,7 @@ from infra.office import JobNow, open_office, plan, windows_held
 from schemas.clock import Clock
 from schemas.eta import Eta
 from schemas.job import LogEntry
+from schemas.notice import Notice
 from schemas.times import Instant
 from simulator.day import DAY_STARTS_MS, Day, DaySpec, build_day
 from simulator.office import office_of
@@ -198,6 +199,24 @@ def test_windows_that_held_are_those_of_a_quarter_of_an_hour_before():
             return await windows_held(RunningSystem({}, "", client))
 
     assert asyncio.run(run()) == (8, 7)
+
+
+def test_what_customers_are_told_is_shown_once(day):
+    office = office_of(day)
+    view = _View(day, office, Clock(1.0, day.spec.start_ms, time.time_ns() // 1_000_000))
+    who = office.customers[0]
+    at = Instant(DAY_STARTS_MS + 45 * 60_000)
+    notice = Notice(
+        notice_id="n", job_id="a", audience="customer", kind="en_route", status="sent", channel="log",
+        recipient_id=who["customer_id"], event_at=at, created_at=at, updated_at=at, sent_at=at,
+    )  # fmt: skip
+    view.look_at_jobs({"a": job("a", entry("scheduled", -60, "system"))})
+    assert "customers are told" not in shown(view)
+    for _ in range(2):
+        view.look_at_notices([notice])
+    lines = shown(view)
+    told = lines[lines.index("customers are told") + 1 : -1]
+    assert [line.split() for line in told] == [["07:45", *who["name"].split(), "en", "route", "Title", "of", "a"]]
 
 
 class Registers:

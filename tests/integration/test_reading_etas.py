@@ -57,7 +57,7 @@ def test_an_eta_is_read_everywhere_until_nobody_is_awaited(system: System) -> No
         heard = messages(socket)
         assert next(heard)["type"] == "snapshot"
         # Somebody is awaited there, so that the foreman leaves alone what stands.
-        client.post("/v1/technicians", json={"technician_id": "amina", "name": "Amina", "device_ids": ["van-3"]})
+        client.post("/v1/technicians", json={"technician_id": "amina", "name": "Amina", "device_ids": ["van-12"]})
         job = {"job_id": JOB, "title": "Boiler", "lat": 53.4, "lon": -2.99, "technician_ids": ["amina"]}
         assert client.post("/v1/jobs", json=job).status_code == 201
         client.post(f"/v1/jobs/{JOB}/transitions", json={"to": "dispatched"}).raise_for_status()

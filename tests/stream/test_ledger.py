@@ -1,0 +1,32 @@
+"""The notices of a partition, as they were written and as they are."""
+
+import msgspec
+
+from schemas.times import Instant
+from schemas.wire import encode
+from stream.notify.ledger import Going, Ledger, going
+from stream.notify.outbox import Outbox
+from tests.api.test_notices import noticed
+
+
+def test_what_waits_and_what_is_over() -> None:
+    waiting = noticed("j1", 1, status="pending", channel="mail", due_at=Instant(5))
+    over = noticed("j1", 2)
+    ledger = Ledger({each.notice_id: encode(each) for each in (waiting, over)})
+    assert ledger.pending == {waiting.notice_id: waiting}
+    assert sorted(each.notice_id for each in ledger.notices_of("j1")) == ["j1-1", "j1-2"]
+    assert list(ledger.notices_of("j2")) == []
+    sent = msgspec.structs.replace(waiting, status="sent")
+    ledger.keep(sent, encode(sent))
+    assert ledger.pending == {}
+    assert {each.status for each in ledger.notices_of("j1")} == {"sent"}
+
+
+def test_a_notice_waits_for_its_channel_once() -> None:
+    outbox: Outbox[Going] = Outbox(4, 4)
+    waiting = noticed("j1", 1, status="pending", channel="mail", due_at=Instant(5))
+    for _ in range(2):
+        outbox.put(going(waiting, 3))
+    assert (len(outbox), outbox.waiting_for("mail")) == (1, 1)
+    assert list(outbox.take(4)) == []
+    assert [each.notice_id for each in outbox.take(5)] == [waiting.notice_id]
