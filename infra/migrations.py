@@ -19,6 +19,7 @@ from schemas.tables import (
     invoices,
     jobs,
     pings,
+    ratings,
     registers,
     rejected,
     requests,
@@ -48,6 +49,7 @@ MIGRATIONS: Final = (
     (12, "invoices", invoices.statements),
     (13, "holdings", holdings.statements),
     (14, "erasing", erasing.statements),
+    (17, "ratings", ratings.statements),
 )
 """Version, name, statements(database, retention_days); in order, never edited once released.
 

@@ -9,6 +9,7 @@ from schemas.tables.fences import FENCES
 from schemas.tables.invoices import INVOICES
 from schemas.tables.jobs import JOBS
 from schemas.tables.pings import PINGS
+from schemas.tables.ratings import RATINGS
 from schemas.tables.registers import BRANCHES, CUSTOMERS, DEPOTS, SITES, TECHNICIANS
 from schemas.tables.rejected import REJECTED
 from schemas.tables.requests import REQUESTS
@@ -31,6 +32,7 @@ TABLES: Final[dict[str, Table]] = {
     topics.REQUESTS.name: REQUESTS,
     topics.STOCK.name: STOCK_MOVEMENTS,
     topics.INVOICES.name: INVOICES,
+    topics.TRACKING.name: RATINGS,
     topics.AUDIT.name: AUDIT,
     topics.EVENTS.name: EVENTS,
     topics.WEBHOOK_DELIVERIES.name: WEBHOOK_DELIVERIES,
