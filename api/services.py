@@ -29,12 +29,14 @@ from api.registers import Entry, Name
 from api.remembered_places import RememberedPlaces
 from api.shift_gate import ShiftGate
 from api.stock.stock import Stock
+from api.tracking.tracking import Tracking
 from dispatch.holders import Holders
 from dispatch.rules import DispatchRules
 from geofence.rule_book import RuleBook
 from routing.addresses.geocoder import Geocoder, NoGeocoder
 from schemas.calendar import CalendarFeed
 from schemas.clock import Clock
+from schemas.eta import Eta
 from schemas.fence import FenceRecord
 from schemas.invoice import Invoice
 from schemas.job import JobRecord
@@ -59,12 +61,14 @@ class Services:
     jobs: ReadModel[JobRecord]
     job_index: JobIndex
     desk: JobDesk
+    etas: ReadModel[Eta]
     stock: Stock
     invoices: ReadModel[Invoice]
     calendars: ReadModel[CalendarFeed]
     webhooks: ReadModel[WebhookRecord]
     places: ReadModel[RememberedPlace]
     requests: ReadModel[ServiceRequest]
+    tracking: Tracking
     sender: WebhookSender
     live: ReadModel[LiveState]
     visits: OpenVisits

@@ -12,6 +12,7 @@ from api.examples import (
     sessions,
     stock,
     system,
+    tracking,
     visits,
     webhooks,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "stated",
     "stock",
     "system",
+    "tracking",
     "visits",
     "webhooks",
 ]

@@ -30,13 +30,18 @@ from api.services import Services
 from api.shift_gate import ShiftGate
 from api.stock.ledger import StockLedger
 from api.stock.stock import Stock
+from api.tracking.book import TrackingBook
+from api.tracking.limits import TrackingLimits
+from api.tracking.tracking import Tracking
 from dispatch.holders import Holders
 from dispatch.lifecycle import BUILT_IN
 from dispatch.rules import DispatchRules
+from dispatch.tracking import TrackingLinks
 from routing.addresses.geocoder import Geocoder, NoGeocoder
 from schemas.account import Account, SessionsEnded
 from schemas.calendar import CalendarFeed
 from schemas.erasure import Erasure, Honoured
+from schemas.eta import Eta
 from schemas.fence import FenceRecord
 from schemas.invoice import Invoice
 from schemas.job import JobRecord
@@ -53,6 +58,7 @@ from schemas.topics import (
     CALENDARS,
     ERASURES,
     ERASURES_HONOURED,
+    ETAS,
     FENCES,
     INVOICES,
     JOB_COMMANDS,
@@ -63,8 +69,10 @@ from schemas.topics import (
     SESSIONS_ENDED,
     STOCK,
     STOCK_THRESHOLDS,
+    TRACKING,
     WEBHOOKS,
 )
+from schemas.tracking import TrackingRecord
 from schemas.webhook import WebhookRecord
 from tests.fakes import (
     FixedClock,
@@ -102,6 +110,7 @@ class Door:
         default_factory=lambda: {name: MemoryModel() for name in REGISTERS}
     )
     jobs: MemoryModel[JobRecord] = field(default_factory=MemoryModel)
+    etas: MemoryModel[Eta] = field(default_factory=MemoryModel)
     job_index: JobIndex = field(default_factory=JobIndex)
     ledger: StockLedger = field(default_factory=StockLedger)
     movements: MemoryModel[Movement] = field(default_factory=MemoryModel)
@@ -111,6 +120,7 @@ class Door:
     webhooks: MemoryModel[WebhookRecord] = field(default_factory=MemoryModel)
     places: MemoryModel[RememberedPlace] = field(default_factory=MemoryModel)
     requests: MemoryModel[ServiceRequest] = field(default_factory=MemoryModel)
+    said: MemoryModel[TrackingRecord] = field(default_factory=MemoryModel)
     remembered: RememberedPlaces = field(default_factory=RememberedPlaces)
     geocoder: Geocoder = field(default_factory=NoGeocoder)
     sender: MemorySender = field(default_factory=MemorySender)
@@ -127,6 +137,7 @@ class Door:
     visits: OpenVisits = field(init=False)
     desk: JobDesk = field(init=False)
     foreman: MemoryForeman = field(init=False)
+    tracking: Tracking = field(init=False)
     feed: LiveFeed = field(init=False)
     nearby: NearbyTechnicians = field(init=False)
     erasure_book: ErasureBook = field(init=False)
@@ -142,12 +153,14 @@ class Door:
                 WEBHOOKS: (self.webhooks, WebhookRecord),
                 PLACES: (self.places, RememberedPlace),
                 REQUESTS: (self.requests, ServiceRequest),
+                TRACKING: (self.said, TrackingRecord),
                 STOCK: (self.movements, Movement),
                 STOCK_THRESHOLDS: (self.thresholds, Threshold),
                 INVOICES: (self.invoices, Invoice),
                 CALENDARS: (self.calendars, CalendarFeed),
                 ACCOUNTS: (self.accounts, Account),
                 LIVE: (self.live, LiveState),
+                ETAS: (self.etas, Eta),
                 ERASURES: (self.erasures, Erasure),
                 ERASURES_HONOURED: (self.honoured, Honoured),
             }
@@ -157,6 +170,9 @@ class Door:
             self.registers["technicians"].records, self.fences.records, self.log, self.registers["depots"].records
         )
         self.places.on_change = self.remembered.changed
+        links = TrackingLinks(b"a secret", self.settings.public_url)
+        self.tracking = Tracking(TrackingBook(self.said), links, TrackingLimits(self._now_s))
+        self.said.on_change = self.tracking.book.changed
         self.movements.on_change = self.ledger.moved
         self.desk = JobDesk(self.log, self.jobs)
         self.foreman = MemoryForeman(self.jobs, self._job_changed, self.clock.now_ms)
@@ -199,12 +215,14 @@ class Door:
             jobs=self.jobs,
             job_index=self.job_index,
             desk=self.desk,
+            etas=self.etas,
             stock=Stock(self.movements, self.ledger, self.thresholds),
             invoices=self.invoices,
             calendars=self.calendars,
             webhooks=self.webhooks,
             places=self.places,
             requests=self.requests,
+            tracking=self.tracking,
             sender=self.sender,
             live=LiveStates(self.live, shift_gate, self.clock),  # type: ignore[arg-type]
             visits=self.visits,
