@@ -21,6 +21,8 @@ ETA_GOOD_MS: Final = 900_000
 """An ETA by a fix that is older than this is not shown: nobody knows any more."""
 POSITION_GOOD_MS: Final = 180_000
 """The same of a position."""
+LEAVING_MS: Final = 120_000
+"""So long after somebody has left, where they are says where they were: with another customer, or at home."""
 
 _PLACES: Final = 4
 """Decimals of the degrees that are shown: some ten metres."""
@@ -97,7 +99,7 @@ def _eta(job: JobRecord, eta: Eta | None, state: CustomerState, now_ms: int) -> 
 
 
 def _position(job: JobRecord, around: Surroundings, state: CustomerState, now_ms: int) -> ShownPosition | None:
-    """Where the technician is: on the way to this customer alone, on the road, by a fix of this way that is fresh.
+    """Where the technician is: on the way to this customer alone, well on the road, by a fix that is fresh.
 
     Who is at another place, or has another job at hand, is not shown: that would tell of another customer.
     """
@@ -107,7 +109,7 @@ def _position(job: JobRecord, around: Surroundings, state: CustomerState, now_ms
     live = max(around.lives, key=lambda each: each.ts_ms, default=None)
     if live is None or live.state not in ("moving", "stopped") or live.open_visits:
         return None
-    if live.ts_ms < since_ms or now_ms - live.ts_ms > POSITION_GOOD_MS:
+    if live.ts_ms < since_ms + LEAVING_MS or now_ms - live.ts_ms > POSITION_GOOD_MS:
         return None
     return ShownPosition(
         lat=round(live.lat, _PLACES),

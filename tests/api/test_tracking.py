@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from api.problems import Problem
 from api.tracking.book import TrackingBook, TrackingMender
 from api.tracking.limits import TrackingLimits
-from api.tracking.view import ETA_GOOD_MS, POSITION_GOOD_MS, Surroundings, first_name, shown
+from api.tracking.view import ETA_GOOD_MS, LEAVING_MS, POSITION_GOOD_MS, Surroundings, first_name, shown
 from dispatch.lifecycle import BUILT_IN, PATHS
 from dispatch.tracking import GOOD_MS, TrackingLinks
 from geofence.geodesy import haversine_m
@@ -161,22 +161,24 @@ def test_a_drive_followed_by_the_customer(office: Door) -> None:
     office.clock.moment_ms += MINUTE_MS
     move(office, "en_route")
     assert track(office, token)["position"] is None, "where the van was before it left is where somebody else lives"
-    office.clock.moment_ms += MINUTE_MS
+    drive(office)
+    assert track(office, token)["position"] is None, "nor is it shown before it is away from there"
+    office.clock.moment_ms += 2 * MINUTE_MS
     drive(office)
     eta_in(office, 20)
     seen = track(office, token)
     assert (seen["state"], seen["technician"]) == ("on_the_way", "Amina")
     assert seen["eta"] == {
-        "eta": "2026-03-02T08:37:10.000Z",
-        "window_from": "2026-03-02T08:32:10.000Z",
-        "window_to": "2026-03-02T08:47:10.000Z",
-        "computed_at": "2026-03-02T08:17:10.000Z",
+        "eta": "2026-03-02T08:38:10.000Z",
+        "window_from": "2026-03-02T08:33:10.000Z",
+        "window_to": "2026-03-02T08:48:10.000Z",
+        "computed_at": "2026-03-02T08:18:10.000Z",
     }
     away_m = haversine_m(*HOME, 53.42, -2.95)
     assert seen["position"] == {
         "lat": 53.42,
         "lon": -2.95,
-        "at": "2026-03-02T08:17:10.000Z",
+        "at": "2026-03-02T08:18:10.000Z",
         "distance_m": pytest.approx(away_m, abs=5),
         "bearing_deg": pytest.approx(50, abs=1),
     }
@@ -196,7 +198,7 @@ def on_the_way(office: Door) -> tuple[Door, str]:
     """On the road to the customer, who sees where."""
     token = link(office)
     move(office, "en_route")
-    office.clock.moment_ms += MINUTE_MS
+    office.clock.moment_ms += 2 * MINUTE_MS
     drive(office)
     assert track(office, token)["position"] is not None
     return office, token
@@ -528,7 +530,7 @@ def test_whatever_the_state_it_tells_nothing_that_is_not_the_customers(
         and live is not None
         and live.state in ("moving", "stopped")
         and not live.open_visits
-        and job.log[-1].at <= live.ts_ms
+        and job.log[-1].at + LEAVING_MS <= live.ts_ms
         and NOW_MS - live.ts_ms <= POSITION_GOOD_MS
     )
     assert (answer.position is not None) == may_see_where
@@ -634,8 +636,8 @@ def test_the_page_says_who_comes_and_when(on_the_way: tuple[Door, str]) -> None:
     for words in (
         "Mersey Heating",
         "Amina is on the way to you",
-        "Expected between 08:31 and 08:46",
-        "As of 08:16",
+        "Expected between 08:32 and 08:47",
+        "As of 08:17",
         "Promised: Monday 2 March, 09:00 to 11:00",
         "3.5 km away",
         "This page can be opened until Monday 16 March.",

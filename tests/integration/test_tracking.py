@@ -57,16 +57,15 @@ class Customer:
         return look
 
 
-def driving(towards: tuple[float, float], from_m: int, to_m: int) -> list[Ping]:
-    """Fixes each 2 s, up to now, from the north."""
-    now_ms = time.time_ns() // 1_000_000
+def driving(now_ms: int, from_m: int, to_m: int) -> list[Ping]:
+    """Fixes each 2 s, up to now, north of the customer."""
     count = 10
     return [
         Ping(
             "van-12",
             now_ms - 2_000 * (count - number),
-            towards[0] + (from_m + (to_m - from_m) * number / count) / 111_200,
-            towards[1],
+            HOME[0] + (from_m + (to_m - from_m) * number / count) / 111_200,
+            HOME[1],
             8.0,
             speed_mps=10.0,
         )
@@ -83,7 +82,7 @@ async def expect(parts: Parts, minutes: float) -> None:
     """An ETA as a foreman tells it."""
     log = KafkaLog(parts.settings.kafka)
     await log.start()
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = parts.settings.clock().now_ms()
     at = Instant(now_ms + round(60_000 * minutes))
     eta = Eta(
         job_id="j1",
@@ -92,11 +91,11 @@ async def expect(parts: Parts, minutes: float) -> None:
         to_ms=Instant(at + 600_000),
         level=0.8,
         provider="straight_line",
-        computed_at=Instant(now_ms),
+        computed_at=now_ms,
         distance_m=2_600.0,
         device_id="van-12",
         technician_id="tech-77",
-        seen_ms=Instant(now_ms),
+        seen_ms=now_ms,
     )
     try:
         await log.append(ETAS, [("j1", wire.encode(eta))])
@@ -106,14 +105,22 @@ async def expect(parts: Parts, minutes: float) -> None:
 
 async def scenario(folder: Path) -> None:
     parts = Parts(folder)
+    now_ms = time.time_ns() // 1_000_000
     settings = parts.settings = parts.settings.model_copy(
-        update={"secret_file": folder / "secret", "public_url": PUBLIC, "recorder_flush_s": 0.1}
+        update={
+            "secret_file": folder / "secret",
+            "public_url": PUBLIC,
+            "recorder_flush_s": 0.1,
+            "clock_rate": 10.0,
+            "clock_start_ms": now_ms,
+            "clock_origin_ms": now_ms,
+        }
     )
     ensure_secret(settings)
     try:
         await parts.start_all()
         async with parts.client() as admin, httpx.AsyncClient(base_url=parts.api, timeout=30.0) as anybody:
-            await add_job(admin)
+            await add_job(parts, admin)
             made = (await admin.post("/v1/jobs/j1/tracking-link")).json()
             customer = Customer(anybody, made["token"])
             require_same_link(made["url"], await job_of(admin), settings, 0)
@@ -131,8 +138,8 @@ async def scenario(folder: Path) -> None:
         await asyncio.to_thread(parts.close)
 
 
-async def add_job(admin: httpx.AsyncClient) -> None:
-    now_ms = time.time_ns() // 1_000_000
+async def add_job(parts: Parts, admin: httpx.AsyncClient) -> None:
+    now_ms = parts.settings.clock().now_ms()
     technician = {"technician_id": "tech-77", "name": "Amina Okafor", "device_ids": ["van-12"], "branch": "liverpool"}
     job = {
         "job_id": "j1",
@@ -171,7 +178,8 @@ async def follow(parts: Parts, admin: httpx.AsyncClient, customer: Customer) -> 
     """From the plan to the end of the work: where the van is shows on the way to this customer, and then alone."""
     seen = await customer.sees()
     assert (seen["state"], seen["technician"], seen["company"]) == ("scheduled", "Amina", "Mersey Heating")
-    assert (await post(admin, driving(HOME, 6_000, 5_000))).status_code == HTTPStatus.ACCEPTED
+    now_ms = parts.settings.clock().now_ms
+    assert (await post(admin, driving(now_ms(), 6_000, 5_000))).status_code == HTTPStatus.ACCEPTED
 
     async def live() -> int:
         return (await admin.get("/v1/devices/van-12")).status_code
@@ -184,7 +192,8 @@ async def follow(parts: Parts, admin: httpx.AsyncClient, customer: Customer) -> 
     await until(customer.of("state"), "it is told", "on_the_way")
 
     async def is_shown() -> bool:
-        await post(admin, driving(HOME, 4_000, 3_000))
+        await asyncio.sleep(1.0)  # a link may be asked once a second
+        await post(admin, driving(now_ms(), 3_000, 3_000))
         return (await customer.sees())["position"] is not None
 
     await until(is_shown, "the van is shown on its way")
@@ -200,7 +209,7 @@ async def follow(parts: Parts, admin: httpx.AsyncClient, customer: Customer) -> 
     assert (await customer.says("rating", rating=5)).status_code == HTTPStatus.CONFLICT
     await moved(admin, "completed")
     await until(customer.of("state"), "it is done", "completed")
-    await post(admin, driving(HOME, 200, 2_000))
+    await post(admin, driving(now_ms(), 200, 2_000))
     seen = await customer.sees()
     assert (seen["position"], seen["technician"]) == (None, None)
 
