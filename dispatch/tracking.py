@@ -8,7 +8,6 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from dispatch.delay import CALLED_OFF
 from dispatch.lifecycle import Lifecycle
 from schemas.job import Job, JobRecord
 from schemas.times import Instant
@@ -29,7 +28,9 @@ _STATES: Final[dict[str, CustomerState]] = {
     "left_incomplete": "unfinished",
     "completed": "completed",
     "invoiced": "completed",
-} | dict.fromkeys(CALLED_OFF, "cancelled")
+    "rejected": "cancelled",
+    "cancelled": "cancelled",
+}
 """A job's built-in states in a customer's words."""
 
 _VERSION: Final = 1

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-_TOKEN: Final = "AQHC2uQAAGpvYi00NzExa2V5cyBvZiBhIHJhbmRvbSBoYXNo"  # nosec B105 -- an example
+_TOKEN: Final = "AQHC2uQAAGpvYi00NzExa2V5cyBvZiBhIHJhbmRvbSBoYXNo"
 
 LINK: Final = {
     "job_id": "job-4711",

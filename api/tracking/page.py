@@ -14,9 +14,16 @@ from dispatch.tracking import CustomerState
 from schemas.people import zone_of
 
 STEPS: Final[tuple[CustomerState, ...]] = ("scheduled", "on_the_way", "arrived", "completed")
-_AT: Final[dict[CustomerState, int]] = {"received": -1, "unfinished": 0, "cancelled": -1} | {
-    each: number for number, each in enumerate(STEPS)
+_AT: Final[dict[CustomerState, int]] = {
+    "received": -1,
+    "scheduled": 0,
+    "on_the_way": 1,
+    "arrived": 2,
+    "unfinished": 0,
+    "completed": 3,
+    "cancelled": -1,
 }
+"""Which of the steps a state is."""
 
 _MIDDLE: Final = 100.0
 _NEAREST: Final = 14.0

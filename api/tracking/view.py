@@ -78,7 +78,7 @@ def shown(
         rating=record.rating,
         comment=record.comment,
         time_zone=(customer and customer.time_zone) or (branch and branch.time_zone) or around.zone,
-        language=customer and customer.language,
+        language=None if customer is None else customer.language,
         expires_at=expires_at,
     )
 

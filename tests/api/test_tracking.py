@@ -454,6 +454,7 @@ def situations(draw: st.DrawFn) -> tuple[JobRecord, TrackingRecord, Surroundings
     state = draw(st.sampled_from(sorted(PATHS)))
     at = Instant(NOW_MS - draw(st.sampled_from([0, 60_000, 600_000])))
     log = [LogEntry(state, at, at, "technician", "key:tech-77", "secret reason", 53.1, -2.1, "visit-9")]
+    place = draw(st.sampled_from([(None, None), (53.4, -2.99)]))
     job = JobRecord(
         job_id="j1",
         revision=3,
@@ -466,8 +467,8 @@ def situations(draw: st.DrawFn) -> tuple[JobRecord, TrackingRecord, Surroundings
         address="1 Strand",
         customer_id="hill",
         branch="liverpool",
-        lat=draw(st.sampled_from([None, 53.4])),
-        lon=-2.99,
+        lat=place[0],
+        lon=place[1],
         technician_ids=draw(st.sampled_from([["tech-77"], ["tech-77", "bo"], []])),
         visit_ids=["visit-9"],
     )
