@@ -190,7 +190,7 @@ class CostAnswer(msgspec.Struct):
 
 
 class ReportColumn(msgspec.Struct):
-    """A column of a report; of ``unit`` ``s`` in seconds, a ``share`` is from 0 to 1."""
+    """A column of a report; of ``unit`` ``s`` in seconds, a ``share`` is from 0 to 1, ``stars`` from 1 to 5."""
 
     name: str
     unit: str

@@ -84,6 +84,10 @@ class NearbyTechnicians:
         for technician_id in {*before, *self._workers.get(job_id, ())}:
             self._tell_job(technician_id)
 
+    def at_hand(self, technician_id: str) -> Collection[str]:
+        """The jobs that somebody is on the way to, or at."""
+        return self._at.get(technician_id, {}).keys()
+
     def nearest(
         self,
         lat: float,

@@ -16,6 +16,7 @@ from api.registers import REGISTERS, Register
 from api.requests.messages import Acceptance, AcceptedRequest, Refusal
 from api.stock.answers import LevelAnswer, MovementsAnswer
 from api.stock.requests import NewMovement, NewPart, NewThreshold
+from api.tracking.answers import CustomerWords, NewMessage, Rating, TrackingAnswer, TrackingLink
 from api.webhooks import ReplayOrder
 from api.work_history import HistoryItem
 from schemas import wire
@@ -27,6 +28,7 @@ from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.service_request import RequestPlan, ServiceRequest
 from schemas.stock import Movement
+from schemas.tracking import CustomerMessage
 from schemas.visit import Visit
 from schemas.webhook import Attempted, Delivery, Webhook, WebhookPlan
 
@@ -50,6 +52,7 @@ TAGS: Final = [
     {"name": "places", "description": "Where an address is (docs/places.md)."},
     {"name": "requests", "description": "Service that somebody asks for, until it is a job (docs/requests.md)."},
     {"name": "stock", "description": "What is in vans and depots, and what moved (docs/jobs.md)."},
+    {"name": "tracking", "description": "What customers see of their job, and say about it (docs/tracking.md)."},
     {"name": "plans", "description": "Who best does which jobs: suggestions that a person applies."},
     {"name": "reports", "description": "What was done, when, how soon and how well (docs/reports.md)."},
     {"name": "erasures", "description": "People who were erased, and how far that has come (docs/privacy.md)."},
@@ -205,6 +208,12 @@ def _schemas() -> dict[str, Any]:
         LevelAnswer,
         answers.Page[Movement],
         answers.Page[LevelAnswer],
+        TrackingLink,
+        TrackingAnswer,
+        Rating,
+        NewMessage,
+        CustomerMessage,
+        CustomerWords,
         ErasureAnswer,
         answers.Page[ErasureAnswer],
     )

@@ -104,6 +104,8 @@ async def _records(person: Person, services: Services, head: Line) -> AsyncItera
     yield [Line("device", live) for live in lives if live is not None and person.had(live.device_id, live.ts_ms)]
     for job in jobs_of(person, services):
         yield [Line("job", job_of(job))]
+        if job.job_id in services.tracking.book.records:
+            yield [Line("tracking", services.tracking.book.of(job.job_id))]
     places, requests = places_of(person, services), requests_of(person, services)
     yield [Line("place", each) for each in places]
     yield [Line("request", each) for each in requests]

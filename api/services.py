@@ -30,6 +30,7 @@ from api.remembered_places import RememberedPlaces
 from api.roads import Roads
 from api.shift_gate import ShiftGate
 from api.stock.stock import Stock
+from api.tracking.tracking import Tracking
 from dispatch.holders import Holders
 from dispatch.rules import DispatchRules
 from geofence.rule_book import RuleBook
@@ -68,6 +69,7 @@ class Services:
     webhooks: ReadModel[WebhookRecord]
     places: ReadModel[RememberedPlace]
     requests: ReadModel[ServiceRequest]
+    tracking: Tracking
     sender: WebhookSender
     live: ReadModel[LiveState]
     visits: OpenVisits

@@ -21,6 +21,7 @@ from schemas.tables import (
     jobs,
     notifications,
     pings,
+    ratings,
     registers,
     rejected,
     requests,
@@ -53,6 +54,7 @@ MIGRATIONS: Final = (
     (14, "erasing", erasing.statements),
     (15, "etas", etas.statements),
     (16, "notifications", notifications.statements),
+    (17, "ratings", ratings.statements),
 )
 """Version, name, statements(database, retention_days); in order, never edited once released.
 

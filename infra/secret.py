@@ -1,4 +1,4 @@
-"""The secret that signs sessions and enrolments: a file that all API processes of a system read."""
+"""The secret behind sessions, enrolments and tracking links: a file that all processes of a system read."""
 
 import secrets
 from pathlib import Path

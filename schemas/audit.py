@@ -17,9 +17,10 @@ _ID_BYTES: Final = 16
 
 class Actor(msgspec.Struct, frozen=True):
     """``identity`` is unique among those who come the same ``way``: of a key its id, of a provider's token its subject,
-    of a session its account, of the command line the user of the machine, of Onsite itself the part of it."""
+    of a session its account, of the command line the user of the machine, of Onsite itself the part of it, of a
+    tracking link its job."""
 
-    way: Literal["key", "oidc", "session", "cli", "system"]
+    way: Literal["key", "oidc", "session", "cli", "system", "link"]
     identity: str
     name: str
 

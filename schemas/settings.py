@@ -76,7 +76,9 @@ class Settings(BaseSettings):
         "", description="address at which browsers and phones reach the API; empty = as they name it, without TLS"
     )
     secret_file: Path | None = Field(
-        None, description="file with the secret behind sessions and enrolments; none: one that ends with the process"
+        None,
+        description="file with the secret behind sessions, enrolments and tracking links; "
+        "none: one that ends with the process",
     )
     sign_in_idle_s: float = Field(43_200.0, gt=0, description="a session that is not used for this long is over")
     sign_in_longest_s: float = Field(

@@ -3,7 +3,6 @@
 Whatever is wrong, the answer and its time are the same: nobody learns which accounts there are.
 """
 
-import ipaddress
 import math
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pyotp.exceptions import OTPVerificationError
 
 from api.auth.attempts import Attempts
 from api.auth.passwords import Passwords, TooManyWaiting
+from api.networks import network_of
 from api.ports import ReadModel
 from schemas.account import Account, read_account_name
 
@@ -53,7 +53,7 @@ class SignIn:
 
     async def account_of(self, name: str, password: str, code: str, address: str) -> Account:
         """Whose they are; raises NotSignedIn, TooSoon, or TooManyWaiting."""
-        who, where = _canonical(name), _network(address)
+        who, where = _canonical(name), network_of(address)
         self._begin(who, where)
         account = self._accounts.records.get(who)
         if account is not None and account.disabled_at is not None:
@@ -100,12 +100,3 @@ def _canonical(name: str) -> str:
         return read_account_name(name)
     except ValueError:
         return f"/{name[:100]}"
-
-
-def _network(address: str) -> str:
-    """An address; of IPv6 the network that one customer has."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(ip) if ip.version == 4 else str(ipaddress.ip_network((ip, 64), strict=False))

@@ -15,6 +15,7 @@ from api.jobs.desk import new_request_id
 from api.ports import Recorded, StoreOfErasures, StoreUnavailable
 from api.problems import Problem
 from api.services import Services
+from dispatch.tracking import struck
 from schemas import topics, wire
 from schemas.erasure import COMPACTIONS, ErasedSpan, Erasure, Honoured, StepName, Subject, actors_of
 from schemas.job_command import RedactJob, Sender
@@ -36,7 +37,7 @@ ERASER: Final = Sender("system", "erasure")
 _RECORDED: Final = (
     topics.PINGS, topics.PINGS_REJECTED, topics.VISITS, topics.JOBS, topics.ETAS, topics.TECHNICIANS, topics.CUSTOMERS,
     topics.SITES, topics.FENCES, topics.REQUESTS, topics.STOCK, topics.AUDIT, topics.EVENTS, topics.WEBHOOK_DELIVERIES,
-    topics.NOTIFICATIONS,
+    topics.NOTIFICATIONS, topics.TRACKING,
 )  # fmt: skip
 """What has to be in the store before it is erased there."""
 
@@ -67,7 +68,7 @@ class Eraser:
         self._task: asyncio.Task[None] | None = None
         self._steps: Mapping[StepName, Callable[[Erasure, Subject], Awaitable[int]]] = {
             "access": self._shut_out,
-            "jobs": self._redact_jobs,
+            "jobs": self._strike_from_jobs,
             "registers": self._strike_from_registers,
             "tracks": self._await_tracks,
             "store": self._erase_from_store,
@@ -149,6 +150,14 @@ class Eraser:
         await self._append(topics.KEYS, dict.fromkeys(subject.key_ids))
         await self._append(topics.KEYS_USED, dict.fromkeys(subject.key_ids))
         return len(subject.account_names) + len(subject.key_ids)
+
+    async def _strike_from_jobs(self, erasure: Erasure, subject: Subject) -> int:
+        """With what customers said of these jobs through their links; the stars stay, and what was revoked."""
+        count = await self._redact_jobs(erasure, subject)
+        book, now_ms = self._services.tracking.book, self._services.clock.now_ms()
+        said = [struck(book.records[each], now_ms) for each in subject.job_ids if each in book.records]
+        await self._append(topics.TRACKING, {each.job_id: wire.encode(each) for each in said})
+        return count
 
     async def _redact_jobs(self, erasure: Erasure, subject: Subject) -> int:
         """Each by its writer: first of all, while it is still known which evidence is theirs."""

@@ -107,6 +107,9 @@ def mutations(erasure: Erasure, subject: Subject) -> list[Mutation]:
         Mutation("webhook_deliveries", f"event_id IN (SELECT event_id FROM events WHERE {told})"),
         Mutation("events", told),
         Mutation("jobs", f"(job_id, revision) IN {_REDACTED}"),
+        Mutation(
+            "ratings", f"job_id IN {_of('job_id')} AND rated_at <= {_UNTIL} AND comment IS NOT NULL", "comment = NULL"
+        ),
         _audit(),
     ]
     if spans:

@@ -13,6 +13,7 @@ from api.examples import (
     sessions,
     stock,
     system,
+    tracking,
     visits,
     webhooks,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "stated",
     "stock",
     "system",
+    "tracking",
     "visits",
     "webhooks",
 ]

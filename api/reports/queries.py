@@ -210,6 +210,27 @@ ORDER BY day, branch, technician_id, before_s DESC
 """
 """What stood so long before an arrival is what was said last by then, unless that was more than an hour earlier."""
 
+SATISFACTION: Final = f"""
+SELECT
+    {_day("rated_at")}, branch, {_TECHNICIAN},
+    count() AS ratings,
+    avg(rating) AS mean_rating,
+    countIf(rating >= 4) / ratings AS satisfied,
+    countIf(rating <= 2) AS low,
+    arrayStringConcat(
+        arraySort(groupArrayIf(concat(job_id, ': ', ifNull(comment, '')), rating <= 2 AND comment IS NOT NULL)), '\\n'
+    ) AS low_comments
+FROM (
+    SELECT rated.job_id AS job_id, rating, comment, rated_at, branch, technician_ids
+    FROM (SELECT job_id, rating, comment, rated_at FROM ratings FINAL WHERE {_within("rated_at")}) AS rated
+    INNER JOIN (
+        SELECT job_id, branch, technician_ids FROM jobs FINAL
+        WHERE {_OF_BRANCHES} AND job_id IN (SELECT job_id FROM ratings WHERE {_within("rated_at")})
+    ) AS jobs ON rated.job_id = jobs.job_id
+)
+{_GROUPS}
+"""
+
 SLA_JOBS: Final = f"""
 SELECT
     job_id, toString(toDate(created_at, {{zone:String}})) AS day, branch, technician_ids, priority,

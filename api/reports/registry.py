@@ -5,13 +5,16 @@ from typing import Final, Literal
 
 from api.reports import queries
 
-Name = Literal["productivity", "punctuality", "on-site-time", "travel", "first-time-fix", "sla", "eta-accuracy"]
-Unit = Literal["date", "text", "count", "s", "per h", "share"]
+Name = Literal[
+    "productivity", "punctuality", "on-site-time", "travel", "first-time-fix", "sla", "eta-accuracy", "satisfaction"
+]
+Unit = Literal["date", "text", "count", "s", "per h", "share", "stars"]
 
 
 @dataclass(frozen=True)
 class Column:
-    """``unit``: ``s`` are seconds, a ``share`` is from 0 to 1; null where there is nothing to say."""
+    """``unit``: ``s`` are seconds, a ``share`` is from 0 to 1, ``stars`` are from 1 to 5; null where there is nothing
+    to say."""
 
     name: str
     unit: Unit
@@ -136,6 +139,19 @@ _REPORTS: Final = (
             Column("mean_error_s", "s", "between ETA and arrival"),
             Column("bias_s", "s", "the same with its sign; above 0 where it was said too late"),
             Column("mean_window_s", "s", "from the beginning of a window to its end"),
+        ),
+    ),
+    Report(
+        "satisfaction",
+        "What customers said through their [links](tracking.md), on the day they said it last.",
+        queries.SATISFACTION,
+        (
+            *_WHO,
+            Column("ratings", "count", "jobs that were rated"),
+            Column("mean_rating", "stars", "of these"),
+            Column("satisfied", "share", "of these, those with 4 or 5 stars"),
+            Column("low", "count", "those with 1 or 2 stars"),
+            Column("low_comments", "text", "what was said with 1 or 2 stars, a line each, after the job's id"),
         ),
     ),
 )

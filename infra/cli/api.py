@@ -40,7 +40,10 @@ from api.services import Services
 from api.shift_gate import ShiftGate
 from api.stock.ledger import StockLedger
 from api.stock.stock import Stock
+from api.tracking.book import TrackingBook, TrackingMender
+from api.tracking.tracking import Tracking
 from dispatch.holders import Holders
+from dispatch.tracking import TrackingLinks
 from infra.errors import CommandError
 from infra.http import BoundedHttp
 from infra.inputs import read_dispatch_rules, read_rule_book
@@ -79,9 +82,11 @@ from schemas.topics import (
     SESSIONS_ENDED,
     STOCK,
     STOCK_THRESHOLDS,
+    TRACKING,
     VISITS,
     WEBHOOKS,
 )
+from schemas.tracking import TrackingRecord
 from schemas.visit import Visit
 from schemas.webhook import WebhookRecord
 from stream.answers import AnswerReader
@@ -166,6 +171,9 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     remembered = RememberedPlaces()
     places = Follower(settings.kafka, PLACES, partial(wire.decode, RememberedPlace), remembered.changed)
     requests = Follower(settings.kafka, REQUESTS, partial(wire.decode, ServiceRequest))
+    said = Follower(settings.kafka, TRACKING, partial(wire.decode, TrackingRecord))
+    tracking = Tracking(TrackingBook(said), TrackingLinks(secret, settings.public_url))
+    said.on_change = tracking.book.changed
     geocoder = open_geocoder(settings)
     registers["technicians"].on_change = _each(holders.technician_changed, nearby.technician_changed)
     holders.on_change = feed.holder_changed
@@ -189,6 +197,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         webhooks,
         places,
         requests,
+        tracking,
         sender,
         LiveStates(live, shift_gate, clock),
         visits,
@@ -245,6 +254,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         live,
         places,
         requests,
+        said,
         movements,
         thresholds,
         invoices,
@@ -256,7 +266,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     answers = AnswerReader(settings.kafka, desk.take)
     teller = KeyUseTeller(key_uses, event_log)
     parts: list[Any] = [event_log, sender, *followers, visits_told, answers, teller, eraser]
-    parts.append(PlaceSeeker(unplaced, services))
+    parts += [PlaceSeeker(unplaced, services), TrackingMender(tracking.book, event_log)]
     for part in parts:
         await part.start()
     host, port = listener.getsockname()[:2]

@@ -11,6 +11,7 @@ from schemas.tables.invoices import INVOICES
 from schemas.tables.jobs import JOBS
 from schemas.tables.notifications import NOTIFICATIONS
 from schemas.tables.pings import PINGS
+from schemas.tables.ratings import RATINGS
 from schemas.tables.registers import BRANCHES, CUSTOMERS, DEPOTS, SITES, TECHNICIANS
 from schemas.tables.rejected import REJECTED
 from schemas.tables.requests import REQUESTS
@@ -34,6 +35,7 @@ TABLES: Final[dict[str, Table]] = {
     topics.REQUESTS.name: REQUESTS,
     topics.STOCK.name: STOCK_MOVEMENTS,
     topics.INVOICES.name: INVOICES,
+    topics.TRACKING.name: RATINGS,
     topics.AUDIT.name: AUDIT,
     topics.EVENTS.name: EVENTS,
     topics.WEBHOOK_DELIVERIES.name: WEBHOOK_DELIVERIES,

@@ -31,9 +31,13 @@ from api.services import Services
 from api.shift_gate import ShiftGate
 from api.stock.ledger import StockLedger
 from api.stock.stock import Stock
+from api.tracking.book import TrackingBook
+from api.tracking.limits import TrackingLimits
+from api.tracking.tracking import Tracking
 from dispatch.holders import Holders
 from dispatch.lifecycle import BUILT_IN
 from dispatch.rules import DispatchRules
+from dispatch.tracking import TrackingLinks
 from routing.addresses.geocoder import Geocoder, NoGeocoder
 from schemas.account import Account, SessionsEnded
 from schemas.calendar import CalendarFeed
@@ -66,8 +70,10 @@ from schemas.topics import (
     SESSIONS_ENDED,
     STOCK,
     STOCK_THRESHOLDS,
+    TRACKING,
     WEBHOOKS,
 )
+from schemas.tracking import TrackingRecord
 from schemas.webhook import WebhookRecord
 from tests.fakes import (
     FixedClock,
@@ -115,6 +121,7 @@ class Door:
     webhooks: MemoryModel[WebhookRecord] = field(default_factory=MemoryModel)
     places: MemoryModel[RememberedPlace] = field(default_factory=MemoryModel)
     requests: MemoryModel[ServiceRequest] = field(default_factory=MemoryModel)
+    said: MemoryModel[TrackingRecord] = field(default_factory=MemoryModel)
     remembered: RememberedPlaces = field(default_factory=RememberedPlaces)
     geocoder: Geocoder = field(default_factory=NoGeocoder)
     roads: Roads = field(default_factory=Roads)
@@ -132,6 +139,7 @@ class Door:
     visits: OpenVisits = field(init=False)
     desk: JobDesk = field(init=False)
     foreman: MemoryForeman = field(init=False)
+    tracking: Tracking = field(init=False)
     feed: LiveFeed = field(init=False)
     nearby: NearbyTechnicians = field(init=False)
     erasure_book: ErasureBook = field(init=False)
@@ -147,6 +155,7 @@ class Door:
                 WEBHOOKS: (self.webhooks, WebhookRecord),
                 PLACES: (self.places, RememberedPlace),
                 REQUESTS: (self.requests, ServiceRequest),
+                TRACKING: (self.said, TrackingRecord),
                 STOCK: (self.movements, Movement),
                 STOCK_THRESHOLDS: (self.thresholds, Threshold),
                 INVOICES: (self.invoices, Invoice),
@@ -163,6 +172,9 @@ class Door:
             self.registers["technicians"].records, self.fences.records, self.log, self.registers["depots"].records
         )
         self.places.on_change = self.remembered.changed
+        links = TrackingLinks(b"a secret", self.settings.public_url)
+        self.tracking = Tracking(TrackingBook(self.said), links, TrackingLimits(self._now_s))
+        self.said.on_change = self.tracking.book.changed
         self.movements.on_change = self.ledger.moved
         self.desk = JobDesk(self.log, self.jobs)
         self.foreman = MemoryForeman(self.jobs, self._job_changed, self.clock.now_ms)
@@ -214,6 +226,7 @@ class Door:
             webhooks=self.webhooks,
             places=self.places,
             requests=self.requests,
+            tracking=self.tracking,
             sender=self.sender,
             live=LiveStates(self.live, shift_gate, self.clock),  # type: ignore[arg-type]
             visits=self.visits,

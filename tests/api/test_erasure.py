@@ -133,7 +133,7 @@ def test_what_is_asked_of_the_store_is_bound_and_whole(company: Door) -> None:
     by_table = {statement.split()[2]: (statement, bound) for statement, bound in company.erasure_store.carried_out}
     assert set(by_table) == {
         "pings", "rejected", "visits", "visit_revisions", "jobs", "technicians", "holdings", "audit", "events",
-        "webhook_deliveries", "stock_movements", "etas", "notifications",
+        "webhook_deliveries", "stock_movements", "etas", "notifications", "ratings",
     }  # fmt: skip
     said = json.dumps(company.erasure_store.carried_out).lower()
     assert not [each for each in ("amina", "van-1", "phone-1", "keyhers", "+44") if each in said], "the store keeps it"
@@ -290,6 +290,27 @@ def test_what_a_customer_asked_for_goes_and_what_others_did_stays(company: Door)
     statements = [statement for statement, _ in company.erasure_store.carried_out if " requests " in statement]
     assert len(statements) == 1
     assert ("request_id", ours, 0) in company.erasure_store.values
+
+
+def test_what_was_said_through_links_goes_and_the_stars_stay(company: Door) -> None:
+    for job_id in ("hers", "webers"):
+        token = company.post(f"/v1/jobs/{job_id}/tracking-link").json()["token"]
+        assert company.post(f"/v1/track/{token}/messages", role=None, json={"text": "Ring twice"}).status_code == 201
+        for state in ("on_site", "completed"):
+            assert company.post(f"/v1/jobs/{job_id}/transitions", json={"to": state}).status_code == 200
+        said = {"rating": 4, "comment": "Amina is kind"}
+        assert company.post(f"/v1/track/{token}/rating", role=None, json=said).status_code == 200
+    erased(company, "/v1/technicians/amina/data")
+    words = company.get("/v1/jobs/hers/customer-words").json()
+    assert (words["rating"], words["comment"], words["messages"]) == (4, None, [])
+    assert company.get("/v1/jobs/webers/customer-words").json()["comment"] == "Amina is kind"
+    assert company.get(f"/v1/track/{token}", role=None).status_code == 200
+    erased(company, "/v1/customers/weber/data")
+    words = company.get("/v1/jobs/webers/customer-words").json()
+    assert (words["rating"], words["comment"], words["messages"]) == (4, None, [])
+    assert is_problem(company.get(f"/v1/track/{token}", role=None), 404, "unknown_link"), "nobody's any more"
+    again = company.post("/v1/jobs/webers/tracking-link").json()["token"]
+    assert is_problem(company.get(f"/v1/track/{again}", role=None), 404, "unknown_link")
 
 
 def test_her_calendar_goes_with_a_technician(company: Door) -> None:

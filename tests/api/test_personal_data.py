@@ -202,3 +202,13 @@ def test_a_customers_corrected_addresses_and_requests_are_theirs(furnished: Door
     assert [each["customer"]["name"] for each in told(made, "request")] == ["Cleo"]
     kinds = {(each["kind"], each["action"]) for each in told("amina", "audit")}
     assert {("place", "corrected"), ("request", "received")} <= kinds
+
+
+def test_what_was_said_through_a_link_is_held_of_the_customer_and_of_who_was_there(furnished: Door) -> None:
+    token = furnished.post("/v1/jobs/for-amina/tracking-link").json()["token"]
+    assert furnished.post(f"/v1/track/{token}/messages", role=None, json={"text": "Ring twice"}).status_code == 201
+    said = [line["data"] for line in lines_of(furnished, "/v1/customers/amina/data") if line["kind"] == "tracking"]
+    assert [(each["job_id"], each["messages"][0]["text"]) for each in said] == [("for-amina", "Ring twice")]
+    assert not [line for line in lines_of(furnished, "/v1/technicians/ben/data") if line["kind"] == "tracking"]
+    assert furnished.patch("/v1/jobs/for-amina", json={"technician_ids": ["ben"]}).status_code == 200
+    assert [line for line in lines_of(furnished, "/v1/technicians/ben/data") if line["kind"] == "tracking"]

@@ -18,7 +18,7 @@ def test_the_list_has_every_report_with_its_units(door: Door) -> None:
     items = door.get("/v1/reports", role="accountant").json()["items"]
     assert [each["name"] for each in items] == list(REPORTS)
     units = {column["unit"] for each in items for column in each["columns"]}
-    assert units == {"date", "text", "count", "s", "per h", "share"}
+    assert units == {"date", "text", "count", "s", "per h", "share", "stars"}
 
 
 def test_a_wrong_name_is_answered_with_the_right_ones(door: Door) -> None:

@@ -68,10 +68,8 @@ async def scenario(folder: Path) -> None:
             known = set().union(*found.values(), *stored.values())
             assert set(WORDS) | set(IDS) <= known, "the search is known to find"
             assert len(stored["pings"]) >= len(hers.places.taken)
-            assert all(
-                stored[each]
-                for each in ("pings", "rejected", "jobs", "etas", "audit", "events", "technicians", "holdings")
-            )
+            tables = ("pings", "rejected", "jobs", "etas", "audit", "events", "technicians", "holdings", "ratings")
+            assert all(stored[each] for each in tables)
             assert await sql(parts, HER_VISITS) == [["1", "1"]]
             erasure_id = await erase_through_crashes(parts, client)
             await see_nothing_left_in_the_store(parts, client, hers, erasure_id)
@@ -125,6 +123,9 @@ async def work(parts: Parts, client: httpx.AsyncClient, hers: Marks, others: Pla
     told = {"to": "invoiced", "reason": f"{WORDS[0]} says so"}
     moved = await client.post("/v1/jobs/hers/transitions", json=told, headers={"Idempotency-Key": "a"})
     assert moved.status_code == HTTPStatus.OK, moved.text
+    link = (await client.post("/v1/jobs/hers/tracking-link")).json()["token"]
+    said = {"rating": 4, "comment": f"{WORDS[0]} was kind"}
+    assert (await client.post(f"/v1/track/{link}/rating", json=said)).is_success
     assert (await client.patch(f"/v1/technicians/{IDS[0]}", json={"device_ids": [IDS[1]]})).is_success
     assert (await client.patch("/v1/technicians/ben", json={"device_ids": ["van-1", "van-2"]})).is_success
     later_ms = time.time_ns() // 1_000_000
@@ -140,6 +141,7 @@ async def work(parts: Parts, client: httpx.AsyncClient, hers: Marks, others: Pla
     await until(lambda: sql(parts, statement), "the visits were told", [["2"]])
     statement = "SELECT count() FROM jobs FINAL WHERE state = 'invoiced'"
     await until(lambda: sql(parts, statement), "the job is stored", [["1"]])
+    await until(lambda: sql(parts, "SELECT count() FROM ratings FINAL"), "the rating is stored", [["1"]])
     await say_arrivals(parts, now_ms)
     return began_ms
 
@@ -228,6 +230,7 @@ async def see_nothing_left_in_the_store(parts: Parts, client: httpx.AsyncClient,
     for name, rows in (await everything_in_the_store(parts)).items():
         assert hers.found_in(rows) == set(), name
     assert await sql(parts, HER_VISITS) == [["0", "0"]]
+    assert await sql(parts, "SELECT rating, comment FROM ratings FINAL") == [["4", "\\N"]], "the stars stay"
     said = json.dumps(await sql(parts, "SELECT command FROM system.mutations")).encode()
     assert b"erased-" in said
     assert hers.found_in(said) == set(), "the store keeps the text of mutations"

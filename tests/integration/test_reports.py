@@ -35,9 +35,11 @@ from schemas.people import Technician
 from schemas.settings import Settings
 from schemas.tables.etas import ETAS
 from schemas.tables.jobs import JOBS
+from schemas.tables.ratings import RATINGS
 from schemas.tables.registers import TECHNICIANS
 from schemas.tables.visits import VISITS
 from schemas.times import Instant, parse_instant
+from schemas.tracking import TrackingRecord
 from schemas.visit import Visit
 from stream.store import open_store
 from tests.api.test_etas import eta
@@ -420,6 +422,53 @@ def test_time_on_site_is_that_of_who_holds_the_device(fresh: Settings) -> None:
     holds()
 
 
+@st.composite
+def ratings(draw: st.DrawFn) -> list[TrackingRecord | None]:
+    """Of the jobs in their order; None: not rated."""
+    rated = st.builds(
+        lambda stars, comment, at: TrackingRecord(
+            job_id="", updated_at=Instant(at), rating=stars, comment=comment, rated_at=Instant(at)
+        ),
+        st.integers(1, 5),
+        st.sampled_from([None, "late", "=rude", "two\nlines"]),
+        moments,
+    )
+    return draw(st.lists(st.none() | rated, min_size=25, max_size=25))
+
+
+def test_how_satisfied_customers_were(fresh: Settings) -> None:
+    @given(many_jobs, ratings(), queries)
+    @hypothesis_settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
+    def holds(every: list[JobRecord], said: list[TrackingRecord | None], query: ReportQuery) -> None:
+        command(fresh, "TRUNCATE TABLE jobs")
+        command(fresh, "TRUNCATE TABLE ratings")
+        by_job = {
+            job.job_id: msgspec.structs.replace(each, job_id=job.job_id)
+            for job, each in zip(every, said, strict=False)
+            if each is not None
+        }
+        insert(fresh, "jobs", JOBS.batch(every))
+        before = [
+            msgspec.structs.replace(each, rating=3, rated_at=Instant((each.rated_at or 0) - 1))
+            for each in list(by_job.values())[:3]
+        ]
+        gone = msgspec.structs.replace(EXAMPLE_RATING, job_id="of no job that is there")
+        insert(fresh, "ratings", RATINGS.batch([*by_job.values(), gone]), RATINGS.batch(before))
+        rated = [job for job in every if job.job_id in by_job]
+        wanted = []
+        for group, found in grouped(rated, lambda job: by_job[job.job_id].rated_at, query).items():
+            stars = [by_job[job.job_id].rating or 0 for job in found]
+            low = [by_job[job.job_id] for job in found if (by_job[job.job_id].rating or 0) <= 2]
+            lines = sorted(f"{each.job_id}: {each.comment}" for each in low if each.comment is not None)
+            share = sum(each >= 4 for each in stars) / len(stars)
+            wanted.append((*group, len(stars), sum(stars) / len(stars), share, len(low), "\n".join(lines)))
+        rows, lines_of_csv = asyncio.run(asked(fresh, "satisfaction", query))
+        require_same(rows, wanted)
+        require_lines("satisfaction", lines_of_csv, rows)
+
+    holds()
+
+
 MILLION = """
 INSERT INTO jobs (job_id, revision, created_at, updated_at, state, title, technician_ids, branch, on_site_s, travel_s,
     log_state, log_at, window_to)
@@ -497,6 +546,10 @@ def test_exported_jobs_are_no_formulas(fresh: Settings) -> None:
     assert (second["title"], first["title"]) == (f"'{title}", "a=b")
     assert (first["skills"], first["branch"]) == ("'+gas b", "'-north")
 
+
+EXAMPLE_RATING: Final = TrackingRecord(
+    job_id="j", updated_at=Instant(NOW_MS), rating=1, comment="x", rated_at=Instant(BEGINS_MS + DAY_MS)
+)
 
 EXAMPLE: Final = JobRecord(
     job_id="j", revision=1, created_at=Instant(NOW_MS), updated_at=Instant(NOW_MS), state="created"

@@ -15,10 +15,12 @@ from schemas.service_request import Asker, ServiceRequest, WishedWindow
 from schemas.tables import TABLES
 from schemas.tables.fences import FENCES
 from schemas.tables.pings import PINGS
+from schemas.tables.ratings import RATINGS
 from schemas.tables.registers import SITES, TECHNICIANS
 from schemas.tables.requests import REQUESTS
 from schemas.tables.visits import VISITS
 from schemas.times import Instant
+from schemas.tracking import TrackingRecord
 from schemas.visit import Visit
 
 optional = st.one_of(st.none(), st.sampled_from([0.0, 0.04, 0.05, 3.0, 3.01]), st.floats(0, 1e6))
@@ -188,3 +190,11 @@ def test_a_service_request_is_a_row() -> None:
     [row] = REQUESTS.batch([request]).to_pylist()
     assert (row["customer_name"], row["customer_id"], row["job_id"], row["skills"]) == ("Hill", None, None, [])
     assert row["wished"] == '[{"from":"1970-01-01T00:00:01.000Z","to":"1970-01-01T00:00:02.000Z"}]'
+
+
+def test_a_tracking_record_is_a_row_once_it_was_rated() -> None:
+    said = TrackingRecord(job_id="j", updated_at=Instant(1_000), generation=2)
+    rated = TrackingRecord(job_id="k", updated_at=Instant(2_000), rating=4, comment="Good", rated_at=Instant(2_000))
+    [row] = RATINGS.batch([said, rated]).to_pylist()
+    assert (row["job_id"], row["rating"], row["comment"]) == ("k", 4, "Good")
+    assert row["rated_at"].isoformat() == "1970-01-01T00:00:02+00:00"
