@@ -4,12 +4,13 @@ import base64
 import hashlib
 import hmac
 import struct
-from typing import Final, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
 from dispatch.lifecycle import Lifecycle
-from schemas.job import Job, JobRecord
+from schemas.job import JobRecord
 from schemas.times import Instant
 from schemas.tracking import TrackingRecord
 
@@ -41,6 +42,32 @@ _SIGNATURE_BYTES: Final = 16
 _LATEST_MINUTE: Final = (1 << 32) - 1
 
 
+class _Moment(Protocol):
+    @property
+    def at(self) -> Instant:
+        """When it happened."""
+
+
+class Followed(Protocol):
+    """Of a job what its links follow from."""
+
+    @property
+    def job_id(self) -> str:
+        """Its id."""
+
+    @property
+    def created_at(self) -> Instant:
+        """When it became known."""
+
+    @property
+    def window_to_ms(self) -> Instant | None:
+        """Until when somebody was promised to come."""
+
+    @property
+    def log(self) -> Sequence[_Moment]:
+        """What has happened."""
+
+
 class TrackingToken(NamedTuple):
     """What a token says: whose job, of which generation, and until when it is good, epoch seconds."""
 
@@ -63,11 +90,11 @@ class TrackingLinks:
         self._key = hmac.digest(secret, b"tracking", hashlib.sha256)
         self._base_url = base_url.rstrip("/")
 
-    def link_of(self, job: Job, generation: int) -> str:
+    def link_of(self, job: Followed, generation: int) -> str:
         """The address of a job's page."""
         return self.url_of(self.token_of(job, generation))
 
-    def token_of(self, job: Job, generation: int, at_least_until_ms: int = 0) -> str:
+    def token_of(self, job: Followed, generation: int, at_least_until_ms: int = 0) -> str:
         """The token of a job."""
         return token_of(job.job_id, generation, max(until_ms(job), at_least_until_ms) // 1000, self._key)
 
@@ -106,7 +133,7 @@ def read_token(token: str, key: bytes) -> TrackingToken:
     return TrackingToken(job_id, generation, minute * 60)
 
 
-def until_ms(job: Job) -> int:
+def until_ms(job: Followed) -> int:
     """Until when links to a job are good, epoch ms."""
     happened_ms = max((int(entry.at) for entry in job.log), default=int(job.created_at))
     return max(happened_ms, int(job.window_to_ms or 0)) + GOOD_MS

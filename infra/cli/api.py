@@ -36,6 +36,7 @@ from api.place_seeker import PlaceSeeker, Unplaced
 from api.rates import Rates
 from api.registers import REGISTERS, Name
 from api.remembered_places import RememberedPlaces
+from api.roads import Roads
 from api.services import Services
 from api.shift_gate import ShiftGate
 from api.stock.ledger import StockLedger
@@ -51,6 +52,7 @@ from infra.logs import configure_logging
 from infra.secret import read_secret
 from infra.websocket import BoundedWebSocket
 from routing.addresses.geocoder import open_geocoder
+from routing.opening import open_provider
 from schemas import wire
 from schemas.account import Account, SessionsEnded
 from schemas.calendar import CalendarFeed
@@ -175,6 +177,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     tracking = Tracking(TrackingBook(said), TrackingLinks(secret, settings.public_url))
     said.on_change = tracking.book.changed
     geocoder = open_geocoder(settings)
+    provider = open_provider(settings)
     registers["technicians"].on_change = _each(holders.technician_changed, nearby.technician_changed)
     holders.on_change = feed.holder_changed
     erasure_book.on_change = partial(visits.forget, erasure_book.spans)
@@ -218,6 +221,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         dispatch_rules=rules,
         remembered=remembered,
         geocoder=geocoder,
+        roads=Roads(provider),
     )
     app = create_app(services)
     server = _Server(
@@ -279,6 +283,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
             await part.stop()
         services.solver.close()
         services.roads.close()
+        await asyncio.to_thread(provider.close)
         await geocoder.close()
         await history.close()
         log.info("stopped")

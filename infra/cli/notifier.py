@@ -19,13 +19,14 @@ def register(app: typer.Typer) -> None:
         """
         from infra.errors import CommandError
         from infra.inputs import read_dispatch_rules
+        from infra.tracking_links import open_links
         from infra.worker import run_worker
         from stream.notify.app import Notifier
 
         settings = load_settings()
         rules = read_dispatch_rules(settings.dispatch)
         try:
-            worker = Notifier(settings, settings.clock(), rules)
+            worker = Notifier(settings, settings.clock(), rules, open_links(settings))
         except ValueError as error:
             raise CommandError(f"{settings.dispatch}: {error}") from error
         run_worker(worker.app, settings)

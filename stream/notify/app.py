@@ -18,6 +18,7 @@ from prometheus_client import Counter, Gauge
 from dispatch.retries import Verdict, verdict_on
 from dispatch.rules import DispatchRules
 from dispatch.subscriptions import wants
+from dispatch.tracking import TrackingLinks
 from schemas.clock import Clock
 from schemas.event import Event
 from schemas.settings import Settings
@@ -77,13 +78,15 @@ class Notifier:
         ValueError: a channel of notices that cannot be.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, rules: DispatchRules) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, rules: DispatchRules, links: TrackingLinks | None = None
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._rates = rules.rates
         self._schedule_s = settings.webhook_schedule_s()
         self._places = Places(settings)
-        self._notices = Notices(settings, clock, rules, self._places)
+        self._notices = Notices(settings, clock, rules, self._places, links)
         self._sender = Sender(settings, clock)
         self._log = KafkaLog(settings.kafka)
         self._tellers: dict[int, Teller] = {}

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
@@ -18,12 +18,13 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from dispatch.notices.book import NoticeBook
-from dispatch.notices.facts import OVER, Around, JobFacts, Message
+from dispatch.notices.facts import OVER, Around, JobFacts
 from dispatch.notices.intents import next_look_ms
 from dispatch.notices.rules import Channel
 from dispatch.notices.texts import TextError
 from dispatch.retries import wait_after
 from dispatch.rules import DispatchRules
+from dispatch.tracking import TrackingLinks
 from schemas.clock import Clock
 from schemas.eta import Eta
 from schemas.notice import Notice
@@ -35,6 +36,7 @@ from schemas.wire import decode, encode
 from stream.framed import FramedApp
 from stream.kafka import BUSY_PATIENCE_MS, Follower, KafkaLog, follow_all, partition_of, stop_all
 from stream.notify.channels import Channels
+from stream.notify.customer_words import CustomerWords
 from stream.notify.ledger import Going, Ledger, going
 from stream.notify.outbox import Outbox
 from stream.notify.places import Places
@@ -71,8 +73,8 @@ class _Standing:
 class Notices:
     """Follows what notices follow from, and sends them. ``fatal`` is the app's.
 
-    ``link_of(job_id)`` is the address of a job's tracking page, ``messages_of(job_id)`` what its customer has written;
-    call ``look_at`` when that has changed. Raises ValueError for a channel that cannot be.
+    ``links`` are None where nobody knows at which address customers reach the pages of their jobs. Raises ValueError
+    for a channel that cannot be.
     """
 
     def __init__(
@@ -81,8 +83,7 @@ class Notices:
         clock: Clock,
         rules: DispatchRules,
         places: Places,
-        link_of: Callable[[str], str | None] = lambda _: None,
-        messages_of: Callable[[str], Sequence[Message]] = lambda _: (),
+        links: TrackingLinks | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -91,8 +92,7 @@ class Notices:
         self._lifecycle = rules.lifecycle()
         self._schedule_s = settings.notice_schedule_s()
         self._places = places
-        self._link_of = link_of
-        self._messages_of = messages_of
+        self._words = CustomerWords(settings, links, self.look_at)
         self._book = NoticeBook(rules.notices, self._lifecycle)
         self._log = KafkaLog(settings.kafka)
         self._channels = Channels(settings, clock, rules.notices.channels, self._log)
@@ -118,7 +118,7 @@ class Notices:
         self._customers = Follower(
             settings.kafka, CUSTOMERS, lambda value: decode(Customer, value), patience_ms=BUSY_PATIENCE_MS
         )
-        self._followers: tuple[Follower[Any], ...] = (self._customers, self._etas, self._jobs)
+        self._followers: tuple[Follower[Any], ...] = (self._customers, self._etas, self._words.follower, self._jobs)
 
     def _nothing(self) -> _Standing:
         return _Standing({}, Outbox(PARALLEL, self._settings.notice_parallel_each))
@@ -231,7 +231,7 @@ class Notices:
             self._places.technicians,
             (branch.time_zone if branch is not None else None) or self._time_zone,
             self._etas.records.get(job.job_id),
-            tuple(self._messages_of(job.job_id)),
+            tuple(self._words.messages_of(job.job_id)),
         )
 
     async def _write(self, standing: _Standing, notices: Mapping[int, Sequence[Notice]]) -> None:
@@ -295,7 +295,7 @@ class Notices:
             written = self._book.texts.write(
                 notice.kind,
                 notice.language or self._rules.language,
-                self._book.told(notice, job, around, self._link_of(notice.job_id), now_ms),
+                self._book.told(notice, job, around, self._words.link_of(job), now_ms),
             )
         except TextError as error:
             return msgspec.structs.replace(told, status="failed", reason=str(error), sent_at=None)

@@ -9,16 +9,18 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from dispatch.notices.facts import JobFacts, Message
+from dispatch.notices.facts import JobFacts
 from dispatch.notices.rules import Channel, NoticeRules
 from dispatch.notices.texts import Written
 from dispatch.rules import DispatchRules
+from dispatch.tracking import TrackingLinks
 from schemas.clock import Clock
 from schemas.notice import Notice
 from schemas.people import Contact
 from schemas.places import Branch, Customer
 from schemas.settings import Settings
 from schemas.times import Instant
+from schemas.tracking import CustomerMessage, TrackingRecord
 from schemas.wire import decode, encode
 from stream.kafka import partition_of
 from stream.notify.notices import Notices
@@ -122,6 +124,12 @@ class Process:
         self.notices._jobs.records[facts.job_id] = facts
         self.notices.look_at(facts.job_id)
 
+    def hear(self, message_id: str) -> None:
+        """The customer has written; each record has one message, as those of processes that do not know of others."""
+        at = Instant(START_MS)
+        said = TrackingRecord(job_id="job-1", updated_at=at, messages=[CustomerMessage(message_id, "Ring twice", at)])
+        self.notices._words.changed("job-1", said)
+
     async def begin(self, *kept: Notice) -> None:
         records: dict[int, dict[bytes, bytes]] = {}
         for notice in kept:
@@ -155,7 +163,8 @@ def now(minutes: float = 0.0) -> float:
 
 def test_it_is_written_down_before_it_goes_out_and_after() -> None:
     async def run() -> None:
-        process = Process(link_of=lambda job_id: f"https://example.com/{job_id}")
+        links = TrackingLinks(b"a secret", "https://example.com")
+        process = Process(links=links)
         await process.begin()
         process.see(job(title="Boiler service"))
         await process.until(lambda: process.is_now("appointment_set", "sent"))
@@ -163,7 +172,8 @@ def test_it_is_written_down_before_it_goes_out_and_after() -> None:
         assert [(notice.status, sent) for notice, sent in told] == [("pending", 0), ("sent", 1)]
         (sent,) = process.of("appointment_set")
         assert (sent.channel, sent.attempt, sent.recipient_id, sent.due_at) == ("mail", 1, "weber", None)
-        assert process.channels.texts[0].body.endswith("13:00–15:00. https://example.com/job-1")
+        link = process.channels.texts[0].body.rpartition("13:00–15:00. ")[2]
+        assert links.read(link.removeprefix("https://example.com/t/")).job_id == "job-1"
         assert [each.reason for each in process.of("assigned")] == ["no_contact"], "no channel for technicians"
         process.see(job(title="Boiler service"))
         process.see(job(move("en_route", now(0.01)), title="Boiler service"))
@@ -268,13 +278,12 @@ def test_who_becomes_known_a_little_later_is_told() -> None:
 
 def test_what_a_customer_writes_is_told_once() -> None:
     async def run() -> None:
-        messages = [Message("m-1", Instant(START_MS))]
-        process = Process(messages_of=lambda _: messages)
+        process = Process()
+        process.hear("m-1")
         await process.begin()
         process.see(job())
         await process.until(lambda: process.is_now("customer_message", "sent"))
-        messages.append(Message("m-2", Instant(START_MS)))
-        process.notices.look_at("job-1")
+        process.hear("m-2")
         await process.until(lambda: sum(each.audience == "dispatcher" for each in process.of("customer_message")) == 2)
         await process.end()
 
