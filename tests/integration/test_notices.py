@@ -1,12 +1,14 @@
-"""A late afternoon through the real broker to a mail server and a webhook receiver, the notifier killed in it.
+"""A late afternoon, from phones to a mail server and a webhook receiver, the notifier killed in it.
 
 Traffic slows, one phone goes silent, one uploads hours later, one customer wants no notices and another one no more of
 them. Everybody is told each thing once, by its key; nobody anything stale.
 """
 
 import asyncio
+import contextlib
 import email
 import email.policy
+import itertools
 import random
 import secrets
 import threading
@@ -21,12 +23,8 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from infra.embedded.ports import reserve_free
-from schemas.eta import Eta
 from schemas.ping import Ping
-from schemas.times import Instant, format_instant, parse_instant
-from schemas.topics import ETAS
-from schemas.wire import encode
-from stream.kafka import KafkaLog
+from schemas.times import format_instant, parse_instant
 from tests.integration.parts import Parts, post, until
 from tests.integration.test_webhooks import Receivers, receivers
 
@@ -55,6 +53,7 @@ webhook = true
 """
 
 MINUTE_MS = 60_000
+METRES_PER_DEGREE = 111_320.0
 HERE = 53.4, -2.98
 
 ALL = ("appointment_set", "dispatched", "en_route", "delayed", "arriving_soon", "arrived", "completed")
@@ -121,11 +120,10 @@ def parts(tmp_path: Path, mailbox: Mailbox) -> Iterator[Parts]:
 class Afternoon:
     """Customers, their jobs, and what happens to these."""
 
-    def __init__(self, parts: Parts, client: httpx.AsyncClient, log: KafkaLog, chance: random.Random) -> None:
+    def __init__(self, parts: Parts, client: httpx.AsyncClient, chance: random.Random) -> None:
         self.parts = parts
         self.client = client
         self.clock = parts.settings.clock()
-        self._log = log
         self._chance = chance
         self.kills = 0
         self.places: dict[str, tuple[float, float]] = {}
@@ -154,25 +152,10 @@ class Afternoon:
     async def move(self, job_id: str, state: str) -> None:
         await self._post(f"/v1/jobs/{job_id}/transitions", {"to": state})
 
-    async def expect(self, job_id: str, in_min: float) -> Eta:
-        """An ETA from a fix of now."""
-        now_ms = self.clock.now_ms()
-        eta_ms = now_ms + round(in_min * MINUTE_MS)
-        eta = Eta(
-            job_id=job_id,
-            eta=Instant(eta_ms),
-            from_ms=Instant(eta_ms - 10 * MINUTE_MS),
-            to_ms=Instant(eta_ms + 10 * MINUTE_MS),
-            level=0.8,
-            provider="straight_line",
-            computed_at=now_ms,
-            distance_m=5_000.0,
-            device_id=f"van-{job_id}",
-            technician_id=f"t-{job_id}",
-            seen_ms=now_ms,
-        )
-        await self._log.append_patiently(ETAS, [(job_id, encode(eta))])
-        return eta
+    async def eta_ms(self, job_id: str) -> int | None:
+        """When somebody will be there; None where that is not known."""
+        answer = await self.client.get(f"/v1/jobs/{job_id}/eta")
+        return int(parse_instant(answer.json()["eta"])) if answer.is_success else None
 
     async def kill(self) -> None:
         """The notifier, some moment after what has just happened."""
@@ -199,6 +182,47 @@ class Afternoon:
         assert answer.is_success, answer.text
 
 
+class Phone:
+    """On the way to a job at a speed that changes; a fix about every half minute. ``left_m`` is how far it still is."""
+
+    def __init__(self, day: Afternoon, job_id: str, left_m: float) -> None:
+        self.left_m = left_m
+        self.speed_mps = 12.0
+        self._day = day
+        self._job_id = job_id
+        self._driving: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "Phone":
+        self._driving = asyncio.create_task(self._drive())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._driving is not None
+        self._driving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._driving
+
+    async def until_near(self, left_m: float) -> None:
+        """It is so far away, or less."""
+
+        async def is_near() -> bool:
+            return self.left_m <= left_m
+
+        await until(is_near, f"{self._job_id} is within {left_m} m")
+
+    async def _drive(self) -> None:
+        lat, lon = self._day.places[self._job_id]
+        before_ms = self._day.clock.now_ms()
+        for number in itertools.count():
+            now_ms = self._day.clock.now_ms()
+            self.left_m = max(0.0, self.left_m - self.speed_mps * (now_ms - before_ms) / 1000)
+            before_ms = now_ms
+            north = self.left_m / METRES_PER_DEGREE + number % 7 * 1e-6
+            fix = Ping(f"van-{self._job_id}", int(now_ms), lat + north, lon, 8.0)
+            assert (await post(self._day.client, [fix])).is_success
+            await asyncio.sleep(30 / RATE)
+
+
 def stay(device_id: str, place: tuple[float, float], from_ms: int) -> list[Ping]:
     """On the way there for ten minutes, there for half an hour, gone for half an hour; a fix every 15 s."""
     pings = []
@@ -218,17 +242,14 @@ def test_a_late_afternoon(parts: Parts, mailbox: Mailbox) -> None:
 
     async def run() -> None:
         await parts.start_all()
-        log = KafkaLog(parts.settings.kafka)
-        await log.start()
         async with receivers(port) as found, parts.client() as client:
-            day = Afternoon(parts, client, log, random.Random(seed))
+            day = Afternoon(parts, client, random.Random(seed))
             answer = await client.post(
                 "/v1/webhooks", json={"url": f"http://127.0.0.1:{port}/crm", "events": ["notice.*"]}
             )
             found.secrets["crm"] = answer.json()["secret"]
             await until(lambda: parts.counted("notifier", "onsite_notifier_webhooks"), "it is known", 1.0)
             await afternoon(day, mailbox, found)
-        await log.stop()
         assert parts.terminate("notifier") == [0]
 
     asyncio.run(run())
@@ -240,9 +261,9 @@ def test_a_late_afternoon(parts: Parts, mailbox: Mailbox) -> None:
 async def afternoon(day: Afternoon, mailbox: Mailbox, found: Receivers) -> None:
     await day.customer("uploads")
     began_ms = day.clock.now_ms()
-    await day.customer("slow", ends_min=120)
-    for name in ("silent", "leaves"):
-        await day.customer(name)
+    await day.customer("slow", ends_min=170)
+    await day.customer("silent", ends_min=900)
+    await day.customer("leaves")
     await day.customer("never", opt_out=True)
     await day.customer("hook", contact={"phone": "+44 151"})
     await day.kill()
@@ -252,8 +273,15 @@ async def afternoon(day: Afternoon, mailbox: Mailbox, found: Receivers) -> None:
 
     # One phone is silent from here on.
     await day.move("silent", "en_route")
-    silent = await day.expect("silent", 150)
-    await day.until_told("silent", "en_route")
+    async with Phone(day, "silent", 90_000.0):
+        await day.until_told("silent", "en_route")
+
+        async def is_expected() -> bool:
+            return await day.eta_ms("silent") is not None
+
+        await until(is_expected, "it is known when they will be there")
+    silent_ms = await day.eta_ms("silent")
+    assert silent_ms is not None
 
     # One customer has heard enough: nothing after that is known.
     assert (await day.client.patch("/v1/customers/leaves", json={"opt_out": True})).is_success
@@ -264,24 +292,25 @@ async def afternoon(day: Afternoon, mailbox: Mailbox, found: Receivers) -> None:
         await day.move("never", state)
     await day.move("hook", "cancelled")
 
-    # Traffic slows.
-    await day.expect("slow", 100)
+    # Traffic slows; then it flows again.
     await day.move("slow", "dispatched")
     await day.until_told("slow", "dispatched")
     await day.move("slow", "en_route")
-    await day.kill()
-    await day.until_told("slow", "en_route")
-    await day.expect("slow", 115)
-    await day.expect("slow", 170)
-    await day.until_told("slow", "delayed")
-    await day.expect("slow", 45)
-    await day.kill()
-    await day.until_told("slow", "arriving_soon")
-    await day.move("slow", "on_site")
-    await day.until_told("slow", "arrived")
-    await day.move("slow", "completed")
-    await day.kill()
-    await day.until_told("slow", "completed")
+    async with Phone(day, "slow", 25_000.0) as slow:
+        await day.kill()
+        await day.until_told("slow", "en_route")
+        slow.speed_mps = 0.5
+        await day.until_told("slow", "delayed")
+        slow.speed_mps = 25.0
+        await slow.until_near(8_000.0)
+        slow.speed_mps = 0.0
+        await day.kill()
+        await day.until_told("slow", "arriving_soon")
+        slow.speed_mps = 25.0
+        await day.until_told("slow", "arrived")
+        slow.speed_mps = -15.0
+        await day.kill()
+        await day.until_told("slow", "completed")
     for kind in ("dispatched", "en_route", "arrived"):
         suppressed = {"dispatched": ("opted_out", "overtaken"), "en_route": ("opted_out", "overtaken")}
         for name in ("leaves", "never"):
@@ -302,7 +331,7 @@ async def afternoon(day: Afternoon, mailbox: Mailbox, found: Receivers) -> None:
     await day.until_told("uploads", "completed", "stale")
 
     # Whoever is silent is not nearly there, though the ETA said so.
-    await until(lambda: reached(silent.eta - 45 * MINUTE_MS), "the ETA is near")
+    await until(lambda: reached(silent_ms - 45 * MINUTE_MS), "the ETA is near")
     await day.kill()
     await day.customer("last")
     await day.until_told("last", "appointment_set")  # all that there was has been looked at anew by then
