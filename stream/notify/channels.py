@@ -78,7 +78,6 @@ class Channels:
                 job_id=notice.job_id,
                 audience=notice.audience,
                 kind=notice.kind,
-                recipient_id=notice.recipient_id,
             )
             return None
         url = address_of(self._urls[channel.name], contact or Contact(), notice.notice_id)

@@ -28,11 +28,13 @@ DEADLINE_S = 75.0
 STOP_DEADLINE_S = 30.0
 
 
-async def until(condition: Callable[[], Awaitable[Any]], what: str, wanted: Any = True) -> None:
+async def until(
+    condition: Callable[[], Awaitable[Any]], what: str, wanted: Any = True, within_s: float = DEADLINE_S
+) -> None:
     """Wait until what a condition comes to is what is wanted; fail with what it came to last."""
-    give_up_s = time.monotonic() + DEADLINE_S
+    give_up_s = time.monotonic() + within_s
     while (found := await condition()) != wanted:
-        assert time.monotonic() < give_up_s, f"not within {DEADLINE_S:g} s: {what}; instead {found}"
+        assert time.monotonic() < give_up_s, f"not within {within_s:g} s: {what}; instead {found}"
         await asyncio.sleep(0.1)
 
 
