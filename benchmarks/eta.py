@@ -57,13 +57,14 @@ class Recorded:
     def __init__(self, trips: Sequence[Trip], road: Provider) -> None:
         self.trips = trips
         self.arrived_s = np.array([trip.arrived_ms for trip in trips]) / 1000
-        self.straight = StraightLine().ways(*places_of(trips))
-        self.road = road.ways(*places_of(trips))
+        self.places = places_of(trips)
+        self.straight = StraightLine().ways(*self.places)
+        self.road = road.ways(*self.places)
         self.begin_s = float(min(trip.departed_ms for trip in trips)) / 1000
 
     def told(self, ways: Ways, level: float = 0.8) -> tuple[Queries, Answers]:
         """What is asked, and what the engine says."""
-        queries = questions_of(self.trips, ways.travel_s, ZONE)
+        queries = questions_of(self.trips, self.places, ways.travel_s, ZONE)
         return queries, replay(queries, self.arrived_s, EtaEngine(level))
 
 
@@ -138,7 +139,7 @@ def _scored(fleet: Recorded, days: int) -> tuple[dict[str, float], dict[str, flo
 
 def _routes(network: RoadNetwork, fleet: Recorded) -> dict[str, float]:
     """Road ETAs one by one, as a worker does them."""
-    ways = places_of(fleet.trips)[:, :6_000].T.tolist()
+    ways = fleet.places[:, :6_000].T.tolist()
     took_s = []
     before_s = time.process_time()
     for way in ways:
@@ -156,7 +157,8 @@ def _replay_rate(fleet: Recorded) -> float:
     lines = [wire.encode(trip) for trip in fleet.trips]
     before_s = time.process_time()
     trips = [wire.decode(Trip, line) for line in lines]
-    queries = questions_of(trips, StraightLine().ways(*places_of(trips)).travel_s, ZONE)
+    places = places_of(trips)
+    queries = questions_of(trips, places, StraightLine().ways(*places).travel_s, ZONE)
     replay(queries, np.array([trip.arrived_ms for trip in trips]) / 1000, EtaEngine())
     return len(trips) / (time.process_time() - before_s)
 

@@ -1,6 +1,7 @@
 """Past trips asked about again, in the order of time; only trips that had arrived by then are learnt from."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -16,16 +17,19 @@ BEHIND: Final = 0.02
 
 def places_of(trips: Sequence[Trip]) -> Floats:
     """float64[4, n], degrees: from where (lat, lon) to where (lat, lon) each point asks about, trip after trip."""
-    asked = [(point.lat, point.lon, trip.to.lat, trip.to.lon) for trip in trips for point in trip.points]
-    return np.array(asked, np.float64).reshape(-1, 4).T
+    asked = ((point.lat, point.lon, trip.to.lat, trip.to.lon) for trip in trips for point in trip.points)
+    return np.fromiter(chain.from_iterable(asked), np.float64).reshape(-1, 4).T
 
 
-def questions_of(trips: Sequence[Trip], travel_s: Floats, zone: ZoneInfo) -> Queries:
-    """A question for each point, trip after trip; ``travel_s`` float64[n] is what a provider takes the ways for."""
+def questions_of(trips: Sequence[Trip], places: Floats, travel_s: Floats, zone: ZoneInfo) -> Queries:
+    """A question for each point, trip after trip.
+
+    ``places`` are the trips', ``travel_s`` float64[n] is what a provider takes the ways for.
+    """
     counts = [len(trip.points) for trip in trips]
     devices = {device_id: number for number, device_id in enumerate(dict.fromkeys(trip.device_id for trip in trips))}
     ts_s = np.array([point.ts_ms for trip in trips for point in trip.points], np.float64) / 1000.0
-    lat, lon, to_lat, to_lon = places_of(trips)
+    lat, lon, to_lat, to_lon = places
     return Queries(
         trip=np.repeat(np.arange(len(trips)), counts),
         device=np.repeat(np.array([devices[trip.device_id] for trip in trips], np.int64), counts),

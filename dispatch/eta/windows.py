@@ -25,6 +25,8 @@ PRIOR_TRIPS: Final = 8.0
 PRIOR_ERRORS: Final = 0.6 * np.array([NormalDist().inv_cdf((each + 0.5) / 20) for each in range(20)])
 """What a bucket is taken to have seen before anything: errors that spread by 0.6, a window of a half to double."""
 
+_PRIOR: Final = np.array([PRIOR_ERRORS, np.full(len(PRIOR_ERRORS), PRIOR_TRIPS / len(PRIOR_ERRORS))])
+
 STEP: Final = 0.02
 """By how much of its distance from the goal a side's quantile moves with each trip."""
 
@@ -44,7 +46,8 @@ class Windows:
         self.level = level
         self._tail = (1.0 - level) / 2.0
         buckets = len(CENTRES_S)
-        self._errors: list[deque[tuple[Floats, Floats]]] = [deque(maxlen=TRIPS) for _ in range(buckets)]
+        # Of each trip in a bucket its errors, and what part of the bucket's each is: float64[2, n].
+        self._errors: list[deque[Floats]] = [deque(maxlen=TRIPS) for _ in range(buckets)]
         self._tails = np.full((2, buckets), self._tail)
         self._squares = np.zeros(0)
         self._counts = np.zeros(0)
@@ -68,19 +71,15 @@ class Windows:
         shares = bucket_shares(predicted_s)
         shares /= np.maximum(shares.sum(axis=0), 1.0)  # a trip counts once at most
         for bucket in np.flatnonzero(shares.any(axis=0)).tolist():
-            rows = shares[:, bucket] > 0.0
-            part = shares[rows, bucket]
-            self._errors[bucket].append((scaled[rows], part))
-            self._tails[:, bucket] += STEP * ((self._tail - missed[:, rows]) * part).sum(axis=1)
+            rows = np.flatnonzero(shares[:, bucket])
+            self._errors[bucket].append(np.array([scaled[rows], shares[rows, bucket]]))
+        self._tails += STEP * (self._tail * shares.sum(axis=0) - missed @ shares)
         np.clip(self._tails, _WIDEST, _NARROWEST, out=self._tails)
         self._ends = None
 
     def _quantiles(self, bucket: int) -> tuple[float, float]:
         """The lower and the upper error that the window reaches to."""
-        errors = self._errors[bucket]
-        prior = np.full(len(PRIOR_ERRORS), PRIOR_TRIPS / len(PRIOR_ERRORS))
-        values = np.concatenate([*(each for each, _ in errors), PRIOR_ERRORS])
-        weights = np.concatenate([*(part for _, part in errors), prior])
+        values, weights = np.concatenate([*self._errors[bucket], _PRIOR], axis=1)
         order = np.argsort(values)
         reached = np.cumsum(weights[order]) - weights[order] / 2.0
         low, high = self._tails[0, bucket], 1.0 - self._tails[1, bucket]

@@ -62,8 +62,9 @@ def eta(
     zone = _zone(time_zone)
     from_s = -math.inf if scored_from is None else _moment(scored_from) / 1000
     trips = _read_trips(trips_file)
-    ways = _provider(map_dir).ways(*places_of(trips))
-    queries = questions_of(trips, ways.travel_s, zone)
+    places = places_of(trips)
+    ways = _provider(map_dir).ways(*places)
+    queries = questions_of(trips, places, ways.travel_s, zone)
     arrived_s = np.array([trip.arrived_ms for trip in trips], np.float64) / 1000
     answers = replay(queries, arrived_s, EtaEngine(level))
     if output is not None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dispatch.eta.engine import Answers, EtaEngine
 from dispatch.eta.queries import hours_of
-from dispatch.eta.replay import questions_of, replay
+from dispatch.eta.replay import places_of, questions_of, replay
 from dispatch.eta.scores import by_horizon, score
 from routing.straight_line import StraightLine
 from schemas.times import Instant, parse_instant
@@ -48,9 +48,9 @@ def trips_of(count: int, seed: int, pace: float = 1.7) -> list[Trip]:
 
 def asked(trips: list[Trip]) -> dict[tuple[str, int], tuple[float, float, float]]:
     """By trip and moment, what was said."""
-    places = [(point.lat, point.lon, trip.to.lat, trip.to.lon) for trip in trips for point in trip.points]
-    ways = StraightLine().ways(*np.array(places).T)
-    queries = questions_of(trips, ways.travel_s, UTC)
+    places = places_of(trips)
+    ways = StraightLine().ways(*places)
+    queries = questions_of(trips, places, ways.travel_s, UTC)
     answers = replay(queries, np.array([trip.arrived_ms for trip in trips]) / 1000, EtaEngine())
     keys = [(trip.trip_id, int(point.ts_ms)) for trip in trips for point in trip.points]
     told = zip(answers.eta_s.tolist(), answers.from_s.tolist(), answers.to_s.tolist(), strict=True)
@@ -104,7 +104,7 @@ def test_a_trip_that_goes_slower_than_thought_is_expected_later() -> None:
         trip,
         points=[trip.points[0], msgspec.structs.replace(trip.points[0], ts_ms=Instant(trip.points[0].ts_ms + 900_000))],
     )
-    queries = questions_of([here], np.array([600.0, 600.0]), UTC)
+    queries = questions_of([here], places_of([here]), np.array([600.0, 600.0]), UTC)
     first, again = engine.answer(queries).eta_s
     assert again > 1.2 * first
 
