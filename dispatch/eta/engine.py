@@ -21,6 +21,9 @@ _QUERIED: Final = len(fields(Queries))
 _TS_S: Final = 2
 """Of a kept row: where its moment stands, and where what was asked ends."""
 
+TRIM_STEP: Final = 0.02
+"""By so much of what a trip was told too early, or too late, the next ones are told later, or sooner."""
+
 PACE_S: Final = 300.0
 """So long a way on both sides of a comparison: the first minutes say little about the pace of a trip."""
 
@@ -53,6 +56,7 @@ class EtaEngine:
     def __init__(self, level: float = LEVEL) -> None:
         self.windows = Windows(level)
         self.correction = Correction()
+        self._trim = 1.0
         self._begun: dict[int, tuple[float, float]] = {}
         self._asked: dict[int, list[tuple[float, ...]]] = {}
         self._learnt: list[Lesson] = []
@@ -71,7 +75,7 @@ class EtaEngine:
         return self._answered(queries, self.correction.route_s(queries), np.zeros(len(queries)))
 
     def _answered(self, queries: Queries, route_s: Floats, delay: Floats) -> Answers:
-        eta_s = self.correction.with_pace(route_s, delay)
+        eta_s = self._trim * self.correction.with_pace(route_s, delay)
         return Answers(eta_s, *self.windows.around(eta_s, queries.device))
 
     def arrive(self, trip: int, arrived_s: float) -> None:
@@ -96,6 +100,8 @@ class EtaEngine:
         """Know better from now on."""
         answers, device = lesson.answers, int(lesson.queries.device[0])
         self.windows.learn(device, answers.eta_s, answers.from_s, answers.to_s, lesson.remaining_s)
+        late = float(lesson.remaining_s.sum() / answers.eta_s.sum()) - 1.0
+        self._trim *= 1.0 + TRIM_STEP * min(max(late, -0.5), 1.0)
         self._learnt.append(lesson)
         self._since += 1
         if self._since >= REFIT_PART * min(len(self._learnt), REMEMBERED_TRIPS):
@@ -104,7 +110,7 @@ class EtaEngine:
     def relearn(self, lessons: Iterable[Lesson]) -> None:
         """Know what these say and nothing else; trips under way go on."""
         self.windows = Windows(self.windows.level)
-        self.correction = Correction()
+        self.correction, self._trim = Correction(), 1.0
         self._learnt, self._since = [], 0
         for lesson in lessons:
             self.learn(lesson)
