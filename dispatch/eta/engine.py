@@ -21,7 +21,7 @@ _QUERIED: Final = len(fields(Queries))
 _TS_S: Final = 2
 """Of a kept row: where its moment stands, and where what was asked ends."""
 
-TRIM_STEP: Final = 0.02
+TRIM_STEP: Final = 0.01
 """By so much of what a trip was told too early, or too late, the next ones are told later, or sooner."""
 
 PACE_S: Final = 300.0

@@ -150,6 +150,9 @@ class Foreman:
             self._patrols = {
                 number: Patrol(self._crew, self._rules, _rounds_of(rounds.get(number, {}))) for number in assigned
             }
+            # What was heard, and not told before the partitions changed hands, is told now.
+            heard = (device_id for patrol in self._patrols.values() for device_id in patrol.rounds)
+            self._unsettled.update(map(self._crew.technician_of, heard))
             self._etas.keep_only(assigned)
             kept = sum(len(partition.records) for partition in self._jobs.values())
             jobs_kept.set(kept)
