@@ -20,6 +20,8 @@ def create_app(services: Services) -> FastAPI:
         title="Onsite",
         version=version("onsite"),
         description="Pings in; arrivals, on-site time and ETAs out.",
+        # What is measured stands in /metrics; nothing is sent elsewhere, whatever the environment says.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.add_middleware(SessionRenewal)
     app.add_middleware(SecurityHeaders)

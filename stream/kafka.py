@@ -150,16 +150,22 @@ class KafkaLog:
 
         ``grouped`` gives the records by partition, for so many partitions.
         """
+        timer: asyncio.TimerHandle | None = None
         try:
-            async with asyncio.timeout(self._timeout_s):
-                groups = grouped(await self._partition_count(topic.name))
-                confirmations = {number: self._lane(topic.name, number).put(group) for number, group in groups.items()}
-                # Others wait for the same ones: they are not to be cancelled.
-                return {number: await asyncio.shield(each) for number, each in confirmations.items()}
+            groups = grouped(self._partitions.get(topic.name) or await self._count_partitions(topic.name))
+            receipt = _Receipt(len(groups))
+            for number, group in groups.items():
+                self._lane(topic.name, number).put(group, receipt)
+            # The loop's own timer: asyncio.timeout takes as long as all the rest of a small append.
+            timer = asyncio.get_running_loop().call_later(self._timeout_s, receipt.fail, TimeoutError())
+            return await receipt.ends
         except TimeoutError as error:
             raise LogUnavailable(f"the broker has not confirmed within {self._timeout_s:g} s") from error
         except KafkaError as error:
             raise LogUnavailable(f"the broker refused: {error}") from error
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     async def ready(self) -> None:
         """Return when the broker answers; raises LogUnavailable when it does not."""
@@ -172,9 +178,8 @@ class KafkaLog:
         except (TimeoutError, KafkaError) as error:
             raise LogUnavailable("the broker does not answer") from error
 
-    async def _partition_count(self, topic: str) -> int:
-        count = self._partitions.get(topic)
-        if count is None:
+    async def _count_partitions(self, topic: str) -> int:
+        async with asyncio.timeout(self._timeout_s):
             producer = await self._connection()
             count = self._partitions[topic] = len(await producer.partitions_for(topic))
         return count
@@ -242,6 +247,28 @@ class KafkaLog:
                 log.warning("producer not stopped cleanly", error=str(error))
 
 
+class _Receipt:
+    """What one append waits for: ``ends`` are the offsets after its records, by partition, once all are confirmed."""
+
+    def __init__(self, partitions: int) -> None:
+        self.ends: asyncio.Future[dict[int, int]] = asyncio.get_running_loop().create_future()
+        self._so_far: dict[int, int] = {}
+        self._partitions = partitions
+        if not partitions:
+            self.ends.set_result({})
+
+    def confirm(self, partition: int, end: int) -> None:
+        """One partition has its records."""
+        self._so_far[partition] = end
+        if len(self._so_far) == self._partitions and not self.ends.done():
+            self.ends.set_result(self._so_far)
+
+    def fail(self, error: Exception) -> None:
+        """Nobody can say that all partitions have them."""
+        if not self.ends.done():
+            self.ends.set_exception(error)
+
+
 class _Lane:
     """One partition's queue: what is put while a group is being sent becomes the next group."""
 
@@ -250,48 +277,44 @@ class _Lane:
         self._topic = topic
         self._partition = partition
         self._records: list[_Record] = []
+        self._receipts: list[_Receipt] = []
         self._bytes = 0
-        self._confirmation: asyncio.Future[int] = _new_confirmation()
         self._waiting = asyncio.Event()
-        self._sending: asyncio.Future[int] | None = None
+        self._empty = asyncio.Event()
         self.task = asyncio.create_task(self._send_groups())
 
-    def put(self, records: list[_Record]) -> "asyncio.Future[int]":
-        """Queue records; the future of their group is the offset after it, once the broker has confirmed it."""
+    def put(self, records: list[_Record], receipt: _Receipt) -> None:
+        """Queue records; the receipt is told of them once the broker has confirmed or refused their group."""
         size = sum(len(key) + len(value or b"") for key, value in records)
         self._records += records
+        self._receipts.append(receipt)
         self._bytes += size
         self._owner._queued_bytes += size
         self._waiting.set()
-        return self._confirmation
+        self._empty.clear()
 
     async def idle(self) -> None:
         """Wait until nothing is queued or on its way."""
-        while group := (self._confirmation if self._records else self._sending):
-            await asyncio.wait([group])
+        await self._empty.wait()
 
     async def _send_groups(self) -> None:
         while True:
             await self._waiting.wait()
             self._waiting.clear()
             records, self._records = self._records, []
+            receipts, self._receipts = self._receipts, []
             size, self._bytes = self._bytes, 0
-            confirmation, self._confirmation = self._confirmation, _new_confirmation()
-            self._sending = confirmation
             try:
-                confirmation.set_result(await self._owner._send(self._topic, self._partition, records))
+                end = await self._owner._send(self._topic, self._partition, records)
+                for receipt in receipts:
+                    receipt.confirm(self._partition, end)
             except KafkaError as error:
-                confirmation.set_exception(error)
+                for receipt in receipts:
+                    receipt.fail(error)
             finally:
-                self._sending = None
                 self._owner._queued_bytes -= size
-
-
-def _new_confirmation() -> "asyncio.Future[int]":
-    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    # Nobody may be waiting any more when it fails; that is no reason for a warning.
-    future.add_done_callback(lambda done: done.cancelled() or done.exception())
-    return future
+            if not self._records:
+                self._empty.set()
 
 
 def _by_partition(records: Sequence[tuple[str, bytes | None]], partitions: int) -> _Groups:

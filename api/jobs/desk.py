@@ -38,13 +38,14 @@ class JobDesk:
         """
         wait = self._waiting[command.request_id] = _Wait(command)
         self._of_job[command.job_id].append(wait)
+        timer: asyncio.TimerHandle | None = None
         try:
             await self._log.append(JOB_COMMANDS, [(command.job_id, wire.encode(command))])
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                outcome = await wait.outcome
-        except TimeoutError as error:
-            raise LogUnavailable("the job's writer has not answered in time") from error
+            timer = asyncio.get_running_loop().call_later(ANSWER_WITHIN_S, wait.give_up)
+            outcome = await wait.outcome
         finally:
+            if timer is not None:
+                timer.cancel()
             del self._waiting[command.request_id]
             self._of_job[command.job_id].remove(wait)
             if not self._of_job[command.job_id]:
@@ -83,6 +84,10 @@ class _Wait:
     outcome: "asyncio.Future[JobRecord | Refusal]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
+
+    def give_up(self) -> None:
+        if not self.outcome.done():
+            self.outcome.set_exception(LogUnavailable("the job's writer has not answered in time"))
 
     def look_at(self, record: JobRecord) -> None:
         if _has_changed(self.command, record) if self.revision is None else record.revision >= self.revision:

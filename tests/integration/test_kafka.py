@@ -103,6 +103,20 @@ def test_appended_records_are_there_in_order_of_their_key(broker: Broker) -> Non
     run(broker, use)
 
 
+def test_who_waits_no_longer_takes_nothing_from_those_who_share_the_group(broker: Broker) -> None:
+    async def use(log: KafkaLog, topic: Topic) -> None:
+        await log.append(topic, [("a", b"0")])
+        impatient, patient = (asyncio.create_task(log.append(topic, [("a", value)])) for value in (b"1", b"2"))
+        await asyncio.sleep(0)  # both are queued now
+        impatient.cancel()
+        await asyncio.wait_for(patient, DEADLINE_S)
+        assert impatient.cancelled()
+        held = [value for records in (await read_all(broker, topic)).values() for _, value in records]
+        assert held == [b"0", b"1", b"2"]
+
+    run(broker, use)
+
+
 def test_a_key_lands_where_any_producer_puts_it(broker: Broker) -> None:
     async def use(log: KafkaLog, topic: Topic) -> None:
         await log.append(topic, [("21", b"x"), ("foobar", b"x"), ("a-little-bit-long-string", b"x")])
