@@ -8,7 +8,7 @@ span they touch from the store with ``rederive``.
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -53,6 +53,10 @@ among them need no look-up in the store."""
 
 RECENT_LOG_MS: Final = 7 * 86_400_000
 """Visits that were over for this long when the fixes begin that are kept are left to the store."""
+
+FORGOTTEN_MS: Final = 6 * 3_600_000
+FORGOTTEN_FIXES: Final = 256
+"""What came so long, and so many fixes, before a time between two stays has no say any more in what comes after."""
 
 LEAST_SLOTS: Final = 16
 
@@ -311,11 +315,11 @@ class Tracks:
         from_ms = -END_OF_TIME_MS
         if not complete:
             before = everything.take(everything.ts_ms < late.from_ms)
-            restart = derive_stays(device_id, before, fences, rules, late.from_ms).keep_from if len(before) else 0
-            if restart == 0:
+            start = _start_of(device_id, before, fences, rules, late.from_ms) if len(before) else None
+            if start is None:
                 return None
-            from_ms = int(everything.ts_ms[restart])
-            everything = everything.take(slice(restart, None))
+            from_ms = int(everything.ts_ms[start.told_from])
+            everything = everything.take(slice(start.first, None))
         del self.late[slot]
         self._devices.marks["noted"][slot] = 0
         derived = derive_stays(device_id, everything, fences, rules, max(as_of_ms, int(everything.ts_ms[-1])))
@@ -567,6 +571,22 @@ class Tracks:
             self._begin_at(slot, anchor_of(self._devices, slot, fences))
             since_ms = int(rows_of(self._devices.paths.fixes, slot)["ts_ms"][0]) - RECENT_LOG_MS
             self.log.let_go(slot, since_ms)
+
+
+class _Start(NamedTuple):
+    """Fixes from ``first`` on say all that there is to say from ``told_from`` on, as indices of fixes."""
+
+    first: int
+    told_from: int
+
+
+def _start_of(device_id: str, before: Fixes, fences: FenceSet, rules: Rules, late_ms: int) -> _Start | None:
+    """Where to start for what is late since a moment, with the fixes before it; None where older ones could matter."""
+    derived = derive_stays(device_id, before, fences, rules, late_ms)
+    if derived.keep_from:
+        return _Start(derived.keep_from, derived.keep_from)
+    long_enough = before.ts_ms[derived.between] - before.ts_ms[0] >= FORGOTTEN_MS
+    return _Start(0, derived.between) if long_enough and derived.between >= FORGOTTEN_FIXES else None
 
 
 def _columns(parts: Sequence[Changes], *names: str) -> Iterator[list[Ints]]:

@@ -12,7 +12,7 @@ from geofence.fixes import Fixes
 from geofence.kernel import Near
 from geofence.rules import Rules
 from geofence.visits.arrangement import arrangement_of
-from geofence.visits.forgetting import keep_from
+from geofence.visits.forgetting import between_stays, keep_from
 from geofence.visits.ground import ends_ms
 from geofence.visits.log import Stay, StayState
 from geofence.visits.path import whole_path
@@ -41,10 +41,12 @@ _REASONS: Final = ("arrived", "initially_inside", "departed", "fence_changed")
 @dataclass(frozen=True)
 class Derivation:
     """``keep_from`` is a restart point: deriving from ``fixes[keep_from:]`` and any later fixes gives the same stays,
-    except those that ended before it."""
+    except those that ended before it. ``between`` is a fix between two stays where that does not hold; see
+    ``forgetting.between_stays``. Both are 0 where there is none."""
 
     stays: list[Stay]
     keep_from: int
+    between: int
 
 
 def derive_stays(
@@ -65,19 +67,19 @@ def derive_stays(
     """
     arrangement = arrangement_of(fences)
     tables = whole_path(device_id, fixes, fences, rules, as_of_ms, found)
-    spells, keep_from = _derive(tables, 0, arrangement.ground, arrangement.overlaps, rules, as_of_ms, ended)
+    spells, keep_from, between = _derive(tables, 0, arrangement.ground, arrangement.overlaps, rules, as_of_ms, ended)
     rows = map(Spell._make, spells.tolist())
     stays = [stay_of(spell, fences) for spell in rows if spell.state != UNTOLD]
     stays.sort(key=lambda stay: (stay.arrived_ms, stay.fence_id))
-    return Derivation(stays, keep_from)
+    return Derivation(stays, keep_from, between)
 
 
 @nb.njit(cache=True, nogil=True)
 def _derive(tables, slot, ground, overlaps, rules, as_of_ms, ended):  # type: ignore[no-untyped-def]
-    """The spells (``spells.SPELL``), told, and the restart point as an index of a fix."""
+    """The spells (``spells.SPELL``), told, the restart point and a point between stays, both as an index of a fix."""
     path = path_at(tables, slot)
     spells = told_spells(path, np.empty(0, SPELL), -1, ground, overlaps, rules, as_of_ms, False, ended)
-    return spells, keep_from(path, spells)
+    return spells, keep_from(path, spells), between_stays(path, spells)
 
 
 @nb.njit(cache=True, nogil=True)

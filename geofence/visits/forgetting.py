@@ -45,6 +45,35 @@ def keep_from(path, spells):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
+def between_stays(path, spells):  # type: ignore[no-untyped-def]
+    """The latest fix outside everything before every spell that can still change; its index, 0 where there is none.
+
+    No stay reaches from before it to after it. It may be near a fence: what comes after depends on what came before,
+    but on less and less of it, the farther back.
+    """
+    steps = path.steps
+    before_ms = steps[-1].ts_ms
+    for spell in spells:
+        if not spell.final:
+            before_ms = min(before_ms, steps[spell.first].ts_ms)
+    for i in range(np.searchsorted(steps.ts_ms, before_ms - MARGIN_MS) - 1, 0, -1):
+        if steps[i].label == 0 and not _lasts(spells, i, steps[i].ts_ms):
+            return steps[i].fix
+    return 0
+
+
+@nb.njit(cache=True, nogil=True)
+def _lasts(spells, step, ts_ms):  # type: ignore[no-untyped-def]
+    for spell in spells:
+        told = (
+            spell.state != UNTOLD and spell.arrived_ms <= ts_ms and (spell.state != CLOSED or ts_ms < spell.departed_ms)
+        )
+        if told or spell.first <= step <= spell.last:
+            return True
+    return False
+
+
+@nb.njit(cache=True, nogil=True)
 def _kept_before(path, spells, start):  # type: ignore[no-untyped-def]
     """From where on fixes are needed when the chain starts anew at ``start``."""
     following = len(path.steps) - 1
