@@ -11,9 +11,9 @@ import structlog
 
 from api.erasure.book import ErasureBook
 from api.erasure.statements import mutations, parameters_of, values_of
+from api.http.problems import Problem
 from api.jobs.desk import new_request_id
 from api.ports import Recorded, StoreOfErasures, StoreUnavailable
-from api.problems import Problem
 from api.services import Services
 from dispatch.tracking import struck
 from schemas import topics, wire

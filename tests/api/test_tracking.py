@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.problems import Problem
+from api.http.problems import Problem
 from api.tracking.book import TrackingBook, TrackingMender
 from api.tracking.limits import TrackingLimits
 from api.tracking.view import ETA_GOOD_MS, LEAVING_MS, POSITION_GOOD_MS, Surroundings, first_name, shown

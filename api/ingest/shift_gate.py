@@ -7,9 +7,9 @@ nobody holds is not judged, and who has no shifts always works.
 from collections.abc import Sequence
 from typing import Final
 
+from api.http.problems import unavailable
 from api.ports import ReadModel
-from api.problems import unavailable
-from api.registers import Entry
+from api.registers.registry import Entry
 from dispatch.holders import Holders
 from dispatch.rules import DispatchRules
 from dispatch.shifts import ShiftHours

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from api.entries import key_of
-from api.problems import Problem
+from api.auth.scope import Scope
+from api.http.problems import Problem
 from api.read_model import is_gone
-from api.registers import REGISTERS, Entry, Name, Register
-from api.scope import Scope
+from api.registers.entries import key_of
+from api.registers.registry import REGISTERS, Entry, Name, Register
 from schemas.fence import FenceRecord
 from schemas.people import Technician
 from schemas.places import Branch

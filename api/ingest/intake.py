@@ -10,9 +10,9 @@ import msgspec
 
 from api.auth import Principal
 from api.erasure.book import CODE as ERASED
-from api.problems import Problem
+from api.http.problems import Problem
+from api.ingest.shift_gate import CODE as OFF_SHIFT
 from api.services import Services
-from api.shift_gate import CODE as OFF_SHIFT
 from schemas import wire
 from schemas.ping import Ping
 from schemas.protocols import PROTOCOLS, BodyError, Rejected

@@ -14,8 +14,8 @@ from typing import Final
 from fastapi import Request
 from prometheus_client import Counter
 
+from api.http.problems import Problem, unavailable
 from api.ports import EventLog
-from api.problems import Problem, unavailable
 from schemas.topics import LogUnavailable
 
 BACKLOG_BYTES: Final = 64 * 1024

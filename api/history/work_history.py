@@ -5,9 +5,9 @@ from typing import Final
 
 import msgspec
 
+from api.auth.scope import Scope
 from api.jobs.lists import job_of, place_of
 from api.ports import VisitQuery
-from api.scope import Scope
 from api.services import Services
 from schemas.job import Job, JobRecord
 from schemas.times import Instant

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from api.auth import Principal
-from api.entries import content_of, key_of
-from api.problems import unavailable
+from api.auth.scope import Scope
+from api.http.problems import unavailable
 from api.read_back import Audit, append_and_read_back
-from api.references import Surroundings
-from api.registers import REGISTERS, Entry, Register
-from api.scope import Scope
+from api.registers.entries import content_of, key_of
+from api.registers.references import Surroundings
+from api.registers.registry import REGISTERS, Entry, Register
 from api.services import Services
 from schemas.audit import Change
 

@@ -5,8 +5,8 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from api.answers import Page, read_cursor, write_cursor
-from api.problems import Problem
+from api.http.answers import Page, read_cursor, write_cursor
+from api.http.problems import Problem
 from schemas.ping import LATEST_MS
 
 T = TypeVar("T")

@@ -4,9 +4,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from api.entries import content_of, patched
-from api.geocoding import LookedUp, look_up
-from api.registers import Entry, Register
+from api.places.geocoding import LookedUp, look_up
+from api.registers.entries import content_of, patched
+from api.registers.registry import Entry, Register
 from api.services import Services
 from schemas.merge_patch import merged
 from schemas.places import Site

@@ -5,8 +5,8 @@ from typing import Annotated, Final
 from fastapi import Header, Query
 from pydantic import BeforeValidator, WithJsonSchema
 
-from api.answers import read_cursor
-from api.problems import Problem
+from api.http.answers import read_cursor
+from api.http.problems import Problem
 from schemas.ping import LATEST_MS
 from schemas.times import parse_epoch_ms
 

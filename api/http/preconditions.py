@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Header
 
-from api.problems import Problem
+from api.http.problems import Problem
 
 IfMatch = Annotated[str | None, Header(description="edit only the state that has this ETag; `*` = any, but one")]
 IfNoneMatch = Annotated[str | None, Header(description="`*` = create only")]

@@ -6,8 +6,8 @@ from typing import Annotated, cast
 from fastapi import Depends
 
 from api.auth import Permission, Principal, allow
-from api.problems import unavailable
-from api.scope import Scope
+from api.auth.scope import Scope
+from api.http.problems import unavailable
 from api.services import Reach, Services
 from schemas.places import Branch
 

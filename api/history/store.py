@@ -9,6 +9,7 @@ import structlog
 from aiohttp import ClientError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from api.http.spreadsheet import guarded_sql
 from api.ports import (
     AuditQuery,
     DeliveryQuery,
@@ -21,7 +22,6 @@ from api.ports import (
     StoreUnavailable,
     VisitQuery,
 )
-from api.spreadsheet import guarded_sql
 from geofence.fixes import Fixes
 from schemas.audit import AuditRecord
 from schemas.eta import Eta

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from api.auth.principal import Principal
 from api.auth.sight import branches_seen, sees, sees_all
-from api.problems import Problem
+from api.http.problems import Problem
 from dispatch.holders import Holders
 from schemas.fence import FenceRecord
 from schemas.job import Job

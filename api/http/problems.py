@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocket
 
-from api.answers import JSONAnswer
+from api.http.answers import JSONAnswer
 from api.ports import StoreUnavailable
 from schemas.fence import FenceError
 from schemas.topics import LogUnavailable, RecordTooLarge

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from api.problems import Problem
-from api.registers import Entry, Register
+from api.http.problems import Problem
+from api.registers.registry import Entry, Register
 from schemas import wire
 from schemas.merge_patch import merged
 from schemas.times import Instant

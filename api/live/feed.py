@@ -13,13 +13,13 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from api.bounding_box import BoundingBox
+from api.auth.scope import Scope
 from api.jobs.index import JobIndex
 from api.jobs.lists import job_of
-from api.open_visits import UNDER_WAY, OpenVisits
+from api.live.bounding_box import BoundingBox
+from api.live.open_visits import UNDER_WAY, OpenVisits
 from api.ports import ReadModel
 from api.read_model import device_of, eta_of
-from api.scope import Scope
 from dispatch.lifecycle import Lifecycle
 from schemas import wire
 from schemas.clock import Clock

@@ -8,14 +8,14 @@ import msgspec
 import structlog
 
 from api.auth import Principal
-from api.geocoding import look_up
+from api.http.problems import Problem
 from api.jobs.desk import new_request_id
 from api.jobs.placing import place_changes
-from api.problems import Problem
-from api.register_writes import write_entry
-from api.registers import REGISTERS
+from api.places.geocoding import look_up
+from api.places.sites import at_place
+from api.registers.registry import REGISTERS
+from api.registers.writes import write_entry
 from api.services import Services
-from api.site_places import at_place
 from schemas.found_place import Geocoded
 from schemas.job import JobRecord
 from schemas.job_command import EditJob, Sender

@@ -8,7 +8,7 @@ import msgspec
 
 from api.jobs.lists import job_of
 from api.ports import AuditQuery, EtaQuery, History, MovementQuery, NoticeQuery, PingQuery, RejectedQuery, VisitQuery
-from api.registers import Entry
+from api.registers.registry import Entry
 from api.services import Services
 from api.stock.levels import place_of_movement
 from dispatch.holdings import Revision, held

@@ -6,8 +6,8 @@ from typing import Any, Final
 import msgspec
 from fastapi import Request
 
-from api.admission import Passage
-from api.problems import Problem
+from api.http.problems import Problem
+from api.ingest.admission import Passage
 
 _GZIP_BITS: Final = 16 + zlib.MAX_WBITS
 _DRAIN_BYTES: Final = 16 * 1024 * 1024

@@ -10,16 +10,16 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from api.fence_changes import fence_change
+from api.auth.scope import Scope
+from api.http.problems import Problem
 from api.jobs.audit import put_job_on_record, sender_of
 from api.jobs.desk import new_request_id
 from api.jobs.places import contains, is_circle, is_drawn_here, middle_of
-from api.problems import Problem
+from api.places.fence_changes import fence_change
 from api.read_back import Audit, append_and_read_back
 from api.read_model import is_gone
-from api.register_writes import write_entry
-from api.registers import REGISTERS
-from api.scope import Scope
+from api.registers.registry import REGISTERS
+from api.registers.writes import write_entry
 from api.services import Services
 from routing.addresses.words import words_of
 from schemas import wire

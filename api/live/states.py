@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
+from api.ingest.shift_gate import ShiftGate
 from api.ports import ReadModel
-from api.shift_gate import ShiftGate
 from schemas.clock import Clock
 from schemas.live import LiveState
 

@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from api.nearby_fences import NearbyFences
+from api.history.nearby_fences import NearbyFences
+from api.http.problems import Problem
 from api.ports import History, VisitQuery
-from api.problems import Problem
 from geofence.fences import FenceSet
 from geofence.rule_book import RuleBook
 from geofence.visits import Evidence, Recomputation, compare, end_ms_of, explain, recompute
