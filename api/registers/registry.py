@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from api import examples
-from api.auth import Permission
+from api.auth.permissions import Permission
 from schemas import topics
 from schemas.people import Technician
 from schemas.places import Branch, Customer, Depot, Site
