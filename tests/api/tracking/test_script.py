@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-SCRIPT: Final = Path(__file__).parents[2] / "api" / "pages" / "tracking.js"
+SCRIPT: Final = Path(__file__).parents[3] / "api" / "pages" / "tracking.js"
 
 HARNESS: Final = """
 const { readFileSync } = require("node:fs");
