@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from api.background import Background
 from api.ports import EventLog
 from schemas import wire
 from schemas.key import KeyUse
@@ -43,26 +44,19 @@ class KeyUses:
             log.warning("last use of keys not told", keys=len(told), reason=str(error))
 
 
-class KeyUseTeller:
+class KeyUseTeller(Background):
     """Tells them regularly, and when it is stopped."""
 
     def __init__(self, uses: KeyUses, event_log: EventLog) -> None:
         self._uses = uses
         self._log = event_log
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begin to tell."""
-        self._task = asyncio.create_task(self._tell_regularly())
 
     async def stop(self) -> None:
         """Tell what is left."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            await self._uses.tell(self._log)
+        await super().stop()
+        await self._uses.tell(self._log)
 
-    async def _tell_regularly(self) -> None:
+    async def _tend(self) -> None:
         while True:
             await asyncio.sleep(EVERY_S)
             await self._uses.tell(self._log)

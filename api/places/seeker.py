@@ -8,6 +8,7 @@ import msgspec
 import structlog
 
 from api.auth import Principal
+from api.background import Background
 from api.http.problems import Problem
 from api.jobs.desk import new_request_id
 from api.jobs.placing import place_changes
@@ -56,7 +57,7 @@ class Unplaced:
             waiting.pop(key, None)
 
 
-class PlaceSeeker:
+class PlaceSeeker(Background):
     """Asks again each ``EVERY_S``, for some at a time, and stops at the first that has no answer.
 
     Several API processes may do so at once: a job is changed only as it was seen, and what they find is the same.
@@ -65,17 +66,6 @@ class PlaceSeeker:
     def __init__(self, unplaced: Unplaced, services: Services) -> None:
         self._unplaced = unplaced
         self._services = services
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._seek_regularly())
-
-    async def stop(self) -> None:
-        """End."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def seek(self) -> None:
         """Ask about those that wait, the ones that were not asked about for the longest time first."""
@@ -88,7 +78,7 @@ class PlaceSeeker:
                 if not await placed(key):
                     return
 
-    async def _seek_regularly(self) -> None:
+    async def _tend(self) -> None:
         while True:
             await asyncio.sleep(EVERY_S)
             try:
