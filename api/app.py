@@ -5,9 +5,10 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from api import openapi, problems
+from api import openapi
 from api.auth.renewal import SessionRenewal
-from api.headers import SecurityHeaders
+from api.http import problems
+from api.http.headers import SecurityHeaders
 from api.metrics import RequestTimer
 from api.routes import ROUTERS
 from api.services import Services

@@ -6,19 +6,20 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api import answers, examples
-from api.entries import OWN
+from api import examples
 from api.erasure.answers import ErasureAnswer
+from api.history.work_history import HistoryItem
+from api.http import answers
 from api.jobs.answers import JobAnswer
 from api.jobs.requests import MAX_ID_CHARS, Move
 from api.plans.messages import AppliedPlan, MovesAnswer, OffersAnswer, PlanChanges, PlanRequest, SuggestionAnswer
-from api.registers import REGISTERS, Register
+from api.registers.entries import OWN
+from api.registers.registry import REGISTERS, Register
 from api.requests.messages import Acceptance, AcceptedRequest, Refusal
 from api.stock.answers import LevelAnswer, MovementsAnswer
 from api.stock.requests import NewMovement, NewPart, NewThreshold
 from api.tracking.answers import CustomerWords, NewMessage, Rating, TrackingAnswer, TrackingLink
 from api.webhooks import ReplayOrder
-from api.work_history import HistoryItem
 from schemas import wire
 from schemas.audit import AuditRecord
 from schemas.explanation import RecomputedVisit

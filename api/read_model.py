@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from api.answers import Device, EtaAnswer
+from api.http.answers import Device, EtaAnswer
 from schemas import wire
 from schemas.eta import Eta
 from schemas.fence import FenceRecord, FenceVersion

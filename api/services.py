@@ -9,26 +9,26 @@ from weakref import WeakValueDictionary
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
 
-from api.admission import Backlogs
+from api.auth.key_uses import KeyUses
 from api.auth.oidc import Issuer
 from api.auth.people import People
-from api.enrolment import EnrolmentLinks
 from api.erasure.book import ErasureBook
-from api.explanation import Explainer
+from api.history.explanation import Explainer
+from api.http.rates import Rates
+from api.ingest.admission import Backlogs
+from api.ingest.enrolment import EnrolmentLinks
+from api.ingest.shift_gate import ShiftGate
 from api.jobs.desk import JobDesk
 from api.jobs.index import JobIndex
-from api.key_uses import KeyUses
-from api.live_feed import LiveFeed
+from api.live.feed import LiveFeed
+from api.live.nearby_technicians import NearbyTechnicians
+from api.live.open_visits import OpenVisits
 from api.metrics import Metrics
-from api.nearby_technicians import NearbyTechnicians
-from api.open_visits import OpenVisits
+from api.places.remembered import RememberedPlaces
 from api.plans.solver import Solver
 from api.ports import EventLog, History, ReadModel, StoreOfErasures, WebhookSender
-from api.rates import Rates
-from api.registers import Entry, Name
-from api.remembered_places import RememberedPlaces
+from api.registers.registry import Entry, Name
 from api.roads import Roads
-from api.shift_gate import ShiftGate
 from api.stock.stock import Stock
 from api.tracking.tracking import Tracking
 from dispatch.holders import Holders

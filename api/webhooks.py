@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from api.problems import Problem
+from api.http.problems import Problem
 from dispatch.receivers import require_receiver
 from schemas import wire
 from schemas.merge_patch import merged

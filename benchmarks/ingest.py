@@ -51,15 +51,9 @@ START_DEADLINE_S: Final = 60.0
 def run(quick: bool) -> dict[str, dict[str, float]]:
     """Measure; ``quick`` sends fewer pings."""
     records = list(build_load(minutes=2.5 if quick else 6.0).records())
-    with tempfile.TemporaryDirectory() as folder:
-        broker = Broker(Path(folder))
-        broker.start()
-        try:
-            broker.wait_ready()
-            settings = Settings(kafka=broker.address, data_dir=Path(folder), port=reserve_free(), log_level="error")
-            return _measure(settings, records)
-        finally:
-            broker.stop()
+    with tempfile.TemporaryDirectory() as folder, Broker(Path(folder)) as broker:
+        settings = Settings(kafka=broker.address, data_dir=Path(folder), port=reserve_free(), log_level="error")
+        return _measure(settings, records)
 
 
 def _measure(settings: Settings, records: Sequence[tuple[str, bytes]]) -> dict[str, dict[str, float]]:

@@ -43,15 +43,9 @@ START_DEADLINE_S: Final = 90.0
 
 def run(quick: bool) -> dict[str, dict[str, float]]:
     """Measure; ``quick`` makes fewer transitions."""
-    with tempfile.TemporaryDirectory() as folder:
-        broker = Broker(Path(folder))
-        broker.start()
-        try:
-            broker.wait_ready()
-            settings = Settings(kafka=broker.address, data_dir=Path(folder), port=reserve_free(), log_level="error")
-            outcome = _measure(settings, JOBS // 4 if quick else JOBS)
-        finally:
-            broker.stop()
+    with tempfile.TemporaryDirectory() as folder, Broker(Path(folder)) as broker:
+        settings = Settings(kafka=broker.address, data_dir=Path(folder), port=reserve_free(), log_level="error")
+        outcome = _measure(settings, JOBS // 4 if quick else JOBS)
     near = nearest.measure(quick)
     outcome["anchors"]["rtree_move_us"] = near.pop("rtree_move_us")
     outcome["figures"] |= near

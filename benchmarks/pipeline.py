@@ -31,18 +31,12 @@ def run(quick: bool) -> dict[str, dict[str, float]]:
         "idle_faust": total // 8,
         "stock_faust": total // 20,
     }
-    with tempfile.TemporaryDirectory() as folder:
-        broker = Broker(Path(folder))
-        broker.start()
-        try:
-            broker.wait_ready()
-            settings = Settings(kafka=broker.address, partitions=PARTITIONS)
-            asyncio.run(create_topics(settings))
-            asyncio.run(append_fences(settings, load))
-            asyncio.run(append_pings(settings, load.records()))
-            measured = {name: _measure(name, settings, count) for name, count in expected.items()}
-        finally:
-            broker.stop()
+    with tempfile.TemporaryDirectory() as folder, Broker(Path(folder)) as broker:
+        settings = Settings(kafka=broker.address, partitions=PARTITIONS)
+        asyncio.run(create_topics(settings))
+        asyncio.run(append_fences(settings, load))
+        asyncio.run(append_pings(settings, load.records()))
+        measured = {name: _measure(name, settings, count) for name, count in expected.items()}
     rate = {name: figures["pings_per_cpu_s"] for name, figures in measured.items()}
     return {
         "figures": {"pings_per_cpu_s": rate["onsite_tracker"], "pings": measured["onsite_tracker"]["pings"]}

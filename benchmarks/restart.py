@@ -55,22 +55,16 @@ PHASES: Final = {
 def run(quick: bool) -> dict[str, dict[str, float]]:
     """Measure; ``quick`` has a tenth of the devices. Four in five of them report in the time."""
     load = build_load(devices=12_400 if quick else 124_000, minutes=4.0)
-    with tempfile.TemporaryDirectory() as folder:
-        broker = Broker(Path(folder))
-        broker.start()
-        try:
-            broker.wait_ready()
-            settings = Settings(
-                kafka=broker.address,
-                partitions=PARTITIONS,
-                data_dir=Path(folder),
-                session_timeout_s=SESSION_TIMEOUT_S,
-                metrics_port=reserve_free(),
-                log_format="json",
-            )
-            return _measure(settings, Path(folder), load)
-        finally:
-            broker.stop()
+    with tempfile.TemporaryDirectory() as folder, Broker(Path(folder)) as broker:
+        settings = Settings(
+            kafka=broker.address,
+            partitions=PARTITIONS,
+            data_dir=Path(folder),
+            session_timeout_s=SESSION_TIMEOUT_S,
+            metrics_port=reserve_free(),
+            log_format="json",
+        )
+        return _measure(settings, Path(folder), load)
 
 
 def _measure(settings: Settings, folder: Path, load: Load) -> dict[str, dict[str, float]]:

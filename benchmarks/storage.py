@@ -65,20 +65,9 @@ ORDER BY ts
 
 def run(quick: bool) -> dict[str, dict[str, float]]:
     """Measure; ``quick`` takes fewer rows."""
-    with tempfile.TemporaryDirectory() as folder:
-        broker, store = Broker(Path(folder)), Store(Path(folder))
-        broker.start()
-        store.start()
-        try:
-            broker.wait_ready()
-            store.wait_ready()
-            settings = Settings(
-                kafka=broker.address, clickhouse=store.url, partitions=PARTITIONS, data_dir=Path(folder)
-            )
-            return asyncio.run(_measure(settings, quick))
-        finally:
-            store.stop()
-            broker.stop()
+    with tempfile.TemporaryDirectory() as folder, Broker(Path(folder)) as broker, Store(Path(folder)) as store:
+        settings = Settings(kafka=broker.address, clickhouse=store.url, partitions=PARTITIONS, data_dir=Path(folder))
+        return asyncio.run(_measure(settings, quick))
 
 
 async def _measure(settings: Settings, quick: bool) -> dict[str, dict[str, float]]:

@@ -20,7 +20,7 @@ from typing import Any, Final
 import psutil
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from api.history import ClickHouseHistory
+from api.history.store import ClickHouseHistory
 from infra.embedded.store import Store
 from infra.migrations import migrate_store
 from schemas.settings import Settings

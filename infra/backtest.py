@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import msgspec
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from api.history import ClickHouseHistory
+from api.history.store import ClickHouseHistory
 from api.ports import VisitQuery
 from geofence.fences import FenceSet
 from geofence.rules import RANGES, Rules

@@ -11,7 +11,7 @@ from typing import Final
 import httpx
 import msgspec
 
-from api.answers import PingsAnswer
+from api.http.answers import PingsAnswer
 from infra.errors import CommandError
 from schemas.ping import Ping
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import httpx
 import msgspec
 
-from api.answers import ACCEPTED_HEADER, REJECTED_HEADER, Page
+from api.http.answers import ACCEPTED_HEADER, REJECTED_HEADER, Page
 from infra.delivery import Delivery
 from infra.errors import CommandError
 from schemas import wire

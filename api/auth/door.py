@@ -14,8 +14,8 @@ from api.auth.origin import is_own
 from api.auth.permissions import PERMISSIONS, Permission
 from api.auth.principal import Principal
 from api.auth.renewal import RENEWED
-from api.problems import Problem, unauthorized
-from api.rates import TooMany
+from api.http.problems import Problem, unauthorized
+from api.http.rates import TooMany
 
 if TYPE_CHECKING:  # which holds what the ways in need, and imports it from here
     from api.services import Services

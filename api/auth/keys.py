@@ -5,8 +5,8 @@ import hmac
 from typing import Final
 
 from api.auth.principal import Principal, branches_of
+from api.http.problems import unauthorized, unavailable
 from api.ports import ReadModel
-from api.problems import unauthorized, unavailable
 from schemas.key import ApiKey
 
 PREFIX: Final = "onsite_"

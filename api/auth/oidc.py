@@ -16,7 +16,7 @@ from joserfc.jwk import KeySet
 from joserfc.jws import JWSRegistry
 
 from api.auth.principal import Principal, branches_of
-from api.problems import Problem, unauthorized, unavailable
+from api.http.problems import Problem, unauthorized, unavailable
 from schemas.key import Role
 from schemas.settings import Settings
 

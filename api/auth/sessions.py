@@ -18,8 +18,8 @@ from joserfc.jwk import OctKey
 
 from api.auth.principal import Principal, branches_of
 from api.auth.session import Session
+from api.http.problems import unauthorized, unavailable
 from api.ports import ReadModel
-from api.problems import unauthorized, unavailable
 from schemas.account import Account, SessionsEnded, ended_key
 from schemas.settings import Settings
 from schemas.times import Instant

@@ -13,7 +13,7 @@ from pyotp.exceptions import OTPVerificationError
 
 from api.auth.attempts import Attempts
 from api.auth.passwords import Passwords, TooManyWaiting
-from api.networks import network_of
+from api.http.networks import network_of
 from api.ports import ReadModel
 from schemas.account import Account, read_account_name
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from api.http.problems import unavailable
 from api.ports import ReadModel
-from api.problems import unavailable
 from dispatch.erased import ErasedSpans
 from schemas.erasure import Erasure, Honoured, PersonKind, mark_of
 from schemas.ping import Ping

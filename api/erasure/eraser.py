@@ -9,11 +9,12 @@ from typing import Final
 import msgspec
 import structlog
 
+from api.background import Background
 from api.erasure.book import ErasureBook
 from api.erasure.statements import mutations, parameters_of, values_of
+from api.http.problems import Problem
 from api.jobs.desk import new_request_id
 from api.ports import Recorded, StoreOfErasures, StoreUnavailable
-from api.problems import Problem
 from api.services import Services
 from dispatch.tracking import struck
 from schemas import topics, wire
@@ -56,7 +57,7 @@ class NotYet(Exception):  # noqa: N818 -- a condition of others
     """A step waits for something; try again."""
 
 
-class Eraser:
+class Eraser(Background):
     """Of one process; several share the work, one erasure at a time each."""
 
     def __init__(self, services: Services, book: ErasureBook, store: StoreOfErasures, recorded: Recorded) -> None:
@@ -65,7 +66,6 @@ class Eraser:
         self._store = store
         self._recorded = recorded
         self._me = secrets.token_hex(6)
-        self._task: asyncio.Task[None] | None = None
         self._steps: Mapping[StepName, Callable[[Erasure, Subject], Awaitable[int]]] = {
             "access": self._shut_out,
             "jobs": self._strike_from_jobs,
@@ -73,16 +73,6 @@ class Eraser:
             "tracks": self._await_tracks,
             "store": self._erase_from_store,
         }
-
-    async def start(self) -> None:
-        """Look after what is to be erased."""
-        self._task = asyncio.create_task(self._tend())
-
-    async def stop(self) -> None:
-        """Leave the rest to others, or to the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _tend(self) -> None:
         while True:

@@ -6,7 +6,7 @@ from typing import Final, cast
 
 import msgspec
 
-from api.personal_data import Person, accounts_of, jobs_of, keys_of, places_of, requests_of
+from api.history.personal_data import Person, accounts_of, jobs_of, keys_of, places_of, requests_of
 from api.ports import StoreOfErasures
 from api.services import Services
 from schemas.account import Account

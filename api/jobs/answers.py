@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from api.answers import EtaAnswer
+from api.http.answers import EtaAnswer
 from api.read_model import eta_of
 from api.services import Services
 from dispatch.sla import SlaClock, sla_clocks

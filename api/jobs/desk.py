@@ -7,8 +7,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from api.http.problems import Problem
 from api.ports import EventLog, ReadModel
-from api.problems import Problem
 from dispatch.job_book import fingerprint_of
 from schemas import wire
 from schemas.job import JobRecord

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from shapely.geometry import Point, shape
 
-from api.problems import Problem
+from api.http.problems import Problem
 from api.read_model import is_gone
 from dispatch.rules import DispatchRules
 from schemas.fence import FenceRecord, FenceVersion

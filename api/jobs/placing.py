@@ -6,11 +6,11 @@ from typing import Any, Final, cast
 import msgspec
 
 from api.auth import Principal
-from api.fence_changes import fence_change
-from api.geocoding import look_up
+from api.http.problems import unavailable
 from api.jobs.places import at_site, is_address_alone, placed
 from api.jobs.requests import read_plan
-from api.problems import unavailable
+from api.places.fence_changes import fence_change
+from api.places.geocoding import look_up
 from api.read_back import Audit, append_and_read_back
 from api.services import Services
 from schemas import wire

@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from api.problems import Problem
-from api.registers import REGISTERS, Entry, Name
-from api.scope import Scope
+from api.auth.scope import Scope
+from api.http.problems import Problem
+from api.registers.registry import REGISTERS, Entry, Name
 from schemas.fence import FenceRecord
 
 _REGISTER_OF: Final[dict[str, Name]] = {"customer_id": "customers", "site_id": "sites"}

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from api.problems import Problem
+from api.http.problems import Problem
 from schemas import wire
 from schemas.job import FOUND, Job, JobPlan
 from schemas.times import Instant

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from api.answers import JSONAnswer
+from api.auth.scope import Scope
+from api.http.answers import JSONAnswer
+from api.http.problems import Problem, unavailable
 from api.jobs.answers import answer_of
-from api.problems import Problem, unavailable
-from api.scope import Scope
 from api.services import Services
 from schemas.job import JobRecord
 

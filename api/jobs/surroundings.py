@@ -1,7 +1,7 @@
 """What jobs may refer to, of one process."""
 
+from api.auth.scope import Scope
 from api.jobs.references import JobSurroundings
-from api.scope import Scope
 from api.services import Services
 
 

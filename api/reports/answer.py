@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import date
 from typing import Any, Final
 
+from api.http.problems import Problem
+from api.http.spreadsheet import guarded, guarded_sql
 from api.ports import History
-from api.problems import Problem
 from api.reports.promises import PromiseCount
 from api.reports.registry import Report
-from api.spreadsheet import guarded, guarded_sql
 from dispatch.rules import DispatchRules
 
 MAX_ROWS: Final = 10_000

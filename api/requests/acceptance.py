@@ -7,21 +7,21 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from api.entries import created
+from api.auth.scope import Scope
+from api.http.problems import Problem
 from api.jobs.audit import put_job_on_record, sender_of
 from api.jobs.desk import new_request_id
 from api.jobs.placing import placed_plan
 from api.jobs.references import require_branch, require_references
 from api.jobs.requests import read_plan
 from api.jobs.surroundings import surroundings_of_jobs
-from api.problems import Problem
-from api.references import require_references as require_stands
-from api.register_writes import entries_of, surroundings_of, write_entry
-from api.registers import REGISTERS, Name
+from api.places.sites import at_place, place_of
+from api.registers.entries import created
+from api.registers.references import require_references as require_stands
+from api.registers.registry import REGISTERS, Name
+from api.registers.writes import entries_of, surroundings_of, write_entry
 from api.requests.messages import Acceptance
-from api.scope import Scope
 from api.services import Services
-from api.site_places import at_place, place_of
 from dispatch.service_requests import customer_id_of, job_fields_of, job_id_of, site_id_of
 from schemas import wire
 from schemas.job import JobPlan, JobRecord

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from api.http.problems import Problem
 from api.jobs.answers import JobAnswer
-from api.problems import Problem
 from schemas import wire
 from schemas.service_request import RequestPlan, ServiceRequest
 

@@ -10,16 +10,16 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from api import examples
-from api.answers import CalendarAnswer, JSONAnswer
 from api.auth import Principal
-from api.calendar import calendar_of
-from api.preconditions import IfChanged, is_known
-from api.problems import Problem, unavailable
-from api.rates import TooMany
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.http.answers import CalendarAnswer, JSONAnswer
+from api.http.preconditions import IfChanged, is_known
+from api.http.problems import Problem, unavailable
+from api.http.rates import TooMany
+from api.jobs.calendar import calendar_of
 from api.read_back import Audit, append_and_read_back
-from api.registers import Entry
-from api.scope import Scope
-from api.scoped import scoped
+from api.registers.registry import Entry
 from api.services import Reach, Services
 from schemas.audit import Change
 from schemas.calendar import CalendarFeed, new_feed

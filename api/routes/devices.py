@@ -6,13 +6,14 @@ from typing import Annotated, Final
 import numpy as np
 from fastapi import APIRouter, Depends, Path, Query
 
-from api import examples, track
-from api.answers import JSONAnswer, NearbyTechnician, NearestAnswer, Page, write_cursor
-from api.parameters import Cursor, From, Limit, To, cursor_key
-from api.problems import Problem, unavailable
+from api import examples
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.history import track
+from api.http.answers import JSONAnswer, NearbyTechnician, NearestAnswer, Page, write_cursor
+from api.http.parameters import Cursor, From, Limit, To, cursor_key
+from api.http.problems import Problem, unavailable
 from api.read_model import device_of, page_of
-from api.scope import Scope
-from api.scoped import scoped
 from api.services import Reach, Services
 from dispatch.nearest import Nearby, candidates_for, soonest
 from schemas.times import Instant

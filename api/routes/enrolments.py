@@ -8,15 +8,15 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
 from api import examples
-from api.answers import EnrolmentAnswer, JSONAnswer
 from api.audit import put_on_record
-from api.body import read_body
-from api.enrolment import Enrolment, setups
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.http.answers import EnrolmentAnswer, JSONAnswer
+from api.http.body import read_body
+from api.http.problems import Problem, unavailable
+from api.ingest.enrolment import Enrolment, setups
 from api.pages import page
-from api.problems import Problem, unavailable
 from api.routes.devices import DeviceId
-from api.scope import Scope
-from api.scoped import scoped
 from api.services import Reach
 from schemas import wire
 from schemas.audit import Change

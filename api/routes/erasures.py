@@ -7,17 +7,17 @@ from typing import Annotated, Final, cast
 from fastapi import APIRouter, Depends, Path
 
 from api import examples
-from api.answers import JSONAnswer, Page, write_cursor
 from api.audit import put_on_record
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
 from api.erasure.answers import answer_of
 from api.erasure.order import erasure_of_account, erasure_of_person
-from api.parameters import Cursor, Limit, cursor_key
-from api.personal_data import jobs_of, person_of
-from api.problems import Problem, unavailable
+from api.history.personal_data import jobs_of, person_of
+from api.http.answers import JSONAnswer, Page, write_cursor
+from api.http.parameters import Cursor, Limit, cursor_key
+from api.http.problems import Problem, unavailable
 from api.read_model import page_of
-from api.registers import REGISTERS, Name
-from api.scope import Scope
-from api.scoped import scoped
+from api.registers.registry import REGISTERS, Name
 from api.services import Reach, Services
 from schemas import wire
 from schemas.audit import Change

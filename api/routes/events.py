@@ -5,8 +5,8 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path
 
 from api import examples
-from api.answers import EventSchema, EventSchemas, EventTypeSummary, JSONAnswer
-from api.problems import Problem
+from api.http.answers import EventSchema, EventSchemas, EventTypeSummary, JSONAnswer
+from api.http.problems import Problem
 from schemas.event import EVENT_TYPES, OWN_STATE, data_schema, schema_of
 from schemas.event_examples import example_of
 

@@ -8,17 +8,17 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from api import examples
-from api.answers import ImportAnswer, JSONAnswer, RejectedFence, write_cursor
-from api.body import read_body, read_json
-from api.corrections import remember_moved_fence
-from api.fence_changes import fence_change
-from api.parameters import Cursor, Limit, cursor_key
-from api.preconditions import IfChanged, IfMatch, IfNoneMatch, is_known, require_match
-from api.problems import Problem, unavailable
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.http.answers import ImportAnswer, JSONAnswer, RejectedFence, write_cursor
+from api.http.body import read_body, read_json
+from api.http.parameters import Cursor, Limit, cursor_key
+from api.http.preconditions import IfChanged, IfMatch, IfNoneMatch, is_known, require_match
+from api.http.problems import Problem, unavailable
+from api.places.corrections import remember_moved_fence
+from api.places.fence_changes import fence_change
 from api.read_back import Audit, append_and_read_back
 from api.read_model import etag_of, feature_of, is_gone, page_of
-from api.scope import Scope
-from api.scoped import scoped
 from api.services import Reach, Services
 from geofence.fences import read_feature
 from schemas import wire

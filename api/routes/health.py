@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from api import examples, metrics
-from api.answers import JSONAnswer, Readiness
+from api.http.answers import JSONAnswer, Readiness
+from api.http.problems import RETRY_AFTER_S
 from api.ports import StoreUnavailable
-from api.problems import RETRY_AFTER_S
 from api.services import Reach
 from schemas.topics import LogUnavailable
 

@@ -6,12 +6,12 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from api import examples
-from api.admission import Passage
-from api.answers import ACCEPTED_HEADER, REJECTED_HEADER
 from api.auth import Principal, allow, authorize
-from api.body import read_body
-from api.direct_route import DirectRoute
-from api.intake import Taken, take_in
+from api.http.answers import ACCEPTED_HEADER, REJECTED_HEADER
+from api.http.body import read_body
+from api.http.direct_route import DirectRoute
+from api.ingest.admission import Passage
+from api.ingest.intake import Taken, take_in
 from api.services import services_of
 from schemas.protocols import PROTOCOLS, App
 

@@ -8,16 +8,16 @@ import msgspec
 from fastapi import APIRouter, Depends, Request
 
 from api import examples
-from api.answers import CostAnswer, JSONAnswer
-from api.body import read_body, read_json
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.http.answers import CostAnswer, JSONAnswer
+from api.http.body import read_body, read_json
+from api.http.problems import Problem, unavailable
 from api.jobs.audit import put_job_on_record, sender_of
 from api.jobs.desk import new_request_id
 from api.jobs.standing import standing_job
-from api.problems import Problem, unavailable
 from api.read_back import Audit, append_and_read_back
 from api.routes.jobs import JobId
-from api.scope import Scope
-from api.scoped import scoped
 from api.services import Reach, Services
 from dispatch.costing import job_lines, total
 from dispatch.job_book import AHEAD_MS

@@ -7,9 +7,14 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from api import examples
-from api.answers import JSONAnswer
-from api.body import read_body, read_json
-from api.corrections import at_fence_of_site, remember_correction, says_where
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.http.answers import JSONAnswer
+from api.http.body import read_body, read_json
+from api.http.paging import page_of, place_after
+from api.http.parameters import Cursor, From, IdempotencyKey, Limit, To
+from api.http.preconditions import IfChanged, IfMatch, is_known, require_match
+from api.http.problems import Problem, unavailable
 from api.jobs.answers import answers_of
 from api.jobs.audit import put_job_on_record, sender_of
 from api.jobs.desk import new_request_id
@@ -19,13 +24,8 @@ from api.jobs.references import require_branch, require_references
 from api.jobs.requests import job_id_of, read_changes, read_plan
 from api.jobs.standing import etag_of, job_answer, jobs_of, standing_job
 from api.jobs.surroundings import surroundings_of_jobs
-from api.paging import page_of, place_after
-from api.parameters import Cursor, From, IdempotencyKey, Limit, To
-from api.preconditions import IfChanged, IfMatch, is_known, require_match
-from api.problems import Problem, unavailable
+from api.places.corrections import at_fence_of_site, remember_correction, says_where
 from api.read_model import eta_of
-from api.scope import Scope
-from api.scoped import scoped
 from api.services import Reach, Services
 from schemas import wire
 from schemas.job import Risk

@@ -7,10 +7,10 @@ from fastapi import APIRouter
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.auth import Principal, authorize, is_still_good
-from api.bounding_box import BoundingBox, read_bounding_box
-from api.live_feed import Subscription
-from api.problems import Problem, unavailable
-from api.scoped import scope_of
+from api.auth.scoped import scope_of
+from api.http.problems import Problem, unavailable
+from api.live.bounding_box import BoundingBox, read_bounding_box
+from api.live.feed import Subscription
 from api.services import Services, services_of
 
 router = APIRouter()

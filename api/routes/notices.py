@@ -6,12 +6,12 @@ import msgspec
 from fastapi import APIRouter, Depends, Query
 
 from api import examples
-from api.answers import JSONAnswer, NoticeAnswer
-from api.paging import page_of, place_after
-from api.parameters import Cursor, From, Limit, To
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.http.answers import JSONAnswer, NoticeAnswer
+from api.http.paging import page_of, place_after
+from api.http.parameters import Cursor, From, Limit, To
 from api.ports import NoticeQuery
-from api.scope import Scope
-from api.scoped import scoped
 from api.services import Reach
 from schemas.notice import Audience, NoticeKind, NoticeStatus
 

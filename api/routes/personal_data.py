@@ -7,11 +7,11 @@ from starlette.responses import StreamingResponse
 
 from api import examples
 from api.audit import put_on_record
-from api.personal_data import everything_of, person_of
-from api.problems import Problem, unavailable
-from api.registers import REGISTERS, Name
-from api.scope import Scope
-from api.scoped import scoped
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.history.personal_data import everything_of, person_of
+from api.http.problems import Problem, unavailable
+from api.registers.registry import REGISTERS, Name
 from api.services import Reach, Services
 from schemas.audit import Change
 from schemas.people import Technician

@@ -5,13 +5,13 @@ from typing import Final
 from fastapi import APIRouter, Depends, Request
 
 from api import examples
-from api.admission import Passage
-from api.answers import JSONAnswer, PingsAnswer, RejectedItem
 from api.auth import allow, authorize
-from api.body import read_body
-from api.direct_route import DirectRoute
-from api.intake import take_in
-from api.problems import Problem
+from api.http.answers import JSONAnswer, PingsAnswer, RejectedItem
+from api.http.body import read_body
+from api.http.direct_route import DirectRoute
+from api.http.problems import Problem
+from api.ingest.admission import Passage
+from api.ingest.intake import take_in
 from api.services import services_of
 from schemas.protocols import PROTOCOLS, by_media_type
 

@@ -5,11 +5,11 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query
 
 from api import examples
-from api.answers import JSONAnswer, PlacesAnswer
-from api.geocoding import candidate_of
-from api.problems import RETRY_AFTER_S, Problem
-from api.scope import Scope
-from api.scoped import scoped
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.http.answers import JSONAnswer, PlacesAnswer
+from api.http.problems import RETRY_AFTER_S, Problem
+from api.places.geocoding import candidate_of
 from api.services import Reach
 from routing.addresses.geocoder import CANDIDATES, MAX_ADDRESS_CHARS, GeocoderUnavailable
 from routing.addresses.matching import verdict_on

@@ -7,8 +7,11 @@ import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
 
 from api import examples
-from api.answers import JSONAnswer
-from api.body import read_body, read_json
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.http.answers import JSONAnswer
+from api.http.body import read_body, read_json
+from api.http.problems import Problem, unavailable
 from api.jobs.audit import put_job_on_record, sender_of
 from api.jobs.desk import new_request_id
 from api.jobs.places import middle_of
@@ -25,9 +28,6 @@ from api.plans.messages import (
     offer_answer,
     suggestion_answer,
 )
-from api.problems import Problem, unavailable
-from api.scope import Scope
-from api.scoped import scoped
 from api.services import Reach, Services
 from schemas import wire
 from schemas.job import JobRecord

@@ -7,20 +7,20 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from api import examples
-from api.answers import JSONAnswer, Page, write_cursor
-from api.body import read_body, read_json
-from api.entries import created, etag_of, is_same, key_of, removed
-from api.parameters import Cursor, Limit, cursor_key
-from api.preconditions import IfChanged, IfMatch, is_known, require_match
-from api.problems import Problem
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.http.answers import JSONAnswer, Page, write_cursor
+from api.http.body import read_body, read_json
+from api.http.parameters import Cursor, Limit, cursor_key
+from api.http.preconditions import IfChanged, IfMatch, is_known, require_match
+from api.http.problems import Problem
+from api.places.sites import at_place, patched_at, place_of
 from api.read_model import page_of
-from api.references import require_references, require_unused
-from api.register_writes import entries_of, surroundings_of, write_entry
-from api.registers import REGISTERS, Entry, Register
-from api.scope import Scope
-from api.scoped import scoped
+from api.registers.entries import created, etag_of, is_same, key_of, removed
+from api.registers.references import require_references, require_unused
+from api.registers.registry import REGISTERS, Entry, Register
+from api.registers.writes import entries_of, surroundings_of, write_entry
 from api.services import Reach
-from api.site_places import at_place, patched_at, place_of
 from schemas.places import Site
 
 _WRITE_ERRORS: Final = (400, 409, 413, 415, 503)

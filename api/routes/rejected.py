@@ -5,12 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from api import examples
-from api.answers import JSONAnswer
-from api.paging import page_of, place_after
-from api.parameters import Cursor, From, Limit, To
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.http.answers import JSONAnswer
+from api.http.paging import page_of, place_after
+from api.http.parameters import Cursor, From, Limit, To
 from api.ports import RejectedQuery
-from api.scope import Scope
-from api.scoped import scoped
 from api.services import Reach
 
 router = APIRouter(tags=["pings"])

@@ -7,14 +7,14 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response, StreamingResponse
 
 from api import examples
-from api.answers import JSONAnswer, ReportAnswer, ReportColumn, ReportsAnswer, ReportSummary
-from api.parameters import From, To
-from api.problems import Problem
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.http.answers import JSONAnswer, ReportAnswer, ReportColumn, ReportsAnswer, ReportSummary
+from api.http.parameters import From, To
+from api.http.problems import Problem
 from api.reports.answer import lines_of, rows_of
 from api.reports.parameters import ReportQuery, parameters_of
 from api.reports.registry import REPORTS, Report
-from api.scope import Scope
-from api.scoped import scoped
 from api.services import Reach, Services
 from schemas.times import Instant
 

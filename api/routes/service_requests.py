@@ -6,21 +6,21 @@ import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
 
 from api import examples
-from api.answers import JSONAnswer
-from api.body import read_body, read_json
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.http.answers import JSONAnswer
+from api.http.body import read_body, read_json
+from api.http.paging import page_of, place_after
+from api.http.parameters import Cursor, IdempotencyKey, Limit
+from api.http.problems import Problem, unavailable
 from api.jobs.answers import answer_of
 from api.jobs.desk import new_request_id
 from api.jobs.references import require_references
 from api.jobs.surroundings import surroundings_of_jobs
-from api.paging import page_of, place_after
-from api.parameters import Cursor, IdempotencyKey, Limit
-from api.problems import Problem, unavailable
 from api.read_back import Audit, append_and_read_back
 from api.requests.acceptance import job_made_of
 from api.requests.lists import RequestQuery, listed, place_of
 from api.requests.messages import AcceptedRequest, read_acceptance, read_refusal, read_request
-from api.scope import Scope
-from api.scoped import scoped
 from api.services import Reach, Services
 from dispatch.service_requests import as_it_stands, job_id_of, plan_of, request_id_of
 from schemas import wire

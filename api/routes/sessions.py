@@ -6,15 +6,15 @@ import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 
 from api import examples
-from api.answers import JSONAnswer, SessionAnswer
 from api.audit import put_on_record
 from api.auth import Principal, authorize
 from api.auth.origin import is_own
 from api.auth.passwords import LONGEST, TooManyWaiting
 from api.auth.session import Session
 from api.auth.sign_in import NotSignedIn, TooSoon
-from api.body import read_body
-from api.problems import Problem, unavailable
+from api.http.answers import JSONAnswer, SessionAnswer
+from api.http.body import read_body
+from api.http.problems import Problem, unavailable
 from api.services import Reach, Services
 from schemas import wire
 from schemas.account import SessionsEnded

@@ -7,18 +7,18 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from api import examples
-from api.answers import JSONAnswer, Page, write_cursor
-from api.body import read_body, read_json
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.http.answers import JSONAnswer, Page, write_cursor
+from api.http.body import read_body, read_json
+from api.http.paging import page_of, place_after
+from api.http.parameters import Cursor, From, IdempotencyKey, Limit, To, cursor_key
+from api.http.problems import Problem, unavailable
 from api.jobs.standing import job_answer, standing_job
-from api.paging import page_of, place_after
-from api.parameters import Cursor, From, IdempotencyKey, Limit, To, cursor_key
 from api.ports import MovementQuery
-from api.problems import Problem, unavailable
 from api.read_back import Audit, append_and_read_back
 from api.read_model import page_of as page_by_id
 from api.routes.jobs import JobId
-from api.scope import Scope
-from api.scoped import scoped
 from api.services import Reach, Services
 from api.stock.answers import MovementOutcome, MovementsAnswer
 from api.stock.desk import Recorded, places_of, record_movements

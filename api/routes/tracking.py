@@ -7,14 +7,14 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from api import examples
-from api.answers import JSONAnswer
 from api.audit import put_on_record
-from api.body import read_body
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.http.answers import JSONAnswer
+from api.http.body import read_body
+from api.http.problems import Problem, unavailable
 from api.jobs.standing import standing_job
-from api.problems import Problem, unavailable
 from api.routes.jobs import JobId
-from api.scope import Scope
-from api.scoped import scoped
 from api.services import Reach
 from api.tracking.answers import CustomerWords, NewMessage, Rating
 from api.tracking.desk import new_link, open_link, rate, revoke_links, view_of, write

@@ -10,9 +10,9 @@ from fastapi.responses import HTMLResponse
 from starlette.responses import RedirectResponse, Response
 
 from api import examples
-from api.body import read_body
+from api.http.body import read_body
+from api.http.problems import Problem
 from api.pages import customers_page
-from api.problems import Problem
 from api.routes.tracking import MAX_BODY_BYTES, Token, address_of
 from api.services import Reach, Services
 from api.tracking.answers import NewMessage, Rating

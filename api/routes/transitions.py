@@ -6,16 +6,16 @@ import msgspec
 from fastapi import APIRouter, Depends, Request
 
 from api import examples
-from api.answers import JSONAnswer
 from api.auth import allow, authorize
-from api.body import read_body, read_json
-from api.direct_route import DirectRoute
+from api.auth.scoped import scope_of
+from api.http.answers import JSONAnswer
+from api.http.body import read_body, read_json
+from api.http.direct_route import DirectRoute
+from api.http.parameters import KEY_DESCRIPTION, MAX_KEY_CHARS, read_key
 from api.jobs.audit import put_job_on_record, sender_of
 from api.jobs.desk import new_request_id
 from api.jobs.requests import read_move
 from api.jobs.standing import job_answer, standing_job
-from api.parameters import KEY_DESCRIPTION, MAX_KEY_CHARS, read_key
-from api.scoped import scope_of
 from api.services import services_of
 from schemas.job_command import MoveJob
 

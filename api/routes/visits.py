@@ -7,13 +7,13 @@ import msgspec
 from fastapi import APIRouter, Depends, Query
 
 from api import examples
-from api.answers import JSONAnswer, VisitAnswer
-from api.paging import page_of, place_after
-from api.parameters import Cursor, From, Limit, To
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.http.answers import JSONAnswer, VisitAnswer
+from api.http.paging import page_of, place_after
+from api.http.parameters import Cursor, From, Limit, To
+from api.http.problems import Problem, unavailable
 from api.ports import VisitQuery
-from api.problems import Problem, unavailable
-from api.scope import Scope
-from api.scoped import scoped
 from api.services import Reach, Services
 from schemas.visit import Visit, VisitState
 

@@ -8,18 +8,18 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from api import examples
-from api.answers import JSONAnswer, Page, ReplayAnswer, WebhookAnswer, write_cursor
 from api.audit import put_on_record
-from api.body import read_body, read_json
-from api.paging import page_of, place_after
-from api.parameters import Cursor, Limit, cursor_key
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.http.answers import JSONAnswer, Page, ReplayAnswer, WebhookAnswer, write_cursor
+from api.http.body import read_body, read_json
+from api.http.paging import page_of, place_after
+from api.http.parameters import Cursor, Limit, cursor_key
+from api.http.preconditions import IfChanged, IfMatch, is_known, require_match
+from api.http.problems import Problem, unavailable
 from api.ports import DeliveryQuery, EventQuery
-from api.preconditions import IfChanged, IfMatch, is_known, require_match
-from api.problems import Problem, unavailable
 from api.read_back import Audit, append_and_read_back
 from api.read_model import page_of as page_by_id
-from api.scope import Scope
-from api.scoped import scoped
 from api.services import Reach, Services
 from api.webhooks import (
     MAX_REPLAYED,

@@ -6,16 +6,16 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Depends, Path, Query
 
 from api import examples
-from api.answers import JSONAnswer
-from api.paging import page_of, place_after
-from api.parameters import Cursor
-from api.problems import Problem, unavailable
-from api.register_writes import entries_of
-from api.registers import REGISTERS, Entry, Name
-from api.scope import Scope
-from api.scoped import scoped
+from api.auth.scope import Scope
+from api.auth.scoped import scoped
+from api.history.work_history import history_of
+from api.http.answers import JSONAnswer
+from api.http.paging import page_of, place_after
+from api.http.parameters import Cursor
+from api.http.problems import Problem, unavailable
+from api.registers.registry import REGISTERS, Entry, Name
+from api.registers.writes import entries_of
 from api.services import Reach, Services
-from api.work_history import history_of
 from schemas.job import JobRecord
 from schemas.places import Site
 

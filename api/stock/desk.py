@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 
 from api.audit import put_on_record
+from api.auth.scope import Scope
+from api.http.problems import Problem
 from api.jobs.audit import put_job_on_record, sender_of
 from api.jobs.desk import new_request_id
-from api.problems import Problem
-from api.scope import Scope
 from api.services import Services
 from api.stock.ledger import StockLedger, content_of
 from api.stock.places import StockPlaces

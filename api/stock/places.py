@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from api.problems import Problem
-from api.registers import Entry, Name
-from api.scope import Scope
+from api.auth.scope import Scope
+from api.http.problems import Problem
+from api.registers.registry import Entry, Name
 from schemas.job import JobRecord
 from schemas.stock import HOLDERS, PlaceKind, StockPlace
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from api.problems import Problem
+from api.http.problems import Problem
 from dispatch.job_book import AHEAD_MS
 from schemas import wire
 from schemas.stock import KINDS, Movement, StockPlace, plain, require_quantity

@@ -3,8 +3,8 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from api.http.problems import unavailable
 from api.ports import ReadModel
-from api.problems import unavailable
 from api.stock.ledger import StockLedger
 from schemas.stock import Movement, Threshold
 

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from api.background import Background
 from api.ports import EventLog, ReadModel
 from dispatch.tracking import merged
 from schemas import wire
@@ -66,23 +67,12 @@ class TrackingBook:
             raise LogUnavailable("it is written, but was not read back in time")
 
 
-class TrackingMender:
+class TrackingMender(Background):
     """Writes again what one process wrote without knowing of another's: a revocation outlives all of them."""
 
     def __init__(self, book: TrackingBook, event_log: EventLog) -> None:
         self._book = book
         self._log = event_log
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Look after the records."""
-        self._task = asyncio.create_task(self._tend())
-
-    async def stop(self) -> None:
-        """Leave the rest to others, or to the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def mend(self) -> None:
         """Write what is torn, once all is read; raises LogUnavailable."""

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, cast
 import msgspec
 
 from api.auth import Principal
-from api.problems import Problem, unavailable
+from api.http.problems import Problem, unavailable
 from api.services import Services
 from api.tracking.answers import NewMessage, Rating, TrackingAnswer, TrackingLink
 from api.tracking.view import Surroundings, shown, technician_id_of

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from api.networks import network_of
-from api.problems import Problem
-from api.rates import Allowance
+from api.http.networks import network_of
+from api.http.problems import Problem
+from api.http.rates import Allowance
 
 _OF_A_JOB_PER_S: Final = 1.0
 _FROM_AN_ADDRESS_PER_S: Final = 20.0

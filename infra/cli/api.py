@@ -12,33 +12,33 @@ import structlog
 import typer
 import uvicorn
 
-from api.admission import Backlogs
 from api.app import create_app
+from api.auth.key_uses import KeyUses, KeyUseTeller
 from api.auth.oidc import Issuer
 from api.auth.passwords import Passwords
 from api.auth.people import People
 from api.auth.sessions import Sessions
 from api.auth.sign_in import SignIn
-from api.enrolment import EnrolmentLinks
 from api.erasure.book import ErasureBook
 from api.erasure.eraser import Eraser
 from api.erasure.store import ErasureStore
-from api.explanation import Explainer
-from api.history import ClickHouseHistory
+from api.history.explanation import Explainer
+from api.history.store import ClickHouseHistory
+from api.http.rates import Rates
+from api.ingest.admission import Backlogs
+from api.ingest.enrolment import EnrolmentLinks
+from api.ingest.shift_gate import ShiftGate
 from api.jobs.desk import JobDesk
 from api.jobs.index import JobIndex
-from api.key_uses import KeyUses, KeyUseTeller
-from api.live_feed import LiveFeed
-from api.live_states import LiveStates
-from api.nearby_technicians import NearbyTechnicians
-from api.open_visits import OpenVisits
-from api.place_seeker import PlaceSeeker, Unplaced
-from api.rates import Rates
-from api.registers import REGISTERS, Name
-from api.remembered_places import RememberedPlaces
+from api.live.feed import LiveFeed
+from api.live.nearby_technicians import NearbyTechnicians
+from api.live.open_visits import OpenVisits
+from api.live.states import LiveStates
+from api.places.remembered import RememberedPlaces
+from api.places.seeker import PlaceSeeker, Unplaced
+from api.registers.registry import REGISTERS, Name
 from api.roads import Roads
 from api.services import Services
-from api.shift_gate import ShiftGate
 from api.stock.ledger import StockLedger
 from api.stock.stock import Stock
 from api.tracking.book import TrackingBook, TrackingMender

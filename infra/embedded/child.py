@@ -5,6 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from infra.embedded import ports, processes
 from infra.errors import CommandError
@@ -53,6 +54,19 @@ class Server(Child):
         self._name = name
         self._port = port or ports.reserve_free(self.HOST)
         self._log = log or console
+
+    def __enter__(self) -> Self:
+        """Started, and ready."""
+        self.start()
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     @abstractmethod
     def _is_ready(self) -> bool:

@@ -15,20 +15,20 @@ from api.auth.passwords import Passwords
 from api.auth.people import People
 from api.auth.sessions import Sessions
 from api.auth.sign_in import SignIn
-from api.enrolment import EnrolmentLinks
 from api.erasure.book import ErasureBook
+from api.ingest.enrolment import EnrolmentLinks
+from api.ingest.shift_gate import ShiftGate
 from api.jobs.desk import JobDesk
 from api.jobs.index import JobIndex
-from api.live_feed import LiveFeed
-from api.live_states import LiveStates
-from api.nearby_technicians import NearbyTechnicians
-from api.open_visits import OpenVisits
+from api.live.feed import LiveFeed
+from api.live.nearby_technicians import NearbyTechnicians
+from api.live.open_visits import OpenVisits
+from api.live.states import LiveStates
+from api.places.remembered import RememberedPlaces
 from api.plans.solver import Solver
-from api.registers import REGISTERS, Entry, Name
-from api.remembered_places import RememberedPlaces
+from api.registers.registry import REGISTERS, Entry, Name
 from api.roads import Roads
 from api.services import Services
-from api.shift_gate import ShiftGate
 from api.stock.ledger import StockLedger
 from api.stock.stock import Stock
 from api.tracking.book import TrackingBook

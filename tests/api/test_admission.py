@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from api.admission import BACKLOG_BYTES, IN_WORK, LONGEST_S, WAITS_S, Backlogs, NotItsTurn, Turns
+from api.ingest.admission import BACKLOG_BYTES, IN_WORK, LONGEST_S, WAITS_S, Backlogs, NotItsTurn, Turns
 from schemas.topics import PINGS, Topic
 from tests.api.conftest import Door
 from tests.api.test_pings import GOOD, is_problem, ping

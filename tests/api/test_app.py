@@ -6,7 +6,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from structlog.testing import capture_logs
 
-from api.registers import REGISTERS
+from api.registers.registry import REGISTERS
 from tests.api.conftest import Door
 from tests.api.test_pings import GOOD, is_problem
 

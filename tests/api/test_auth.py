@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from api.auth import PERMISSIONS
-from api.registers import REGISTERS
+from api.registers.registry import REGISTERS
 from schemas.key import Role
 from schemas.places import Depot
 from schemas.times import Instant

@@ -7,7 +7,7 @@ import pytest
 
 from api.auth import PERMISSIONS, Permission
 from api.auth.sight import EVERYWHERE
-from api.registers import REGISTERS
+from api.registers.registry import REGISTERS
 from schemas.account import Account
 from schemas.calendar import new_feed
 from schemas.erasure import Erasure

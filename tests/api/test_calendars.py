@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.calendar import calendar_of
+from api.jobs.calendar import calendar_of
 from dispatch.lifecycle import BUILT_IN
 from schemas.job import JobRecord
 from schemas.people import Technician

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import track
+from api.history import track
 from schemas.live import LiveState
 from schemas.ping import Ping
 from schemas.times import Instant

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 import pytest
 
-from api.enrolment import Enrolment, EnrolmentLinks
+from api.ingest.enrolment import Enrolment, EnrolmentLinks
 from schemas.settings import Settings
 from schemas.times import Instant, parse_instant
 from schemas.topics import KEYS, PINGS

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from api import explanation
+from api.history import explanation
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.rules import Rules

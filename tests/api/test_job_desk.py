@@ -6,9 +6,9 @@ from typing import Any, Final, cast
 import msgspec
 import pytest
 
+from api.http.problems import Problem
 from api.jobs import desk as desks
 from api.jobs.desk import JobDesk
-from api.problems import Problem
 from dispatch.job_book import JobBook
 from dispatch.rules import DispatchRules
 from schemas.job import JobRecord

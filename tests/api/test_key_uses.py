@@ -2,7 +2,7 @@
 
 import asyncio
 
-from api.key_uses import KeyUses, KeyUseTeller
+from api.auth.key_uses import KeyUses, KeyUseTeller
 from schemas.times import Instant, parse_instant
 from schemas.topics import KEYS, KEYS_USED
 from tests.api.conftest import NOW_MS, Door

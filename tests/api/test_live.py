@@ -11,8 +11,8 @@ import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 
-from api.bounding_box import read_bounding_box
-from api.live_feed import Subscription
+from api.live.bounding_box import read_bounding_box
+from api.live.feed import Subscription
 from schemas.key import Role
 from schemas.live import LiveState
 from schemas.times import Instant

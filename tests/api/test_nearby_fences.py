@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.nearby_fences import NearbyFences
+from api.history.nearby_fences import NearbyFences
 from geofence.fences import FenceSet
 from geofence.fixes import Fixes
 from geofence.kernel import near

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import pytest
 
-from api import personal_data
+from api.history import personal_data
 from dispatch.holdings import Revision
 from infra.errors import CommandError
 from infra.export import fetch

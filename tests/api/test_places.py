@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 import pytest
 
-from api.place_seeker import PlaceSeeker, Unplaced
+from api.places.seeker import PlaceSeeker, Unplaced
 from routing.addresses.geocoder import GeocoderUnavailable
 from schemas.found_place import FoundPlace
 from schemas.topics import FENCES, PLACES, SITES

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from api.auth import Principal
-from api.rates import Allowance, Rates, TooMany
+from api.http.rates import Allowance, Rates, TooMany
 from schemas.settings import Settings
 from schemas.topics import PINGS
 from tests.api.conftest import Door

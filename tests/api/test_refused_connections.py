@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 import uvicorn
 
-from api.admission import Backlogs
+from api.ingest.admission import Backlogs
 from tests.api.conftest import Door
 from tests.api.test_pings import GOOD
 from tests.fakes import token_of

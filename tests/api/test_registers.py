@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api.registers import REGISTERS, Register
+from api.registers.registry import REGISTERS, Register
 from tests.api.conftest import NOW_MS, Door
 from tests.api.test_fences import circle
 from tests.api.test_pings import is_problem

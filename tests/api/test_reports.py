@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from api.http.spreadsheet import guarded
 from api.reports.registry import REPORTS
-from api.spreadsheet import guarded
 from schemas.places import Branch
 from tests.api.conftest import Door
 from tests.api.test_pings import is_problem

@@ -37,6 +37,20 @@ def test_it_is_waited_for_until_it_answers_and_can_be_started_again(tmp_path: Pa
         (tmp_path / "ready").unlink()
 
 
+def test_it_runs_within_a_block_and_no_longer(tmp_path: Path) -> None:
+    touches = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
+    with Example(tmp_path, touches) as server:
+        running = server.process
+        assert (server._is_ready(), running.poll()) == (True, None)
+    assert running.returncode is not None
+    (tmp_path / "ready").unlink()
+    ends = Example(tmp_path, "raise SystemExit('no such disk')")
+    with pytest.raises(CommandError, match="no such disk"), ends:
+        pytest.fail("what is not ready is not entered")
+    with pytest.raises(RuntimeError, match="not started"):
+        ends.process  # noqa: B018 -- it was stopped
+
+
 def test_one_that_ended_is_not_ready_whoever_answers_in_its_place(tmp_path: Path) -> None:
     server = Example(tmp_path, "raise SystemExit('no such disk')")
     server.start()

@@ -40,25 +40,15 @@ def until(condition: Callable[[], bool], what: Callable[[], Any], within_s: floa
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """A running Kafka without topics, on a free port."""
-    broker = Broker(tmp_path_factory.mktemp("broker"))
-    broker.start()
-    try:
-        broker.wait_ready()
+    with Broker(tmp_path_factory.mktemp("broker")) as broker:
         yield broker
-    finally:
-        broker.stop()
 
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A running ClickHouse engine with an empty database, on a free port."""
-    store = Store(tmp_path_factory.mktemp("store"))
-    store.start()
-    try:
-        store.wait_ready()
+    with Store(tmp_path_factory.mktemp("store")) as store:
         yield store
-    finally:
-        store.stop()
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from api.history import ClickHouseHistory
+from api.history.store import ClickHouseHistory
 from api.ports import VisitQuery
 from infra.embedded.ports import reserve_free
 from infra.system import environment_of

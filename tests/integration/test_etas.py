@@ -40,10 +40,7 @@ SITE_A, SITE_B, FAR = 47.0 + 9_000 * DEGREES_PER_M, 47.0 + 12_000 * DEGREES_PER_
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A broker of its own, and a clock that shows noon now."""
-    broker = Broker(tmp_path_factory.mktemp("broker"))
-    broker.start()
-    try:
-        broker.wait_ready()
+    with Broker(tmp_path_factory.mktemp("broker")) as broker:
         settings = Settings(
             kafka=broker.address,
             data_dir=tmp_path_factory.mktemp("data"),
@@ -56,8 +53,6 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         )
         asyncio.run(create_topics(settings))
         yield settings.model_copy(update={"clock_origin_ms": time.time_ns() // 1_000_000})
-    finally:
-        broker.stop()
 
 
 def planned(job_id: str, device_id: str, lat: float, begins: float, ends: float) -> CreateJob:

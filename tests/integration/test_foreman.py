@@ -40,17 +40,12 @@ def at(minute: float) -> Instant:
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A broker of its own."""
-    broker = Broker(tmp_path_factory.mktemp("broker"))
-    broker.start()
-    try:
-        broker.wait_ready()
+    with Broker(tmp_path_factory.mktemp("broker")) as broker:
         settings = Settings(
             kafka=broker.address, data_dir=tmp_path_factory.mktemp("data"), session_timeout_s=3.0, log_format="json"
         )
         asyncio.run(create_topics(settings))
         yield settings
-    finally:
-        broker.stop()
 
 
 class Foreman:

@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from api.history import ClickHouseHistory
-from api.problems import Problem
+from api.history.store import ClickHouseHistory
+from api.http.problems import Problem
 from api.reports.answer import lines_of, rows_of
 from api.reports.parameters import ReportQuery, parameters_of
 from api.reports.registry import REPORTS
@@ -482,7 +482,7 @@ FROM numbers(1000000)
 MEASURE = """
 import asyncio, resource, sys
 from functools import partial
-from api.history import ClickHouseHistory
+from api.history.store import ClickHouseHistory
 from api.reports.answer import lines_of
 from api.reports.parameters import ReportQuery, parameters_of
 from api.reports.registry import REPORTS

@@ -17,7 +17,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from api.history import ClickHouseHistory
+from api.history.store import ClickHouseHistory
 from api.ports import PingQuery
 from dispatch.local_time import WEEKDAYS
 from schemas.topics import PINGS, PINGS_REJECTED

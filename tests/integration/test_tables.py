@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from api.history import ClickHouseHistory
+from api.history.store import ClickHouseHistory
 from api.ports import EtaQuery
 from dispatch.job_book import JobBook
 from dispatch.rules import DispatchRules

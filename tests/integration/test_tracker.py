@@ -56,17 +56,12 @@ LONG_ENOUGH_S = {"site-1": 500.0}
 @pytest.fixture(scope="module")
 def settings(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """A broker of its own: what other tests leave in the topics would be tracked too. And rules of its own."""
-    broker = Broker(tmp_path_factory.mktemp("broker"))
     rules = tmp_path_factory.mktemp("rules") / "rules.toml"
     rules.write_text("".join(f"[fence.{fence_id}]\nmin_on_site_s = {s}\n" for fence_id, s in LONG_ENOUGH_S.items()))
-    broker.start()
-    try:
-        broker.wait_ready()
+    with Broker(tmp_path_factory.mktemp("broker")) as broker:
         settings = Settings(kafka=broker.address, clickhouse=store.url, rules=rules)
         asyncio.run(create_topics(settings))
         yield settings
-    finally:
-        broker.stop()
 
 
 PROGRESS = {"open": 0, "confirmed": 1, "closed": 2, "retracted": 3}

@@ -1,0 +1,1 @@
+"""Where addresses, sites and fences are: looked up, corrected by people, remembered."""
