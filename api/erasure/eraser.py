@@ -33,7 +33,8 @@ CLEANER_S: Final = 15.0
 """So often the broker looks what there is to compact."""
 
 JOBS_AT_ONCE: Final = 32
-ARCHIVED_AT_ONCE: Final = 1_000
+ARCHIVED_AT_ONCE: Final = 200
+"""Their ids travel in an address, which may not be too long."""
 
 ERASER: Final = Sender("system", "erasure")
 

@@ -10,6 +10,7 @@ from dispatch.job_book import JobBook
 from dispatch.lifecycle import BUILT_IN, Lifecycle, OwnState
 from dispatch.rules import DispatchRules
 from schemas.job import JobRecord
+from schemas.settings import Settings
 from tests.dispatch.examples import DISPATCHER, after, approach, create, minute, move, tell
 
 BOOK = JobBook(DispatchRules())
@@ -61,3 +62,12 @@ def test_what_others_are_made_of_stays_until_it_is_called_off() -> None:
     series = done(recurrence="FREQ=MONTHLY")
     assert archived_from_ms(series, BUILT_IN, 31) is None
     assert archived_from_ms(msgspec.structs.replace(series, state="cancelled"), BUILT_IN, 31) is not None
+
+
+@pytest.mark.parametrize(("days", "is_taken"), [(0, True), (1, False), (30, False), (31, True), (4_000, True)])
+def test_a_job_is_not_archived_while_late_positions_may_be_for_it(days: int, *, is_taken: bool) -> None:
+    if is_taken:
+        assert Settings(jobs_kept_days=days).jobs_kept_days == days
+    else:
+        with pytest.raises(ValueError, match="31 days at least, or 0"):
+            Settings(jobs_kept_days=days)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +10,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from api.history import ClickHouseHistory
+from api.ports import StoredJobQuery
 from infra.migrations import migrate
 from infra.private_files import read_private
 from infra.system import ensure_admin_key
@@ -16,6 +19,7 @@ from schemas import wire
 from schemas.job import JobRecord
 from schemas.topics import JOBS
 from stream.kafka import Follower
+from stream.store import open_store
 from tests.integration.parts import Parts, is_ready, until
 from tests.integration.test_people import made
 from tests.integration.test_rejected import sql
@@ -73,6 +77,7 @@ async def scenario(folder: Path) -> None:
         await start(parts, KEPT_DAYS + 1)
         async with parts.client() as client:
             await see_it_is_archived(parts, client, before)
+            await see_how_it_is_found(parts)
             parts.kill("foreman")
             parts.start("foreman", **on_day(KEPT_DAYS + 1))
             await until(lambda: moved(client), "the next foreman has read what there is", HTTPStatus.OK)
@@ -87,7 +92,7 @@ async def work(parts: Parts, client: httpx.AsyncClient) -> dict[str, Any]:
     """A job is done, one goes on, one comes again each month; the first one, as it is told."""
     await made(client, "/v1/technicians", {"technician_id": "ben", "name": "Ben"})
     await made(client, "/v1/customers", {"customer_id": "weber", "name": WEBER})
-    plan = {"technician_ids": ["ben"], "lat": 53.4, "lon": -2.99}
+    plan = {"title": "Boiler", "technician_ids": ["ben"], "lat": 53.4, "lon": -2.99}
     window = {"window_from": "2026-03-02T09:00:00Z", "window_to": "2026-03-02T11:00:00Z"}
     parts_used = [{"sku": "valve", "quantity": 2.0, "unit_cost": 14.5}]
     done = {"job_id": "over", "customer_id": "weber", "notes": f"call {WEBER}", "parts": parts_used}
@@ -128,6 +133,26 @@ async def see_it_is_archived(parts: Parts, client: httpx.AsyncClient, before: di
         await client.post("/v1/jobs", json={"job_id": "over", "title": "another"}),
     ):
         assert (answer.status_code, answer.json()["code"]) == (HTTPStatus.CONFLICT, "archived")
+
+
+async def see_how_it_is_found(parts: Parts) -> None:
+    """By each thing that the store can be asked for, alone and together, and in pages."""
+    history = ClickHouseHistory(partial(open_store, parts.settings))
+
+    async def found(limit: int = 9, **asked: Any) -> list[str]:
+        return [job.job_id for job in await history.jobs(StoredJobQuery(limit, **asked))]
+
+    try:
+        [[actor]] = await sql(parts, "SELECT DISTINCT actor FROM job_log WHERE job_id = 'over'")
+        assert await found(job_ids=("over", "nowhere")) == ["over"]
+        assert await found(customer_ids=("weber",), site_ids=("nowhere",)) == ["over"]
+        assert await found(words=("CALL OTTILIE",)) == ["over"]
+        for asked in ({"actors": (actor,)}, {"technician_ids": ("ben",)}, {"words": ("boiler",)}):
+            assert [job_id for job_id in await found(**asked) if "@" not in job_id] == ["going", "over", "series"]
+        assert await found(1, technician_ids=("ben",), after="going") == ["over"]
+        assert await found(site_ids=("nowhere",)) == await found() == []
+    finally:
+        await history.close()
 
 
 async def erase_the_customer(parts: Parts, client: httpx.AsyncClient) -> None:
