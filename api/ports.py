@@ -10,6 +10,7 @@ from geofence.fixes import Fixes
 from schemas.audit import AuditRecord
 from schemas.eta import Eta
 from schemas.event import Event
+from schemas.job import JobRecord
 from schemas.notice import Audience, Notice, NoticeKind, NoticeStatus
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
@@ -180,6 +181,22 @@ class MovementQuery(msgspec.Struct, frozen=True):
     branches: tuple[str, ...] | None = None
 
 
+class StoredJobQuery(msgspec.Struct, frozen=True):
+    """Which jobs: each of which one of these is true. ``after`` is the job_id that the page follows.
+
+    ``actors`` stand in their logs, be it as devices; ``words`` in their texts, whatever the case.
+    """
+
+    limit: int
+    job_ids: tuple[str, ...] = ()
+    technician_ids: tuple[str, ...] = ()
+    customer_ids: tuple[str, ...] = ()
+    site_ids: tuple[str, ...] = ()
+    actors: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    after: str = ""
+
+
 class WebhookSender(Protocol):
     """Tells a receiver."""
 
@@ -232,6 +249,9 @@ class History(Protocol):
     async def movements(self, query: MovementQuery) -> list[Movement]:
         """What moved of stock, the newest first."""
 
+    async def jobs(self, query: StoredJobQuery) -> list[JobRecord]:
+        """The newest revision of each job, by id, as far as the store has it (``schemas.tables.jobs``)."""
+
     def jobs_csv(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
         """Jobs as CSV, by id, in pieces, names first.
 
@@ -257,6 +277,9 @@ class StoreOfErasures(Protocol):
 
     async def words_of(self, kind: str, person_id: str) -> list[str]:
         """How a technician or a customer was called and reached, as it was written of them."""
+
+    async def rewrite_jobs(self, jobs: Sequence[JobRecord]) -> None:
+        """Write further revisions of archived jobs, which nobody else writes any more."""
 
     async def carry_out(
         self, mutations: Collection[Any], parameters: Mapping[str, Any], values: Sequence[tuple[str, str, int]]

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from dispatch.archiving import archived_from_ms, comes_again
 from dispatch.deadlines import as_of, next_moment_ms
 from dispatch.lifecycle import TECHNICIANS_OWN, Lifecycle
 from dispatch.progress import job_log, measured
@@ -46,11 +47,12 @@ class _Refused(Exception):  # noqa: N818 -- a condition of the command
 
 
 class JobBook:
-    """Carries out commands under a tenant's rules."""
+    """Carries out commands under a tenant's rules. Jobs that are over are at hand for ``kept_days``; 0: for good."""
 
-    def __init__(self, rules: DispatchRules) -> None:
+    def __init__(self, rules: DispatchRules, kept_days: int = 0) -> None:
         self._rules = rules
         self._lifecycle = rules.lifecycle()
+        self._kept_days = kept_days
 
     def apply(self, record: JobRecord | None, command: Command, now_ms: Instant) -> Outcome:
         """What the command makes of the record (None: there is no such job) at ``now_ms``."""
@@ -191,7 +193,7 @@ class JobBook:
     def next_look_ms(self, record: JobRecord, now_ms: int) -> int | None:
         """When time alone will change something of a job, or others are to be made of it; None: never."""
         moments = [next_moment_ms(record, self._rules, self._lifecycle, now_ms)]
-        if self._comes_again(record):
+        if comes_again(record, self._lifecycle):
             until_ms = record.generated_until or record.window_from_ms or now_ms
             moments.append(max(now_ms, until_ms - self._ahead_ms + _AHEAD_STEP_MS))
         return min((moment for moment in moments if moment is not None), default=None)
@@ -200,14 +202,14 @@ class JobBook:
     def _ahead_ms(self) -> int:
         return round(self._rules.ahead_days * 86_400_000)
 
-    def _comes_again(self, record: JobRecord) -> bool:
-        has_rule = record.recurrence is not None and record.window_from_ms is not None
-        return has_rule and self._lifecycle.like(record.state) not in ("cancelled", "rejected")
+    def archived_from_ms(self, record: JobRecord) -> int | None:
+        """From when on a job is to be archived, as it stands; None: never."""
+        return archived_from_ms(record, self._lifecycle, self._kept_days)
 
     def made_ahead(self, record: JobRecord, time_zone: str, now_ms: int) -> tuple[JobRecord, list[Occurrence]] | None:
         """Of a job that comes again, those to be made now, and the record that says so; None where none are due."""
         until_ms, from_ms = now_ms + self._ahead_ms, record.generated_until or record.window_from_ms
-        if from_ms is None or not self._comes_again(record) or until_ms - from_ms < _AHEAD_STEP_MS:
+        if from_ms is None or not comes_again(record, self._lifecycle) or until_ms - from_ms < _AHEAD_STEP_MS:
             return None
         plan = JobPlan(**{name: getattr(record, name) for name in _PLANNED})
         due = [

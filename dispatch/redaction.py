@@ -5,16 +5,18 @@ the log goes on saying when somebody came and left.
 """
 
 import re
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from schemas.job import Assignment, Evidence, JobRecord, Word
+from schemas.job import Assignment, Evidence, JobRecord, LogEntry, Word
 from schemas.job_command import RedactJob
 from schemas.times import Instant
 
 STRUCK: Final = "[erased]"
+
+_Said = TypeVar("_Said", bound=LogEntry)
 
 _TEXTS: Final = ("title", "notes", "address", "fault")
 
@@ -28,6 +30,20 @@ def redacted(record: JobRecord, wish: RedactJob, now_ms: Instant, *, is_over: bo
         after = _without_customer(after, wish)
     erasures = sorted({*record.erasures, wish.pseudonym})
     return msgspec.structs.replace(after, words=_words(after.words, wish), erasures=erasures, eta=None)
+
+
+def redacted_in_archive(record: JobRecord, wish: RedactJob, was_theirs: Callable[[str, int], bool]) -> JobRecord:
+    """The same of an archived job, whose log is all there is of what it followed from, as a further revision.
+
+    ``was_theirs`` says whether the person had a device at a moment (epoch ms). When it last changed stays as it is.
+    """
+    log = [_entry(each, wish, was_theirs) for each in record.log]
+    visit_ids = record.visit_ids
+    if wish.kind != "account":  # who came for visits that the log does not name is not known
+        named = {each.visit_id for each in log}
+        visit_ids = [each for each in visit_ids if each in named]
+    after = redacted(record, wish, record.updated_at, is_over=True)
+    return msgspec.structs.replace(after, log=log, visit_ids=visit_ids, revision=record.revision + 1)
 
 
 def struck(text: str, words: Sequence[str]) -> str:
@@ -102,7 +118,16 @@ def _words(words: Sequence[Word], wish: RedactJob) -> list[Word]:
     return [_word(each, wish) for each in words]
 
 
-def _word(word: Word, wish: RedactJob) -> Word:
+def _entry(entry: LogEntry, wish: RedactJob, was_theirs: Callable[[str, int], bool]) -> LogEntry:
+    if entry.source != "automatic":
+        return _word(entry, wish)
+    is_theirs = wish.kind == "technician" and was_theirs(entry.actor, entry.at)
+    if wish.kind == "customer" or is_theirs:
+        return msgspec.structs.replace(entry, actor=wish.pseudonym, visit_id=None)
+    return entry
+
+
+def _word(word: _Said, wish: RedactJob) -> _Said:
     if word.actor in wish.actors or word.actor == wish.pseudonym:
         return msgspec.structs.replace(word, actor=wish.pseudonym, reason="", lat=None, lon=None)
     if wish.kind == "customer":

@@ -19,6 +19,9 @@ _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 LONGEST_WEBHOOK_WAIT_S: Final = 86_400.0
 """Between two attempts of a delivery, whatever a receiver asks for."""
 
+JOBS_KEPT_DAYS_AT_LEAST: Final = 31
+"""Late positions find the job they are about for ten days, a calendar shows jobs for thirty."""
+
 
 class Settings(BaseSettings):
     """What a process of Onsite can be told. The defaults fit the embedded system on one machine."""
@@ -111,6 +114,12 @@ class Settings(BaseSettings):
     pings_retention_days: int = Field(
         400, ge=1, description="days a ping is kept, refused ones too, by receive time, and an ETA"
     )
+    jobs_kept_days: int = Field(
+        400,
+        ge=0,
+        description="days after its last change that a job that is over stays at hand, 31 at least; "
+        "then it is archived: the store alone has it. 0 = for good",
+    )
     compaction_lag_s: float = Field(
         86_400.0, ge=1, description="a compacted topic keeps the older records of a key for this long, about"
     )
@@ -170,6 +179,13 @@ class Settings(BaseSettings):
         if routing not in ("", _STRAIGHT_LINE) and not is_server:
             raise ValueError(f"{routing!r} is none of: {_STRAIGHT_LINE}, osrm+http://…")
         return routing
+
+    @field_validator("jobs_kept_days")
+    @classmethod
+    def _is_long_enough(cls, days: int) -> int:
+        if 0 < days < JOBS_KEPT_DAYS_AT_LEAST:
+            raise ValueError(f"{days} days: late positions need jobs for {JOBS_KEPT_DAYS_AT_LEAST} days at least, or 0")
+        return days
 
     @field_validator("oidc_audience")
     @classmethod

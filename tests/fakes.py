@@ -15,6 +15,7 @@ from api.ports import (
     NoticeQuery,
     PingQuery,
     RejectedQuery,
+    StoredJobQuery,
     StoreUnavailable,
     VisitQuery,
 )
@@ -160,6 +161,7 @@ class MemoryErasureStore:
         self.words: list[str] = []
         self.carried_out: list[tuple[str, dict[str, Any]]] = []
         self.values: list[tuple[str, str, int]] = []
+        self.rewritten: list[JobRecord] = []
         self.down = False
 
     async def holdings(self, technician_id: str) -> list[Revision]:
@@ -169,6 +171,10 @@ class MemoryErasureStore:
     async def words_of(self, kind: str, person_id: str) -> list[str]:
         self._ensure_up()
         return self.words
+
+    async def rewrite_jobs(self, jobs: Sequence[JobRecord]) -> None:
+        self._ensure_up()
+        self.rewritten += jobs
 
     async def carry_out(
         self, mutations: Collection[Any], parameters: Mapping[str, Any], values: Sequence[tuple[str, str, int]]
@@ -210,6 +216,7 @@ class MemoryHistory:
         self.told: list[Event] = []
         self.delivered: list[Delivery] = []
         self.noticed: list[Notice] = []
+        self.stored_jobs: dict[str, JobRecord] = {}
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
         self.reported: list[tuple[Any, ...]] = []
         """What reports were asked, and what they are answered."""
@@ -337,6 +344,11 @@ class MemoryHistory:
         await self.ready()
         yield b'"day","branch"\n'
 
+    async def jobs(self, query: StoredJobQuery) -> list[JobRecord]:
+        await self.ready()
+        found = [job for _, job in sorted(self.stored_jobs.items()) if _stored_so(job, query)]
+        return found[: query.limit]
+
     async def jobs_csv(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
         await self.ready()
         yield b'"job_id","state"\n'
@@ -398,6 +410,18 @@ def _written_so(record: AuditRecord, query: AuditQuery) -> bool:
         and (query.to_ms is None or record.at < query.to_ms)
         and (query.after is None or (record.at, record.audit_id) < query.after)
         and (query.branches is None or record.branch in query.branches)
+    )
+
+
+def _stored_so(job: JobRecord, query: StoredJobQuery) -> bool:
+    texts = "\n".join((job.title, job.notes, *(entry.reason for entry in job.log))).lower()
+    return job.job_id > query.after and (
+        job.job_id in query.job_ids
+        or not set(query.technician_ids).isdisjoint(job.technician_ids)
+        or job.customer_id in query.customer_ids
+        or job.site_id in query.site_ids
+        or any(entry.actor in query.actors for entry in job.log)
+        or any(word.lower() in texts for word in query.words)
     )
 
 

@@ -14,8 +14,10 @@ from api.erasure.book import ErasureBook
 from api.erasure.statements import mutations, parameters_of, values_of
 from api.http.problems import Problem
 from api.jobs.desk import new_request_id
-from api.ports import Recorded, StoreOfErasures, StoreUnavailable
+from api.ports import Recorded, StoredJobQuery, StoreOfErasures, StoreUnavailable
 from api.services import Services
+from dispatch.erased import ErasedSpans
+from dispatch.redaction import redacted_in_archive
 from dispatch.tracking import struck
 from schemas import topics, wire
 from schemas.erasure import COMPACTIONS, ErasedSpan, Erasure, Honoured, StepName, Subject, actors_of
@@ -32,6 +34,8 @@ CLEANER_S: Final = 15.0
 """So often the broker looks what there is to compact."""
 
 JOBS_AT_ONCE: Final = 32
+ARCHIVED_AT_ONCE: Final = 200
+"""Their ids travel in an address, which may not be too long."""
 
 ERASER: Final = Sender("system", "erasure")
 
@@ -158,7 +162,14 @@ class Eraser(Background):
         return len(jobs)
 
     async def _redact_job(self, job_id: str, erasure: Erasure, subject: Subject) -> None:
-        command = RedactJob(
+        try:
+            await self._services.desk.carry_out(self._wish(job_id, erasure, subject))
+        except Problem as problem:
+            if problem.status != 404:
+                raise NotYet(f"the job {job_id}: {problem.detail}") from problem
+
+    def _wish(self, job_id: str, erasure: Erasure, subject: Subject) -> RedactJob:
+        return RedactJob(
             job_id=job_id,
             sender=ERASER,
             key=f"{erasure.erasure_id}/{secrets.token_hex(4)}",
@@ -171,11 +182,6 @@ class Eraser(Background):
             words=subject.words,
             site_ids=subject.site_ids,
         )
-        try:
-            await self._services.desk.carry_out(command)
-        except Problem as problem:
-            if problem.status != 404:
-                raise NotYet(f"the job {job_id}: {problem.detail}") from problem
 
     async def _strike_from_registers(self, erasure: Erasure, subject: Subject) -> int:
         struck: dict[Topic, list[str]] = {}
@@ -215,9 +221,27 @@ class Eraser(Background):
             raise NotYet("waiting for the recorder: not everything is in the store yet")
         records = self._services.jobs.records
         revisions = {job_id: records[job_id].revision for job_id in subject.job_ids if job_id in records}
+        revisions |= await self._redact_archived(erasure, subject)
         parameters = parameters_of(erasure, subject, int(self._services.clock.now_ms()))
         values = values_of(erasure, subject, revisions)
         return await self._store.carry_out(mutations(erasure, subject), parameters, values)
+
+    async def _redact_archived(self, erasure: Erasure, subject: Subject) -> dict[str, int]:
+        """Jobs that have no writer any more, a revision further each time; the revisions, by job."""
+        spans = ErasedSpans()
+        spans.changed(erasure.erasure_id, erasure)
+        archived = [job_id for job_id in subject.job_ids if job_id not in self._services.jobs.records]
+        revisions: dict[str, int] = {}
+        for first in range(0, len(archived), ARCHIVED_AT_ONCE):
+            some = tuple(archived[first : first + ARCHIVED_AT_ONCE])
+            stored = await self._services.history.jobs(StoredJobQuery(len(some), job_ids=some))
+            redacted = [
+                redacted_in_archive(job, self._wish(job.job_id, erasure, subject), spans.covers) for job in stored
+            ]
+            if redacted:
+                await self._store.rewrite_jobs(redacted)
+            revisions |= {job.job_id: job.revision for job in redacted}
+        return revisions
 
     async def _compact(self, erasure: Erasure) -> Erasure:
         """See to it that the broker compacts what was before: it does that only where something is written later."""

@@ -6,8 +6,9 @@ from typing import Final, cast
 
 import msgspec
 
-from api.history.personal_data import Person, accounts_of, jobs_of, keys_of, places_of, requests_of
-from api.ports import StoreOfErasures
+from api.history.personal_data import Person, accounts_of, every_job_of, keys_of, places_of, requests_of
+from api.jobs.archive import archived_jobs
+from api.ports import StoredJobQuery, StoreOfErasures
 from api.services import Services
 from schemas.account import Account
 from schemas.erasure import COMPACTIONS, ErasedSpan, Erasure, Remainder, Subject, actors_of, is_telling, mark_of
@@ -20,6 +21,7 @@ from schemas.topics import PENDING, ROUNDS, TOLD, TOPICS
 _SHORTEST_WORD: Final = 3
 """Shorter ones would be found everywhere."""
 _TURN: Final = 500
+_PAGE: Final = 1_000
 _HOUR_MS: Final = 3_600_000
 _DAY_MS: Final = 86_400_000
 
@@ -38,6 +40,7 @@ async def erasure_of_person(person: Person, erasure_id: str, services: Services,
             mark = mark_of("device", device_id)
             spans += [ErasedSpan(mark, Instant(span.from_ms), Instant(span.to_ms)) for span in when]
     accounts = accounts_of(person, services)
+    job_ids = {job.job_id async for job in every_job_of(person, services)}
     subject = Subject(
         person_id=person.id,
         device_ids=devices,
@@ -45,9 +48,9 @@ async def erasure_of_person(person: Person, erasure_id: str, services: Services,
         fence_ids=sorted(_own_fences(person, services)),
         account_names=[each.name for each in accounts],
         key_ids=[each.key_id for each in keys_of(person, services)],
-        job_ids=sorted({job.job_id for job in jobs_of(person, services)}),
+        job_ids=sorted(job_ids),
         place_ids=[place.place_id for place in places_of(person, services)],
-        request_ids=[request.request_id for request in requests_of(person, services)],
+        request_ids=[request.request_id for request in requests_of(person, job_ids, services)],
         words=sorted(word for word in words if len(word) >= _SHORTEST_WORD),
     )
     subject = await _with_jobs_that_name(subject, services)
@@ -55,7 +58,7 @@ async def erasure_of_person(person: Person, erasure_id: str, services: Services,
 
 
 async def erasure_of_account(account: Account, erasure_id: str, services: Services) -> Erasure:
-    """Of somebody who has an account and is nobody's technician."""
+    """Of somebody who has an account and is nobody's technician. Raises StoreUnavailable."""
     subject = Subject(account.name, account_names=[account.name], words=[account.name] if "@" in account.name else [])
     subject = await _with_jobs_that_name(subject, services)
     return _ordered("account", account.name, erasure_id, subject, None, [], services)
@@ -107,7 +110,7 @@ def _own_fences(person: Person, services: Services) -> set[str]:
 
 
 async def _with_jobs_that_name(subject: Subject, services: Services) -> Subject:
-    """With the jobs in whose logs they speak, and those whose texts name them, whoever's they are."""
+    """With the jobs, archived ones too, in whose logs they speak, and those whose texts name them."""
     actors, words = set(actors_of(subject)), [word.lower() for word in subject.words if is_telling(word)]
     found = set(subject.job_ids)
     for number, job in enumerate(list(services.jobs.records.values())):
@@ -115,6 +118,8 @@ async def _with_jobs_that_name(subject: Subject, services: Services) -> Subject:
             found.add(job.job_id)
         if number % _TURN == 0:
             await asyncio.sleep(0)  # other requests are served between
+    query = StoredJobQuery(_PAGE, actors=tuple(sorted(actors)), words=tuple(words))
+    found |= {job.job_id async for job in archived_jobs(query, services)}
     return msgspec.structs.replace(subject, job_ids=sorted(found))
 
 

@@ -5,12 +5,15 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
+import pyarrow as pa
 from aiohttp import ClientError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from api.erasure.statements import Mutation
 from api.ports import StoreUnavailable
 from dispatch.holdings import Revision
+from schemas.job import JobRecord
+from schemas.tables.jobs import JOBS
 
 _LOOK_AGAIN_S: Final = 0.5
 _MUTATED_WITHIN_S: Final = 3_600.0
@@ -61,6 +64,11 @@ class ErasureStore:
     async def words_of(self, kind: str, person_id: str) -> list[str]:
         """As in the port."""
         return [word for (word,) in await self._rows(_WORDS, {"kind": kind, "person_id": person_id})]
+
+    async def rewrite_jobs(self, jobs: Sequence[JobRecord]) -> None:
+        """As in the port."""
+        rows = pa.Table.from_batches([JOBS.batch(jobs)])
+        await self._do(lambda client: client.insert_arrow(JOBS.name, rows))
 
     async def carry_out(
         self, mutations: Collection[Mutation], parameters: Mapping[str, Any], values: Sequence[tuple[str, str, int]]

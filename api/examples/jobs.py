@@ -60,6 +60,7 @@ JOB_ANSWER: Final = {
             "remaining_s": 50_400.0,
         }
     ],
+    "archived": False,
 }
 
 ETA: Final = {

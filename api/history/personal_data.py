@@ -6,12 +6,24 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from api.jobs.archive import archived_jobs
 from api.jobs.lists import job_of
-from api.ports import AuditQuery, EtaQuery, History, MovementQuery, NoticeQuery, PingQuery, RejectedQuery, VisitQuery
+from api.ports import (
+    AuditQuery,
+    EtaQuery,
+    History,
+    MovementQuery,
+    NoticeQuery,
+    PingQuery,
+    RejectedQuery,
+    StoredJobQuery,
+    VisitQuery,
+)
 from api.registers.registry import Entry
 from api.services import Services
 from api.stock.levels import place_of_movement
 from dispatch.holdings import Revision, held
+from dispatch.service_requests import job_id_of
 from dispatch.spans import Span
 from schemas import account, calendar, key, wire
 from schemas.account import Account
@@ -102,11 +114,13 @@ async def _records(person: Person, services: Services, head: Line) -> AsyncItera
     yield [Line("calendar", calendar.public_of(feed))] if feed is not None else []
     lives = (services.live.records.get(device_id) for device_id in person.held)
     yield [Line("device", live) for live in lives if live is not None and person.had(live.device_id, live.ts_ms)]
-    for job in jobs_of(person, services):
+    job_ids: set[str] = set()
+    async for job in every_job_of(person, services):
+        job_ids.add(job.job_id)
         yield [Line("job", job_of(job))]
         if job.job_id in services.tracking.book.records:
             yield [Line("tracking", services.tracking.book.of(job.job_id))]
-    places, requests = places_of(person, services), requests_of(person, services)
+    places, requests = places_of(person, services), requests_of(person, job_ids, services)
     yield [Line("place", each) for each in places]
     yield [Line("request", each) for each in requests]
     for device_id in person.held:
@@ -175,18 +189,31 @@ def jobs_of(person: Person, services: Services) -> Iterator[JobRecord]:
             yield job
 
 
+async def every_job_of(person: Person, services: Services) -> AsyncIterator[JobRecord]:
+    """The same, and those that are archived. Raises StoreUnavailable."""
+    for job in jobs_of(person, services):
+        yield job
+    if person.kind == "technician":
+        query = StoredJobQuery(_PAGE, technician_ids=(person.id,), actors=tuple(person.held))
+    else:
+        query = StoredJobQuery(_PAGE, customer_ids=(person.id,), site_ids=tuple(each.site_id for each in person.sites))
+    async for job in archived_jobs(query, services):
+        is_theirs = person.kind != "technician" or person.id in job.technician_ids
+        if is_theirs or any(person.had(entry.actor, entry.at) for entry in job.log):
+            yield job
+
+
 def places_of(person: Person, services: Services) -> list[RememberedPlace]:
     """Addresses that were corrected for a customer."""
     return services.remembered.of_customer(person.id) if person.kind == "customer" else []
 
 
-def requests_of(person: Person, services: Services) -> list[ServiceRequest]:
-    """Service requests of a customer, those too that they were made a customer by."""
+def requests_of(person: Person, job_ids: Collection[str], services: Services) -> list[ServiceRequest]:
+    """Service requests of a customer, those too that they were made a customer by: of which their jobs were made."""
     if person.kind != "customer":
         return []
-    asked = {job.request_id for job in jobs_of(person, services) if job.request_id is not None}
     every = services.requests.records.values()
-    return [each for each in every if each.customer_id == person.id or each.request_id in asked]
+    return [each for each in every if each.customer_id == person.id or job_id_of(each.request_id) in job_ids]
 
 
 def _is_theirs(way_in: Account | ApiKey, person: Person) -> bool:

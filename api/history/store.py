@@ -19,6 +19,7 @@ from api.ports import (
     NoticeQuery,
     PingQuery,
     RejectedQuery,
+    StoredJobQuery,
     StoreUnavailable,
     VisitQuery,
 )
@@ -26,11 +27,12 @@ from geofence.fixes import Fixes
 from schemas.audit import AuditRecord
 from schemas.eta import Eta
 from schemas.event import Event
+from schemas.job import JobRecord
 from schemas.notice import Notice
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.stock import Movement
-from schemas.tables import audit, etas, events, notifications, rejected, stock_movements, webhook_deliveries
+from schemas.tables import audit, etas, events, jobs, notifications, rejected, stock_movements, webhook_deliveries
 from schemas.tables.visits import SELECTED, of_rows
 from schemas.visit import Visit
 from schemas.webhook import Delivery
@@ -141,6 +143,21 @@ def _exported(column: str) -> str:
 _JOBS_EXPORTED: Final = ", ".join(map(_exported, _JOB_COLUMNS))
 
 _JOBS_AT_ONCE: Final = 20_000
+
+_TEXTS_OF_JOB: Final = (
+    "concatWithSeparator('\\n', title, notes, ifNull(address, ''), ifNull(fault, ''), checklist, attachments, "
+    "arrayStringConcat(log_reason, '\\n'))"
+)
+
+_STORED_JOB_CONDITIONS: Final = {
+    "job_ids": "job_id IN {job_ids:Array(String)}",
+    "technician_ids": "hasAny(technician_ids, {technician_ids:Array(String)})",
+    "customer_ids": "has({customer_ids:Array(String)}, ifNull(customer_id, ''))",
+    "site_ids": "has({site_ids:Array(String)}, ifNull(site_id, ''))",
+    "actors": "hasAny(log_actor, {actors:Array(String)})",
+    "words": f"arrayExists(word -> positionCaseInsensitiveUTF8({_TEXTS_OF_JOB}, word) > 0, {{words:Array(String)}})",
+}
+"""What each of a StoredJobQuery asks for; one of them is enough."""
 
 _REJECTED_CONDITIONS: Final = {
     "device_id": "device_id = {device_id:String}",
@@ -350,6 +367,17 @@ class ClickHouseHistory:
             "ORDER BY stock_movements.at DESC, concat(movement_id, '\\n', sku) DESC LIMIT {limit:UInt32}"
         )
         return stock_movements.of_rows(await self._rows(sql, parameters))
+
+    async def jobs(self, query: StoredJobQuery) -> list[JobRecord]:
+        """As in the port."""
+        stated = {name: list(some) for name in _STORED_JOB_CONDITIONS if (some := getattr(query, name))}
+        sql = (
+            f"SELECT {jobs.SELECTED} FROM jobs FINAL "
+            f"WHERE ({' OR '.join(_STORED_JOB_CONDITIONS[name] for name in stated) or 'false'}) "
+            "AND job_id > {after:String} ORDER BY job_id LIMIT {limit:UInt32}"
+        )
+        rows = await self._rows(sql, {**stated, "after": query.after, "limit": query.limit})
+        return await asyncio.to_thread(jobs.of_rows, rows)
 
     async def jobs_csv(self, wanted: Mapping[str, Any]) -> AsyncIterator[bytes]:
         """As in the port. Some thousand at a time, so that neither side ever holds them all."""

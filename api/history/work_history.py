@@ -48,7 +48,7 @@ async def history_of(
     items = [HistoryItem(Instant(place_of(job)[0]), job_of(job), []) for job in chosen]
     items += [
         HistoryItem(visit.arrived_ms, None, [visit])
-        for visit in await _visits_for_no_job(fence_ids, after, limit, scope, services)
+        for visit in await _visits_for_no_job(jobs, fence_ids, after, limit, scope, services)
     ]
     items = sorted(items, key=lambda item: item.place, reverse=True)[:limit]
     await _add_visits(items, services)
@@ -56,15 +56,22 @@ async def history_of(
 
 
 async def _visits_for_no_job(
-    fence_ids: Collection[str], after: tuple[int, str] | None, limit: int, scope: Scope, services: Services
+    jobs: Sequence[JobRecord],
+    fence_ids: Collection[str],
+    after: tuple[int, str] | None,
+    limit: int,
+    scope: Scope,
+    services: Services,
 ) -> list[Visit]:
     if not fence_ids:
         return []
     found: list[Visit] = []
+    for_jobs = {visit_id for job in jobs for visit_id in job.visit_ids}  # the index has none of archived ones
     query = VisitQuery(_AT_ONCE, fence_ids=tuple(sorted(fence_ids)), after=after, branches=scope.branches_seen())
     for _ in range(_LOOKED_AT):
         some = await services.history.latest_visits(query)
-        found += [visit for visit in some if services.job_index.of_its_job(visit).job_id is None]
+        others = [visit for visit in some if visit.visit_id not in for_jobs]
+        found += [visit for visit in others if services.job_index.of_its_job(visit).job_id is None]
         if len(some) < _AT_ONCE or len(found) >= limit:
             break
         query = msgspec.structs.replace(query, after=(int(some[-1].arrived_ms), some[-1].visit_id))
@@ -76,7 +83,8 @@ async def _add_visits(items: Sequence[HistoryItem], services: Services) -> None:
     if not wanted:
         return
     visits = await services.history.visits(VisitQuery(len(wanted), visit_ids=tuple(sorted(wanted))))
-    by_id = {visit.visit_id: services.job_index.of_its_job(visit) for visit in visits}
+    by_id = {visit.visit_id: visit for visit in visits}
     for item in items:
         if item.job is not None:
-            item.visits = [by_id[visit_id] for visit_id in item.job.visit_ids if visit_id in by_id]
+            found = [by_id[visit_id] for visit_id in item.job.visit_ids if visit_id in by_id]
+            item.visits = [msgspec.structs.replace(visit, job_id=item.job.job_id) for visit in found]

@@ -13,11 +13,12 @@ from schemas.job import Job, JobRecord
 class JobAnswer(Job, kw_only=True):
     """``sla`` are the clocks of what is promised for its priority, as they stand when it is answered.
 
-    ``eta`` is when somebody will be there, as long as anybody is awaited.
+    ``eta`` is when somebody will be there, as long as anybody is awaited. Nothing of an ``archived`` job changes.
     """
 
     sla: list[SlaClock]
     eta: EtaAnswer | None = None
+    archived: bool = False
 
 
 async def answers_of(records: Sequence[JobRecord], services: Services) -> list[JobAnswer]:
@@ -25,7 +26,7 @@ async def answers_of(records: Sequence[JobRecord], services: Services) -> list[J
     return await asyncio.to_thread(lambda: [answer_of(record, services) for record in records])
 
 
-def answer_of(record: JobRecord, services: Services) -> JobAnswer:
+def answer_of(record: JobRecord, services: Services, *, archived: bool = False) -> JobAnswer:
     """The job now."""
     rules, now_ms = services.dispatch_rules, services.clock.now_ms()
     clocks = sla_clocks(record, rules.sla, rules.business, now_ms)
@@ -34,4 +35,5 @@ def answer_of(record: JobRecord, services: Services) -> JobAnswer:
         **{name: getattr(record, name) for name in Job.__struct_fields__},
         sla=clocks,
         eta=None if eta is None else eta_of(eta, now_ms),
+        archived=archived,
     )

@@ -9,6 +9,7 @@ import msgspec
 
 from api.auth.scope import Scope
 from api.http.problems import Problem
+from api.jobs.archive import require_new
 from api.jobs.audit import put_job_on_record, sender_of
 from api.jobs.desk import new_request_id
 from api.jobs.placing import placed_plan
@@ -92,6 +93,8 @@ async def _made(request: ServiceRequest, plan: JobPlan, scope: Scope, services: 
         plan=plan,
     )
     before = services.jobs.records.get(job_id)
+    if before is None:
+        await require_new(job_id, services)
     try:
         record = await services.desk.carry_out(command)
     except Problem as problem:

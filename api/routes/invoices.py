@@ -13,9 +13,10 @@ from api.auth.scoped import scoped
 from api.http.answers import CostAnswer, JSONAnswer
 from api.http.body import read_body, read_json
 from api.http.problems import Problem, unavailable
+from api.jobs.archive import is_archived
 from api.jobs.audit import put_job_on_record, sender_of
 from api.jobs.desk import new_request_id
-from api.jobs.standing import standing_job
+from api.jobs.standing import FoundJob, found_job
 from api.read_back import Audit, append_and_read_back
 from api.routes.jobs import JobId
 from api.services import Reach, Services
@@ -46,7 +47,7 @@ async def get_cost(services: Reach, scope: Accountant, job_id: JobId) -> JSONAns
 
     Where nobody states the price of a part there are no lines, and `problem` says which.
     """
-    record = standing_job(services, scope, job_id)
+    record, _ = await found_job(services, scope, job_id)
     try:
         lines = job_lines(record, services.dispatch_rules.rates)
         problem = None
@@ -62,7 +63,7 @@ async def get_cost(services: Reach, scope: Accountant, job_id: JobId) -> JSONAns
 )
 async def get_invoice(services: Reach, scope: Accountant, job_id: JobId) -> JSONAnswer:
     """`404` until there is one."""
-    standing_job(services, scope, job_id)
+    await found_job(services, scope, job_id)
     found = _invoices(services).get(job_id)
     if found is None:
         raise Problem(404, "unknown_invoice", f"of an invoice of the job {job_id!r} nothing was told")
@@ -86,8 +87,8 @@ async def put_invoice(request: Request, services: Reach, scope: Accountant, job_
         raise Problem(400, "in_the_future", f"$.at: {format_instant(plan.at)} has not come yet")
     async with services.invoice_edits:
         before = _invoices(services).get(job_id)
-        record = standing_job(services, scope, job_id)
-        record = await _invoiced(record, plan, scope, services)
+        job = await found_job(services, scope, job_id)
+        record = await _invoiced(job, plan, scope, services)
         after = invoice_after(before, plan, record, now_ms)
         if after != before:
             was = None if before is None else wire.to_builtins(before)
@@ -125,10 +126,13 @@ def invoice_after(before: Invoice | None, plan: InvoicePlan, record: JobRecord, 
     return Invoice(job_id=record.job_id, updated_at=updated_at, **stated)
 
 
-async def _invoiced(record: JobRecord, plan: InvoicePlan, scope: Scope, services: Services) -> JobRecord:
-    """The job, in the state `invoiced`; raises Problem 409 where it cannot come to it."""
+async def _invoiced(job: FoundJob, plan: InvoicePlan, scope: Scope, services: Services) -> JobRecord:
+    """The job, in the state `invoiced`; raises Problem 409 where it cannot come to it, as one that is archived."""
+    record = job.record
     if services.dispatch_rules.lifecycle().like(record.state) == "invoiced":
         return record
+    if job.is_archived:
+        raise is_archived(record.job_id)
     command = MoveJob(
         job_id=record.job_id,
         sender=sender_of(scope.principal),

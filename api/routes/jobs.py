@@ -16,13 +16,14 @@ from api.http.parameters import Cursor, From, IdempotencyKey, Limit, To
 from api.http.preconditions import IfChanged, IfMatch, is_known, require_match
 from api.http.problems import Problem, unavailable
 from api.jobs.answers import answers_of
+from api.jobs.archive import require_new
 from api.jobs.audit import put_job_on_record, sender_of
 from api.jobs.desk import new_request_id
 from api.jobs.lists import JobQuery, listed, place_of
 from api.jobs.placing import again, place_changes, placed_plan
 from api.jobs.references import require_branch, require_references
 from api.jobs.requests import job_id_of, read_changes, read_plan
-from api.jobs.standing import etag_of, job_answer, jobs_of, standing_job
+from api.jobs.standing import etag_of, found_job, job_answer, jobs_of, standing_job
 from api.jobs.surroundings import surroundings_of_jobs
 from api.places.corrections import at_fence_of_site, remember_correction, says_where
 from api.read_model import eta_of
@@ -61,7 +62,10 @@ async def list_jobs(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> JSONAnswer:
-    """By when they are due: the beginning of the promised window, or where there is none when they were made."""
+    """By when they are due: the beginning of the promised window, or where there is none when they were made.
+
+    Without those that are archived: these are in `GET /v1/jobs.csv`, and in the table `jobs` of the store.
+    """
     query = JobQuery(
         tuple(state or ()),
         technician,
@@ -94,14 +98,17 @@ async def create_job(
     Of an address alone `geocoded` says what came of looking it up. One that was not found, or not in time, is no reason
     to refuse: such a job has no place until it is found, or stated.
 
-    With a window and a technician it is `scheduled` at once. The same again changes nothing.
+    With a window and a technician it is `scheduled` at once. The same again changes nothing. The id of a job that is
+    archived is not given again: `409` with the code `archived`.
     """
-    job_id, plan = read_plan(read_json(await read_body(request, services.settings.max_body_bytes)))
+    stated_id, plan = read_plan(read_json(await read_body(request, services.settings.max_body_bytes)))
     key = idempotency_key or new_request_id()
-    job_id = job_id or job_id_of(key, scope.principal.identity)
+    job_id = stated_id or job_id_of(key, scope.principal.identity)
     require_references(wire.to_builtins(plan), surroundings_of_jobs(scope, services))
     require_branch(plan.branch or _branch_of_site(plan.site_id, services), scope)
     before = services.jobs.records.get(job_id)
+    if before is None and (stated_id or idempotency_key) is not None:
+        await require_new(job_id, services)
     plan = again(plan, before) or await placed_plan(plan, scope.principal, services)
     record = await services.desk.carry_out(
         CreateJob(
@@ -131,7 +138,8 @@ async def export_jobs(
     from_ms: From = None,
     to_ms: To = None,
 ) -> StreamingResponse:
-    """All of them, or those made in [from, to), from the store: as many as there are, in constant memory."""
+    """All of them, archived ones too, or those made in [from, to), from the store: as many as there are, in constant
+    memory."""
     wanted: dict[str, Any] = {"state": state, "branch": branch, "from_ms": from_ms, "to_ms": to_ms}
     if scope.principal.role == "technician":
         wanted["technician"] = scope.principal.technician_id or ""
@@ -149,11 +157,15 @@ async def export_jobs(
     responses=examples.answers(200, "The job and its log", "JobAnswer", examples.jobs.JOB_ANSWER, 404, 503),
 )
 async def get_job(services: Reach, scope: Reader, job_id: JobId, if_none_match: IfChanged = None) -> Response:
-    """As it is now, with an ETag: that of its `revision`. Its clocks in `sla` and its `eta` run on meanwhile."""
-    record = standing_job(services, scope, job_id)
+    """As it is now, with an ETag: that of its `revision`. Its clocks in `sla` and its `eta` run on meanwhile.
+
+    One that was over for long is `archived`: it is read from the store, without `escalations` and the places of what
+    people said.
+    """
+    record, archived = await found_job(services, scope, job_id)
     if is_known(etag_of(record), if_none_match):
         return Response(status_code=304, headers={"ETag": etag_of(record)})
-    return job_answer(record, services)
+    return job_answer(record, services, archived=archived)
 
 
 @router.get(
@@ -166,7 +178,7 @@ async def get_eta(services: Reach, scope: Reader, job_id: JobId) -> JSONAnswer:
 
     A job at which nobody is awaited has none: `404` with the code `no_eta`.
     """
-    standing_job(services, scope, job_id)
+    await found_job(services, scope, job_id)
     if not services.etas.is_caught_up:
         raise unavailable("the ETAs are still being read")
     eta = services.etas.records.get(job_id)
@@ -196,7 +208,7 @@ async def patch_job(
     Who says where the job is, by `lat` and `lon` or a fence, corrects its site, or what is known of its address.
     """
     changes = read_changes(read_json(await read_body(request, services.settings.max_body_bytes)))
-    record = standing_job(services, scope, job_id)
+    record = await standing_job(services, scope, job_id)
     require_match("the job", etag_of(record), if_match)
     require_references(changes, surroundings_of_jobs(scope, services))
     if "branch" in changes:

@@ -16,6 +16,7 @@ from api.http.problems import Problem, unavailable
 from api.jobs.answers import answer_of
 from api.jobs.desk import new_request_id
 from api.jobs.references import require_references
+from api.jobs.standing import job_of_id
 from api.jobs.surroundings import surroundings_of_jobs
 from api.read_back import Audit, append_and_read_back
 from api.requests.acceptance import job_made_of
@@ -122,14 +123,15 @@ async def accept(request: Request, services: Reach, scope: Decider, request_id: 
         stands = _standing(services, scope, request_id)
         if stands.state == "declined":
             raise Problem(409, "request_declined", f"the request {request_id!r} was declined: {stands.reason}")
-        job = services.jobs.records.get(job_id_of(request_id))
-        if job is None:
-            job = await job_made_of(stands, acceptance, scope, services)
+        made = await job_of_id(job_id_of(request_id), services) if stands.state == "accepted" else None
+        job, archived = made or (await job_made_of(stands, acceptance, scope, services), False)
         before = _requests(services)[request_id]
         if before.state != "accepted":
             after = _changed(before, services, state="accepted", job_id=job.job_id)
             await _write("accepted", before, after, scope, services)
-    return JSONAnswer(AcceptedRequest(_standing(services, scope, request_id), answer_of(job, services)))
+    return JSONAnswer(
+        AcceptedRequest(_standing(services, scope, request_id), answer_of(job, services, archived=archived))
+    )
 
 
 @router.post(

@@ -202,7 +202,7 @@ async def use_parts(
     what was used of it. The same Idempotency-Key again is recorded once.
     """
     wanted, is_list = read_each(read_json(await read_body(request, services.settings.max_body_bytes)), NewPart)
-    record = standing_job(services, scope, job_id)
+    record = await standing_job(services, scope, job_id)
     _require_read(services)
     places = places_of(services, scope)
     moved: list[NewMovement | Problem] = []

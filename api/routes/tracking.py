@@ -13,7 +13,7 @@ from api.auth.scoped import scoped
 from api.http.answers import JSONAnswer
 from api.http.body import read_body
 from api.http.problems import Problem, unavailable
-from api.jobs.standing import standing_job
+from api.jobs.standing import found_job, standing_job
 from api.routes.jobs import JobId
 from api.services import Reach
 from api.tracking.answers import CustomerWords, NewMessage, Rating
@@ -40,11 +40,11 @@ Token = Annotated[str, Path(description="of the link", max_length=800)]
     "/v1/jobs/{job_id}/tracking-link",
     status_code=201,
     summary="Make a customer's link",
-    responses=examples.answers(201, "The link", "TrackingLink", examples.tracking.LINK, 404, 503),
+    responses=examples.answers(201, "The link", "TrackingLink", examples.tracking.LINK, 404, 409, 503),
 )
 async def make_link(services: Reach, scope: Writer, job_id: JobId) -> JSONAnswer:
     """Good until 14 days after the promised window, and for 14 days at least. Those made before go on being good."""
-    job = standing_job(services, scope, job_id)
+    job = await standing_job(services, scope, job_id)
     link = new_link(job, services)
     change = Change("linked", "tracking", job_id, job.branch, after={"expires_at": link.expires_at})
     await put_on_record(services.log, scope.principal, services.clock.now_ms(), [change])
@@ -55,11 +55,11 @@ async def make_link(services: Reach, scope: Writer, job_id: JobId) -> JSONAnswer
     "/v1/jobs/{job_id}/tracking-link",
     status_code=204,
     summary="Revoke a job's links",
-    responses=examples.answers(204, "None is good any more", None, None, 404, 503),
+    responses=examples.answers(204, "None is good any more", None, None, 404, 409, 503),
 )
 async def revoke(services: Reach, scope: Writer, job_id: JobId) -> Response:
     """All that were ever made, those in notices too. One that is made afterwards is good."""
-    await revoke_links(standing_job(services, scope, job_id), scope.principal, services)
+    await revoke_links(await standing_job(services, scope, job_id), scope.principal, services)
     return Response(status_code=204)
 
 
@@ -70,7 +70,7 @@ async def revoke(services: Reach, scope: Writer, job_id: JobId) -> Response:
 )
 async def get_words(services: Reach, scope: Reader, job_id: JobId) -> JSONAnswer:
     """Through the links of this job."""
-    job = standing_job(services, scope, job_id)
+    job, _ = await found_job(services, scope, job_id)
     book = services.tracking.book
     if not book.is_caught_up:
         raise unavailable("what customers said is still being read")

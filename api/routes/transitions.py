@@ -58,7 +58,7 @@ async def move_job(request: Request) -> JSONAnswer:
     scope = scope_of(principal, services)
     key = read_key(request.headers.get("idempotency-key"))
     move = read_move(read_json(await read_body(request, services.settings.max_body_bytes)))
-    record = standing_job(services, scope, request.path_params["job_id"])
+    record = await standing_job(services, scope, request.path_params["job_id"])
     command = MoveJob(
         job_id=record.job_id,
         sender=sender_of(principal),

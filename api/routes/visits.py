@@ -13,6 +13,7 @@ from api.http.answers import JSONAnswer, VisitAnswer
 from api.http.paging import page_of, place_after
 from api.http.parameters import Cursor, From, Limit, To
 from api.http.problems import Problem, unavailable
+from api.jobs.standing import job_of_id
 from api.ports import VisitQuery
 from api.services import Reach, Services
 from schemas.visit import Visit, VisitState
@@ -40,7 +41,7 @@ async def list_visits(
     cursor: Cursor = None,
 ) -> JSONAnswer:
     """The newest revision of each visit that was there at some moment of [from, to), by arrival."""
-    of_job = None if job is None else tuple(services.job_index.visits_of(job))
+    of_job = None if job is None else await _visits_of(job, services)
     query = VisitQuery(
         limit + 1, device, fence, of_job, state, from_ms, to_ms, place_after(cursor), scope.branches_seen()
     )
@@ -87,6 +88,11 @@ async def explain_visit(services: Reach, scope: Seen, visit_id: str) -> JSONAnsw
     now_ms = services.clock.now_ms()
     explained = await services.explainer.explain(visit, services.history, services.fences.records, now_ms)
     return await asyncio.to_thread(JSONAnswer, explained)
+
+
+async def _visits_of(job_id: str, services: Services) -> tuple[str, ...]:
+    found = await job_of_id(job_id, services)
+    return () if found is None else tuple(found.record.visit_ids)
 
 
 async def _revisions(services: Services, scope: Scope, visit_id: str) -> list[Visit]:

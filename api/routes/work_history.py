@@ -1,7 +1,7 @@
 """What was done for a customer, or at a site."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, cast
+from typing import Annotated, Final, cast
 
 from fastapi import APIRouter, Depends, Path, Query
 
@@ -13,6 +13,8 @@ from api.http.answers import JSONAnswer
 from api.http.paging import page_of, place_after
 from api.http.parameters import Cursor
 from api.http.problems import Problem, unavailable
+from api.jobs.archive import archived_jobs
+from api.ports import StoredJobQuery
 from api.registers.registry import REGISTERS, Entry, Name
 from api.registers.writes import entries_of
 from api.services import Reach, Services
@@ -22,6 +24,9 @@ from schemas.places import Site
 router = APIRouter()
 
 Reader = Annotated[Scope, Depends(scoped("customers:read"))]
+_PAGE: Final = 1_000
+"""Archived jobs that are read at a time."""
+
 Limit = Annotated[int, Query(ge=1, le=200, description="how many at most")]
 
 
@@ -47,6 +52,7 @@ async def customer_history(
     every = cast(Iterable[Site], entries_of(services, REGISTERS["sites"]).values())
     sites = {site.site_id: site for site in every if site.customer_id == customer_id and scope.sees(site.branch)}
     jobs = [job for job in _jobs(scope, services) if job.customer_id == customer_id or job.site_id in sites]
+    jobs += await _archived(StoredJobQuery(_PAGE, customer_ids=(customer_id,), site_ids=tuple(sites)), scope, services)
     return await _page(jobs, sites.values(), limit, cursor, scope, services)
 
 
@@ -68,6 +74,7 @@ async def site_history(
     """As for a customer: jobs at this site, and visits there that were for no job."""
     site = cast(Site, _known("sites", site_id, scope, services))
     jobs = [job for job in _jobs(scope, services) if job.site_id == site_id]
+    jobs += await _archived(StoredJobQuery(_PAGE, site_ids=(site_id,)), scope, services)
     return await _page(jobs, [site], limit, cursor, scope, services)
 
 
@@ -83,6 +90,10 @@ def _jobs(scope: Scope, services: Services) -> Iterator[JobRecord]:
     if not services.jobs.is_caught_up:
         raise unavailable("the jobs are still being read")
     return (job for job in services.jobs.records.values() if scope.sees_job(job))
+
+
+async def _archived(query: StoredJobQuery, scope: Scope, services: Services) -> list[JobRecord]:
+    return [job async for job in archived_jobs(query, services) if scope.sees_job(job)]
 
 
 async def _page(

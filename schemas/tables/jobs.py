@@ -1,8 +1,9 @@
 """The table ``jobs`` (the newest revision of each job, with its log) and the view ``job_log`` (a row an entry)."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
+import msgspec
 import pyarrow as pa
 
 from schemas import wire
@@ -161,6 +162,35 @@ def batch(jobs: Sequence[JobRecord]) -> pa.RecordBatch:
         )
     columns["log_visit_id"] = [[entry.visit_id or "" for entry in job.log] for job in jobs]
     return pa.record_batch({name: columns[name] for name in COLUMNS.names}, schema=COLUMNS)
+
+
+_LOG: Final = ("state", "at", "recorded_at", "source", "actor", "reason", "visit_id")
+_DETAILS: Final = ("parts", "checklist", "attachments")
+
+
+def _selected(column: str) -> str:
+    kind = COLUMNS.field(column).type
+    if kind == MOMENT:
+        return f"toUnixTimestamp64Milli({column})"
+    return f"arrayMap(moment -> toUnixTimestamp64Milli(moment), {column})" if kind == _MOMENTS else column
+
+
+SELECTED: Final = ", ".join(map(_selected, COLUMNS.names))
+"""What to select of a job to read it with ``of_rows``."""
+
+
+def of_rows(rows: Iterable[Sequence[Any]]) -> list[JobRecord]:
+    """Jobs from rows of ``SELECTED``: what the store has of them, which is not what their logs followed from."""
+    return [_of_row(dict(zip(COLUMNS.names, row, strict=True))) for row in rows]
+
+
+def _of_row(columns: dict[str, Any]) -> JobRecord:
+    entries = zip(*(columns.pop(f"log_{name}") for name in _LOG), strict=True)
+    log = [dict(zip(_LOG, entry, strict=True)) for entry in entries]
+    details = {name: msgspec.json.decode(columns[name]) for name in _DETAILS}
+    for entry in log:
+        entry["visit_id"] = entry["visit_id"] or None
+    return wire.from_builtins(JobRecord, columns | details | {"log": log})
 
 
 JOBS: Final = Table("jobs", statements, JobRecord, COLUMNS, batch)

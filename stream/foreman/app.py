@@ -20,7 +20,17 @@ from schemas.job import Evidence, JobRecord
 from schemas.job_command import Answer, Command, CreateJob, Sender, TellEvidence
 from schemas.settings import Settings
 from schemas.times import Instant
-from schemas.topics import FOREMAN_GROUP, JOB_ANSWERS, JOB_COMMANDS, JOBS, LIVE, ROUNDS, VISITS, Topic
+from schemas.topics import (
+    FOREMAN_GROUP,
+    JOB_ANSWERS,
+    JOB_COMMANDS,
+    JOBS,
+    LIVE,
+    ROUNDS,
+    VISITS,
+    LogUnavailable,
+    Topic,
+)
 from schemas.visit import Visit
 from schemas.wire import decode, encode
 from stream.collector import settle
@@ -33,6 +43,7 @@ from stream.framed import FramedApp, PartitionsLostError, framed_app
 from stream.frames import Frame
 from stream.kafka import KafkaLog, partition_of
 from stream.log_ends import LogEnds
+from stream.recorder_lag import RecorderLag
 from stream.records import records_by_partition
 from stream.restored import STORE_URL, RestoredOnce, compacted_within
 
@@ -41,6 +52,10 @@ LOOK_AGAIN_S: Final = 0.2
 FETCH_MIN_BYTES: Final = 64 * 1024
 FETCH_MAX_WAIT_MS: Final = 50
 """A frame costs as much as some dozens of live states, which come by the thousand: they are gathered for so long."""
+ARCHIVE_EVERY_S: Final = 10.0
+ARCHIVED_AT_ONCE: Final = 1_000
+"""By the clock on the wall, so often so many jobs of each partition: commands wait meanwhile."""
+RECORDED_WITHIN_S: Final = 5.0
 
 POSITIONS: Final = Sender("automatic", "foreman")
 CALENDAR: Final = Sender("system", "recurrence")
@@ -51,6 +66,7 @@ commands_done = Counter("onsite_foreman_commands", "Commands carried out, refuse
 jobs_written = Counter("onsite_foreman_job_revisions", "Revisions of jobs written")
 news_told = Counter("onsite_foreman_news", "News of rounds told to jobs")
 unreadable = Counter("onsite_foreman_unreadable_records", "Records nobody can read", ["topic"])
+jobs_archived = Counter("onsite_foreman_jobs_archived", "Jobs that were over for long, let go")
 jobs_kept = Gauge("onsite_foreman_jobs", "Jobs whose writer this process is")
 frame_seconds = Histogram("onsite_foreman_frame_seconds", "Time of a frame of commands")
 
@@ -62,7 +78,7 @@ class Foreman:
         self._settings = settings
         self._clock = clock
         self._rules = rules
-        self._book = JobBook(rules)
+        self._book = JobBook(rules, settings.jobs_kept_days)
         self._jobs: dict[int, JobPartition] = {}
         self._patrols: dict[int, Patrol] = {}
         self._written_until: dict[int, int] = {}
@@ -70,6 +86,7 @@ class Foreman:
         self._crew = Crew(settings, rules, self._unsettled.add)
         self._log = KafkaLog(settings.kafka)
         self._ends = LogEnds(settings.kafka)
+        self._recorder = RecorderLag(settings.kafka, settings.partitions)
         self._erasures = Erasures(settings, "foreman")
         self._etas = Etas(settings, clock, rules, self._crew, self._log, self._heading_of)
         self._tasks: list[asyncio.Task[None]] = []
@@ -125,7 +142,8 @@ class Foreman:
         await self._erasures.start()
         await self._etas.start()
         self._unsettled.clear()
-        self._tasks = [asyncio.create_task(self._look_again()), asyncio.create_task(self._expect())]
+        steps = (self._look_again(), self._expect(), self._let_go())
+        self._tasks = [asyncio.create_task(each) for each in steps]
 
     async def _drain(self) -> None:
         async with self._writing, self._changing:
@@ -154,9 +172,7 @@ class Foreman:
             heard = (device_id for patrol in self._patrols.values() for device_id in patrol.rounds)
             self._unsettled.update(map(self._crew.technician_of, heard))
             self._etas.keep_only(assigned)
-            kept = sum(len(partition.records) for partition in self._jobs.values())
-            jobs_kept.set(kept)
-            log.info("jobs read", partitions=sorted(assigned), jobs=kept)
+            log.info("jobs read", partitions=sorted(assigned), jobs=self._count_jobs())
         settle()
 
     # Commands
@@ -177,7 +193,7 @@ class Foreman:
                 await self._write(written, now_ms)
             await self._answer(answers)
         commands_done.inc(sum(len(commands) for commands in by_partition.values()))
-        jobs_kept.set(sum(len(each.records) for each in self._jobs.values()))
+        self._count_jobs()
 
     def _commands_of(self, frames: Sequence[Frame]) -> dict[int, list[Command]]:
         """By partition, in order; what nobody can read and what is in the wrong partition is left out and counted."""
@@ -195,16 +211,30 @@ class Foreman:
     async def _write(self, records: Mapping[int, Sequence[JobRecord]], now_ms: Instant) -> None:
         """Append revisions of jobs by partition; return when the broker has them. Raises PartitionsLostError."""
         records = {number: group for number, group in records.items() if group}
-        if not records:
+        values = {number: [encode(record) for record in group] for number, group in records.items()}
+        await self._append(
+            {
+                number: [(record.job_id, value) for record, value in zip(group, values[number], strict=True)]
+                for number, group in records.items()
+            }
+        )
+        for number, group in records.items():
+            self._jobs[number].keep(group, values[number], now_ms)
+            jobs_written.inc(len(group))
+
+    async def _append(self, values: Mapping[int, Sequence[tuple[str, bytes | None]]]) -> None:
+        """Append to the jobs of partitions, as long as nobody else does. Raises PartitionsLostError."""
+        if not values:
             return
-        for number, end in (await self._ends.ends(JOBS.name, records)).items():
+        for number, end in (await self._ends.ends(JOBS.name, values)).items():
             if end > self._written_until.get(number, end):
                 raise PartitionsLostError(f"another foreman writes the jobs of partition {number}")
-        values = {number: [(record.job_id, encode(record)) for record in group] for number, group in records.items()}
         self._written_until |= await self._log.append_in_place(JOBS, values)
-        for number, group in records.items():
-            self._jobs[number].keep(group, [value for _, value in values[number]], now_ms)
-            jobs_written.inc(len(group))
+
+    def _count_jobs(self) -> int:
+        count = sum(len(partition.records) for partition in self._jobs.values())
+        jobs_kept.set(count)
+        return count
 
     async def _look_at_jobs(self) -> None:
         """Time has passed: some jobs are late, promises are to be escalated, jobs that come again are to be made."""
@@ -235,6 +265,44 @@ class Foreman:
 
     async def _answer(self, answers: Iterable[Answer]) -> None:
         await self._log.append_patiently(JOB_ANSWERS, [(answer.request_id, encode(answer)) for answer in answers])
+
+    # The archive
+
+    async def _let_go(self) -> None:
+        """Jobs that have been over for long are let go, once the store has them for good."""
+        waits = False
+        while True:
+            await asyncio.sleep(ARCHIVE_EVERY_S)
+            with self.app.fatal("archive"):
+                if not any(self._to_archive(1).values()):
+                    continue
+                is_recorded = await self._is_recorded()
+                if is_recorded:
+                    await self._archive()
+                elif not waits:
+                    log.warning("jobs are not archived: the recorder has not come as far as the jobs go")
+                waits = not is_recorded
+
+    async def _archive(self) -> None:
+        async with self._writing:
+            gone = {number: job_ids for number, job_ids in self._to_archive(ARCHIVED_AT_ONCE).items() if job_ids}
+            await self._append({number: [(job_id, None) for job_id in job_ids] for number, job_ids in gone.items()})
+            for number, job_ids in gone.items():
+                self._jobs[number].let_go(job_ids)
+            self._count_jobs()
+        jobs_archived.inc(count := sum(map(len, gone.values())))
+        log.info("jobs archived", jobs=count)
+
+    def _to_archive(self, limit: int) -> dict[int, list[str]]:
+        now_ms = self._clock.now_ms()
+        return {number: partition.to_archive(now_ms, limit) for number, partition in self._jobs.items()}
+
+    async def _is_recorded(self) -> bool:
+        """Whether the store has all that was written of jobs up to now; False too where nobody knows."""
+        try:
+            return await self._recorder.recorded([JOBS], RECORDED_WITHIN_S)
+        except LogUnavailable:
+            return False
 
     # Rounds
 

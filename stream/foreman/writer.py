@@ -1,6 +1,8 @@
 """The jobs of a partition, and what commands make of them, in the order in which they come."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice, takewhile
+from operator import itemgetter
 
 import msgspec
 import structlog
@@ -21,8 +23,11 @@ class JobPartition:
         self.records: dict[str, bytes] = {}
         self._book = book
         self._look_ms: dict[str, int] = {}
+        # By when they are due: what changes goes to the end, and is due last.
+        self._archived_from_ms: dict[str, int] = {}
         for job_id, value in records.items():
             self._keep(job_id, value, decode(JobRecord, value), now_ms)
+        self._archived_from_ms = dict(sorted(self._archived_from_ms.items(), key=itemgetter(1)))
 
     def carry_out(self, commands: Sequence[Command], now_ms: Instant) -> tuple[list[JobRecord], list[Answer]]:
         """The revisions to write, in order, and the answers to give once they are; ``records`` is as it was before.
@@ -56,15 +61,34 @@ class JobPartition:
 
     def pass_over(self, record: JobRecord, now_ms: Instant) -> None:
         """Look at a job that was due, and has not changed, when it is due next."""
-        self._keep(record.job_id, self.records[record.job_id], record, now_ms)
+        self._look_later(record, now_ms)
+
+    def to_archive(self, now_ms: Instant, limit: int) -> list[str]:
+        """Jobs that have been over for long, ``limit`` at most, those first that have been for longest."""
+        due = takewhile(lambda each: each[1] <= now_ms, self._archived_from_ms.items())
+        return [job_id for job_id, _ in islice(due, limit)]
+
+    def let_go(self, job_ids: Iterable[str]) -> None:
+        """Take note that jobs are archived."""
+        for job_id in job_ids:
+            del self.records[job_id]
+            self._look_ms.pop(job_id, None)
+            self._archived_from_ms.pop(job_id, None)
 
     def _keep(self, job_id: str, value: bytes, record: JobRecord, now_ms: Instant) -> None:
         self.records[job_id] = value
+        self._look_later(record, now_ms)
+        self._archived_from_ms.pop(job_id, None)
+        archived_from_ms = self._book.archived_from_ms(record)
+        if archived_from_ms is not None:
+            self._archived_from_ms[job_id] = archived_from_ms
+
+    def _look_later(self, record: JobRecord, now_ms: Instant) -> None:
         look_ms = self._book.next_look_ms(record, now_ms)
         if look_ms is None:
-            self._look_ms.pop(job_id, None)
+            self._look_ms.pop(record.job_id, None)
         else:
-            self._look_ms[job_id] = look_ms
+            self._look_ms[record.job_id] = look_ms
 
     def _record(self, job_id: str) -> JobRecord | None:
         value = self.records.get(job_id)

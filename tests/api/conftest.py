@@ -288,6 +288,13 @@ class Door:
         self.feed.device_changed(live.device_id, live)
         self.nearby.device_changed(live.device_id, live)
 
+    def archive(self, job_id: str) -> JobRecord:
+        """A job is let go; only the store has it."""
+        job = self.history.stored_jobs[job_id] = self.jobs.records.pop(job_id)
+        for changed in (self.job_index.changed, self.feed.job_changed, self.nearby.job_changed, self.desk.see):
+            changed(job_id, None)
+        return job
+
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.request("GET", path, **more)
 

@@ -7,10 +7,10 @@ import pytest
 
 from dispatch.events import NOTHING_OF_JOB, job_events
 from dispatch.job_book import JobBook
-from dispatch.redaction import struck
+from dispatch.redaction import redacted_in_archive, struck
 from dispatch.rules import DispatchRules
 from schemas import wire
-from schemas.job import Approach, Attachment, ChecklistItem, Evidence, JobPlan, JobRecord, UsedPart
+from schemas.job import Approach, Attachment, ChecklistItem, Evidence, JobPlan, JobRecord, LogEntry, UsedPart
 from schemas.job_command import Command, CreateJob, EditJob, MoveJob, RedactJob, Sender, TellEvidence
 from schemas.times import Instant
 
@@ -163,3 +163,47 @@ def test_it_is_told_as_an_edit_and_not_what_was_there_before(done: JobRecord) ->
 )
 def test_words_are_struck_from_texts(text: str, words: list[str], left: str) -> None:
     assert struck(text, words) == left
+
+
+def archived() -> JobRecord:
+    """As the store has it: two came, each with a van; Ben's visit in the middle is in no entry."""
+    log = [
+        LogEntry("created", at(0), at(0), "dispatcher", "key:office", "for Weber"),
+        LogEntry("on_site", at(20), at(21), "automatic", "van-1", "arrived", visit_id="v1"),
+        LogEntry("completed", at(50), at(51), "automatic", "van-2", "departed", visit_id="v2"),
+        LogEntry("invoiced", at(90), at(90), "technician", "session:amina", "Amina Okafor agreed"),
+    ]
+    stated = {name: getattr(PLAN, name) for name in JobPlan.__struct_fields__}
+    more = {"state": "invoiced", "visit_ids": ["v1", "v2", "v3"], "on_site_s": 1_800.0, "log": log}
+    return JobRecord(**stated, job_id="j", revision=7, created_at=at(0), updated_at=at(90), **more)
+
+
+def wish(kind: str, person_id: str, **more: Any) -> RedactJob:
+    return command(RedactJob, 9_000, ERASER, kind=kind, person_id=person_id, pseudonym=PSEUDONYM, **more)
+
+
+def test_a_technician_goes_from_an_archived_job() -> None:
+    asked = wish("technician", "amina", actors=["session:amina"], words=["Amina Okafor", "Amina"])
+    job = redacted_in_archive(archived(), asked, lambda device_id, at_ms: (device_id, at_ms) == ("van-1", at(20)))
+    assert (job.revision, job.updated_at) == (8, at(90)), "a further revision of a job that has not changed since"
+    assert [(entry.actor, entry.visit_id) for entry in job.log] == [
+        ("key:office", None),
+        (PSEUDONYM, None),
+        ("van-2", "v2"),
+        (PSEUDONYM, None),
+    ]
+    assert (job.technician_ids, job.visit_ids) == ([PSEUDONYM, "ben"], ["v2"])
+    assert [entry.at for entry in job.log] == [entry.at for entry in archived().log]
+    assert b"amina " not in wire.encode(job).lower()
+    again = redacted_in_archive(job, asked, lambda *_: False)
+    assert again == msgspec.structs.replace(job, revision=9), "done again, it is the same"
+
+
+def test_a_customer_goes_from_an_archived_job() -> None:
+    asked = wish("customer", "weber", words=["Weber"], site_ids=["weber-home"])
+    job = redacted_in_archive(archived(), asked, lambda *_: True)
+    assert (job.customer_id, job.site_id, job.fence_id, job.address, job.notes) == (PSEUDONYM, None, None, None, "")
+    assert [entry.state for entry in job.log] == ["created", "on_site", "completed", "invoiced"]
+    assert (job.visit_ids, {entry.visit_id for entry in job.log}) == ([], {None})
+    assert (job.technician_ids, job.on_site_s, job.parts) == (["amina", "ben"], 1_800.0, PLAN.parts)
+    assert b"weber" not in wire.encode(job).lower()

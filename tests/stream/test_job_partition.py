@@ -1,0 +1,74 @@
+"""The jobs of a partition, as their writer has them: which are to be archived, and in which order."""
+
+import msgspec
+
+from dispatch.job_book import JobBook
+from dispatch.rules import DispatchRules
+from schemas import wire
+from schemas.job import JobRecord
+from schemas.job_command import CreateJob, MoveJob
+from schemas.times import Instant
+from stream.foreman.writer import JobPartition
+from tests.dispatch.examples import DISPATCHER, create, minute, move
+
+KEPT_DAYS = 40
+KEPT_MIN = KEPT_DAYS * 24 * 60
+BOOK = JobBook(DispatchRules(), KEPT_DAYS)
+
+
+def carry_out(partition: JobPartition, *commands: CreateJob | MoveJob, at: float) -> None:
+    records, _ = partition.carry_out(commands, minute(at))
+    partition.keep(records, [wire.encode(each) for each in records], minute(at))
+
+
+def moved(job_id: str, to: str, at: float) -> MoveJob:
+    return move(to, at, DISPATCHER, job_id=job_id)
+
+
+def with_jobs() -> JobPartition:
+    """Three are cancelled, c first; one is under way."""
+    partition = JobPartition({}, BOOK, minute(0))
+    carry_out(partition, *(create(each) for each in "abcd"), at=0)
+    for at, job_id in enumerate("cab", 10):
+        carry_out(partition, moved(job_id, "cancelled", at), at=at)
+    return partition
+
+
+def test_those_that_have_been_over_for_longest_are_archived_first() -> None:
+    partition = with_jobs()
+    assert partition.to_archive(minute(10 + KEPT_MIN - 1), 9) == []
+    assert partition.to_archive(minute(11 + KEPT_MIN), 9) == ["c", "a"]
+    assert partition.to_archive(minute(99 + KEPT_MIN), 9) == ["c", "a", "b"]
+    assert partition.to_archive(minute(99 + KEPT_MIN), 2) == ["c", "a"]
+
+
+def test_what_changes_is_archived_later_and_what_goes_on_is_not() -> None:
+    partition = with_jobs()
+    carry_out(partition, moved("c", "scheduled", 20), at=20)
+    carry_out(partition, moved("a", "scheduled", 30), moved("a", "cancelled", 31), at=31)
+    assert partition.to_archive(minute(99 + KEPT_MIN), 9) == ["b", "a"]
+
+
+def test_the_order_is_the_same_when_jobs_are_read_back() -> None:
+    records = with_jobs().records
+    assert JobPartition(records, BOOK, minute(20)).to_archive(minute(99 + KEPT_MIN), 9) == ["c", "a", "b"]
+
+
+def test_a_job_that_is_let_go_is_not_there_any_more() -> None:
+    partition = with_jobs()
+    partition.let_go(["c", "a"])
+    assert partition.records.keys() == {"b", "d"}
+    assert partition.to_archive(minute(99 + KEPT_MIN), 9) == ["b"]
+    records, [answer] = partition.carry_out(
+        [msgspec.structs.replace(moved("a", "created", 99), request_id="r")], minute(99)
+    )
+    assert records == []
+    assert answer.refusal is not None
+    assert (answer.refusal.status, answer.refusal.code) == (404, "unknown_job")
+
+
+def test_a_look_that_changes_nothing_does_not_put_off_the_archive() -> None:
+    partition = with_jobs()
+    record = wire.decode(JobRecord, partition.records["c"])
+    partition.pass_over(record, Instant(minute(12)))
+    assert partition.to_archive(minute(10 + KEPT_MIN), 9) == ["c"]
