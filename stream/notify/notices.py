@@ -236,7 +236,12 @@ class Notices:
         return partition_of(job_id, self._settings.partitions)
 
     def _let_go_when_over(self, job_id: str, share: Share, now_ms: int) -> None:
-        """A job that is over, of which no notice waits and all is stale, leaves memory; before that, later."""
+        """A job that is over, of which no notice waits and all is stale, leaves memory; one that is not yet, later.
+
+        What has changed since it was looked at is looked at first.
+        """
+        if job_id in self._unsettled or job_id in self._look_ms:
+            return
         job = share.jobs.get(job_id)
         if (job is not None and job.phase(self._lifecycle) < OVER) or share.ledger.waits_for(job_id):
             return
@@ -247,7 +252,7 @@ class Notices:
         if stale_ms < now_ms:
             share.let_go(job_id)
         else:
-            self._look_ms.setdefault(job_id, stale_ms + 1)
+            self._look_ms[job_id] = stale_ms + 1
 
     def _news_of(self, job: JobFacts, share: Share, now_ms: Instant) -> list[Notice]:
         if self._may_become_known(job, now_ms):

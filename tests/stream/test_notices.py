@@ -52,9 +52,13 @@ class MemoryLog:
     def __init__(self, sent: list[str]) -> None:
         self.written: list[tuple[Notice, int]] = []
         self.deleted: list[str] = []
+        self.held: asyncio.Event | None = None
+        """Until it is set what is written takes."""
         self._sent = sent
 
     async def append_in_place(self, topic: Any, records: dict[int, list[tuple[str, bytes | None]]]) -> dict[int, int]:
+        if records and self.held is not None:
+            await self.held.wait()
         for number, group in records.items():
             for key, value in group:
                 if value is None:
@@ -349,6 +353,23 @@ def test_what_is_over_leaves_memory_and_is_told_no_second_time() -> None:
         await process.until(lambda: not process.notices._unsettled)
         await process.until(lambda: "job-1" not in process.share_of("job-1").jobs)
         assert process.log.written[written:] == [], "what was told stays known"
+        await process.end()
+
+    asyncio.run(run())
+
+
+def test_what_changes_of_a_job_while_it_is_let_go_of_is_not_lost() -> None:
+    async def run() -> None:
+        process = Process()
+        process.log.held = asyncio.Event()
+        over = job(move("on_site", now(-50)), move("completed", now(-40)), at=now(-60))
+        await process.begin(jobs=[over])
+        await process.until(lambda: not process.notices._unsettled)
+        await process.see(msgspec.structs.replace(over, customer_id=None, erasures=["e-1"]))
+        process.log.held.set()
+        await process.until(lambda: "job-1" not in process.share_of("job-1").jobs)
+        customers = [each for each in process.log.newest.values() if each.audience == "customer"]
+        assert {each.recipient_id for each in customers} == {None}
         await process.end()
 
     asyncio.run(run())
