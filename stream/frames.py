@@ -7,7 +7,7 @@ aborted transactions, control batches), and which offset to fetch next once they
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -17,7 +17,10 @@ from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Consecutive records of one partition: raw values and broker timestamps (epoch ms), oldest first."""
+    """Consecutive records of one partition: raw values and broker timestamps (epoch ms), oldest first.
+
+    ``deleted`` are the keys of those without a value, in their order.
+    """
 
     topic: str
     partition: int
@@ -25,6 +28,7 @@ class Frame:
     last_offset: int
     values: list[bytes | None]
     timestamps_ms: list[int]
+    deleted: list[bytes | None] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -77,6 +81,7 @@ class _FramedRecords:
         """At most so many records, fewer only where no more have been fetched."""
         values: list[bytes | None] = []
         timestamps_ms: list[int] = []
+        deleted: list[bytes | None] = []
         offset = first_offset = from_offset = self.next_fetch_offset
         # aiokafka's records are let go one by one: to have all of them at once takes three times as long.
         for record in self._records:
@@ -85,7 +90,10 @@ class _FramedRecords:
                 continue  # a batch comes whole, also where its first records have been read before
             if not values:
                 first_offset = offset
-            values.append(record.value)
+            value = record.value
+            values.append(value)
+            if value is None:
+                deleted.append(record.key)
             timestamps_ms.append(record.timestamp)
             if len(values) == max_records:
                 self.next_fetch_offset = offset + 1
@@ -93,7 +101,7 @@ class _FramedRecords:
         else:
             self.next_fetch_offset = self._batches.next_fetch_offset  # past batches at the end that do not count
             self.used_up = True
-        return Frame(self._tp.topic, self._tp.partition, first_offset, offset, values, timestamps_ms)
+        return Frame(self._tp.topic, self._tp.partition, first_offset, offset, values, timestamps_ms, deleted)
 
 
 class _WholeBatches:

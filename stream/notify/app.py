@@ -24,6 +24,7 @@ from schemas.event import Event
 from schemas.settings import Settings
 from schemas.times import Instant
 from schemas.topics import (
+    ETAS,
     EVENTS,
     JOBS,
     MAX_RECORD_BYTES,
@@ -31,6 +32,7 @@ from schemas.topics import (
     NOTIFIER_GROUP,
     REQUESTS,
     STOCK,
+    TRACKING,
     VISITS,
     WEBHOOK_DELIVERIES,
     WEBHOOK_REPLAYS,
@@ -101,7 +103,9 @@ class Notifier:
 
     def _build_app(self) -> FramedApp:
         agents: dict[Topic, Callable[[Sequence[Frame]], Awaitable[None]]] = {
-            JOBS: self._on_facts,
+            JOBS: self._on_jobs,
+            ETAS: self._notices.take,
+            TRACKING: self._notices.take,
             VISITS: self._on_facts,
             REQUESTS: self._on_facts,
             STOCK: self._on_facts,
@@ -187,11 +191,15 @@ class Notifier:
                 for value in waiting.get(number, {}).values():
                     self._outbox.put(decode(Pending, value))
             deliveries_waiting.set(len(self._outbox))
-            self._notices.restore(assigned, notices)
             log.info("what was told is read", partitions=sorted(assigned), waiting=len(self._outbox))
+            await self._notices.restore(assigned, notices)
         settle()
 
     # Facts become events
+
+    async def _on_jobs(self, frames: Sequence[Frame]) -> None:
+        await self._on_facts(frames)
+        await self._notices.take(frames)
 
     async def _on_facts(self, frames: Sequence[Frame]) -> None:
         events: list[Event] = []

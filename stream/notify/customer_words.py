@@ -1,44 +1,55 @@
-"""What customers write through their tracking links, and which links are good: the topic ``onsite.tracking``."""
+"""That customers have written through their tracking links, and which links are good: of ``onsite.tracking``."""
 
-from collections.abc import Callable
-from functools import partial
+from typing import Final
 
-from dispatch.notices.facts import JobFacts, Message
-from dispatch.tracking import TrackingLinks, merged
-from schemas.settings import Settings
-from schemas.topics import TRACKING
-from schemas.tracking import TrackingRecord
-from schemas.wire import decode
-from stream.kafka import Follower
+import msgspec
+
+from dispatch.notices.facts import Message
+from dispatch.tracking import merged
+from schemas.tracking import CustomerMessage, TrackingRecord
+
+_UNSAID: Final = ""
 
 
 class CustomerWords:
-    """``links`` are None where nobody knows at which address customers reach them.
+    """Of a partition's jobs; what was said is not kept."""
 
-    ``on_change(job_id)`` is called when something was said or revoked.
-    """
-
-    def __init__(self, settings: Settings, links: TrackingLinks | None, on_change: Callable[[str], None]) -> None:
-        self._links = links
-        self._on_change = on_change
+    def __init__(self) -> None:
         self._records: dict[str, TrackingRecord] = {}
-        self.follower = Follower(settings.kafka, TRACKING, partial(decode, TrackingRecord), self.changed)
 
-    def changed(self, job_id: str, record: TrackingRecord | None) -> None:
+    @property
+    def jobs(self) -> list[str]:
+        """Those of which something is kept."""
+        return list(self._records)
+
+    def take(self, record: TrackingRecord) -> None:
         """There is another record of a job; what an earlier one said holds, as several processes write them."""
-        before = self._records.pop(job_id, None)
-        if record is not None:
-            self._records[job_id] = record if before is None else merged(before, record)
-        self._on_change(job_id)
+        before = self._records.get(record.job_id)
+        self._records[record.job_id] = _unworded(record if before is None else merged(before, record))
 
-    def link_of(self, job: JobFacts) -> str | None:
-        """The address of a job's page."""
-        if self._links is None:
-            return None
-        record = self._records.get(job.job_id)
-        return self._links.link_of(job, 0 if record is None else record.generation)
+    def delete(self, job_id: str) -> None:
+        """Keep nothing of a job."""
+        self._records.pop(job_id, None)
 
-    def messages_of(self, job_id: str) -> list[Message]:
+    def settle(self, job_id: str) -> None:
+        """Keep of a job that is over no more than which of its links are good."""
+        record = self._records.pop(job_id, None)
+        if record is not None and record.generation:
+            self._records[job_id] = TrackingRecord(
+                job_id=job_id, updated_at=record.updated_at, generation=record.generation
+            )
+
+    def generation_of(self, job_id: str) -> int:
+        """That of a job's links."""
+        record = self._records.get(job_id)
+        return 0 if record is None else record.generation
+
+    def messages_of(self, job_id: str) -> tuple[Message, ...]:
         """That the customer has written, not what."""
         record = self._records.get(job_id)
-        return [] if record is None else [Message(each.message_id, each.at) for each in record.messages]
+        return () if record is None else tuple(Message(each.message_id, each.at) for each in record.messages)
+
+
+def _unworded(record: TrackingRecord) -> TrackingRecord:
+    messages = [CustomerMessage(each.message_id, _UNSAID, each.at) for each in record.messages]
+    return msgspec.structs.replace(record, comment=None, messages=messages)

@@ -58,16 +58,19 @@ class Teller:
             STOCK.name: self._tell_stock,
         }
 
-    def news_of(self, frame: Frame, moment_of: Callable[[int], Instant]) -> tuple[list[Event], dict[str, bytes]]:
+    def news_of(self, frame: Frame, moment_of: Callable[[int], Instant]) -> tuple[list[Event], dict[str, bytes | None]]:
         """The events of a frame in their order, and what was told with them, to be written down for ``told``.
 
-        They count as told. ``moment_of`` gives Onsite's time for the broker's.
+        They count as told; of a job that is deleted it is not kept what was. ``moment_of`` gives Onsite's time for the
+        broker's.
         """
         events: list[Event] = []
-        written: dict[str, bytes] = {}
+        written: dict[str, bytes | None] = {}
         tell = self._tellers[frame.topic]
+        deleted = iter(frame.deleted)
         for value, stamp_ms in zip(frame.values, frame.timestamps_ms, strict=True):
             if value is None:
+                written |= self._forget(frame.topic, next(deleted, None))
                 continue
             try:
                 found, now_told = tell(value, moment_of(stamp_ms))
@@ -79,6 +82,12 @@ class Teller:
             self._told |= now_told
             written |= now_told
         return events, written
+
+    def _forget(self, topic: str, key: bytes | None) -> dict[str, None]:
+        if topic != JOBS.name or key is None:
+            return {}
+        told_of = JOB + key.decode(errors="replace")
+        return {} if self._told.pop(told_of, None) is None else {told_of: None}
 
     def _tell_job(self, value: bytes, recorded_at: Instant) -> tuple[Sequence[Event], dict[str, bytes]]:
         job = wire.decode(JobRecord, value)

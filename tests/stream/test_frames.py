@@ -33,7 +33,8 @@ class Batch(NamedTuple):
         builder = DefaultRecordBatchBuilder(2, self.codec, self.producer >= 0, self.producer, 0, 0, 1 << 20)
         for offset in self.offsets:
             value = None if offset % 5 == 4 else b"%d at %d" % (offset, base_offset)
-            builder.append(offset, timestamp=1_000 + base_offset + offset, key=self.marker, value=value, headers=[])
+            key = b"key %d" % offset if self.marker is None else self.marker
+            builder.append(offset, timestamp=1_000 + base_offset + offset, key=key, value=value, headers=[])
         encoded = builder.build()
         encoded[:8] = base_offset.to_bytes(8, "big")
         if self.marker is not None:
@@ -78,7 +79,8 @@ def framed(records: Sequence[ConsumerRecord]) -> Frame | tuple[()]:
     if not records:
         return ()
     values, timestamps_ms = [record.value for record in records], [record.timestamp for record in records]
-    return Frame(*FRAMED, records[0].offset, records[-1].offset, values, timestamps_ms)
+    deleted = [record.key for record in records if record.value is None]
+    return Frame(*FRAMED, records[0].offset, records[-1].offset, values, timestamps_ms, deleted)
 
 
 offsets = st.lists(st.integers(0, 12), min_size=1, max_size=6, unique=True).map(sorted)

@@ -137,3 +137,11 @@ def test_what_runs_out_is_told_once_a_fall() -> None:
         second, _ = told.news_of(frame(STOCK.name, *ledger), Instant)
         assert [event.id for event in (*first, *second)] == [event.id for event in events], "wherever it stopped"
     assert Teller(written, cast(Any, Known()), Rates()).news_of(frame(STOCK.name, *ledger), Instant) == ([], {})
+
+
+def test_of_a_job_that_is_deleted_is_not_kept_what_was_told() -> None:
+    told = teller()
+    told.news_of(frame(JOBS.name, wire.encode(JOB)), Instant)
+    gone = Frame(JOBS.name, 0, 1, 2, [None, None], [1, 2], [JOB.job_id.encode(), b"another"])
+    assert told.news_of(gone, Instant) == ([], {f"job/{JOB.job_id}": None})
+    assert told.news_of(gone, Instant) == ([], {})
