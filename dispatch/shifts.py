@@ -58,7 +58,8 @@ class ShiftHours:
 
 
 def _all_spans(shifts: Sequence[Shift], from_ms: int, to_ms: int) -> Iterator[Span]:
-    return (span for shift in shifts for span in _spans(shift, from_ms, to_ms))
+    """Those of an hour that the clock leaves out, as in spring, are empty: they have no margin either."""
+    return (span for shift in shifts for span in _spans(shift, from_ms, to_ms) if span.from_ms < span.to_ms)
 
 
 def _spans(shift: Shift, from_ms: int, to_ms: int) -> Iterator[Span]:

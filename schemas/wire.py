@@ -9,7 +9,7 @@ from schemas.times import Instant, format_instant, parse_instant
 
 Record = TypeVar("Record", bound=msgspec.Struct)
 
-_MOMENTS: Final = 65_536
+_MOMENTS: Final = 16_384
 """So many are kept with their words: what is read is read again, a log with each revision."""
 
 _words_of = lru_cache(_MOMENTS)(format_instant)

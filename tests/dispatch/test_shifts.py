@@ -55,6 +55,13 @@ def test_hours_cover_what_lies_within_the_margin_of_a_shift(zone_and_around, wee
         assert hours.cover(at_ms) == near
 
 
+def test_a_shift_in_an_hour_that_the_clock_leaves_out_is_none_and_has_no_margin():
+    """In Santiago 6 September 2026 began at one o'clock."""
+    hours = ShiftHours([Shift("00:00", "01:00", ["sun"], "America/Santiago")], 10 * MINUTE_MS)
+    assert not hours.cover(parse_epoch_ms("2026-09-06T04:00:00Z"))
+    assert hours.cover(parse_epoch_ms("2026-09-13T03:00:00Z"))
+
+
 def test_hours_are_worked_out_once_for_a_stretch_of_time(monkeypatch):
     asked = []
     monkeypatch.setattr("dispatch.shifts.zone_of", lambda name: asked.append(name) or ZoneInfo(name))
