@@ -79,7 +79,7 @@ def run(quick: bool) -> dict[str, dict[str, float]]:
         fences, ways = real_set(FOLDER / file, planar, points // 20)
         seconds = seconds_a_point(ways)
         figures[f"ns_per_point_{name}"] = seconds["onsite"] * 1e9
-        figures[f"bytes_per_fence_{name}"] = bytes_of(fences) / len(fences.outlines.row)
+        figures[f"bytes_per_fence_{name}"] = bytes_of(fences) / len(fences.outlines.place)
         if planar:
             ratios[f"onsite_vs_shapely_{name}"] = seconds["shapely"] / seconds["onsite"]
     return {"figures": figures, "anchors": anchors, "ratios": ratios}

@@ -7,13 +7,14 @@ exist, and are found by their key in a hash table.
 """
 
 import math
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numba as nb
 import numpy as np
 import numpy.typing as npt
 
 from geofence.geodesy import metres_per_degree
+from geofence.processor import prefetch
 
 GRID_REACH_M: Final = 250.0
 """The greatest margin that the grid answers."""
@@ -70,8 +71,11 @@ class Looked(NamedTuple):
     slot: npt.NDArray[np.int64]
 
 
-def pack_grid(boxes: npt.NDArray[np.float64]) -> Grid:
-    """The grid of ``boxes`` float64[n, 4] (west, south, east, north, degrees), row i being the i-th box."""
+def pack_grid(boxes: npt.NDArray[np.float64], rows: npt.NDArray[np.int32]) -> Grid:
+    """The grid of ``boxes`` float64[n, 4] (west, south, east, north, degrees).
+
+    ``rows`` int32[n], ascending, is what each is listed as.
+    """
     boxes = np.ascontiguousarray(boxes, np.float64)
     columns = _columns()
     levels = _levels(boxes, columns)
@@ -81,7 +85,7 @@ def pack_grid(boxes: npt.NDArray[np.float64]) -> Grid:
     tiles[by_place, 1] = np.arange(1, len(taken) + 1) * TILE_CELLS
     cells = np.zeros((len(taken) + 1) * TILE_CELLS, np.int32)
     lists = np.zeros(_count_listed(boxes, columns, levels, tiles, cells), np.int32)
-    _list(boxes, columns, levels, tiles, cells, lists)
+    _list(boxes, rows, columns, levels, tiles, cells, lists)
     return Grid(np.unique(levels), columns, tiles, cells, lists)
 
 
@@ -123,18 +127,29 @@ def look_up(grid: Grid, lat: npt.NDArray[np.float64], lon: npt.NDArray[np.float6
 
 @nb.njit(cache=True, nogil=True)
 def list_rows(
-    grid: Grid, cells: npt.NDArray[np.int32], points: int, point: npt.NDArray[np.int32], row: npt.NDArray[np.int32]
+    grid: Grid,
+    cells: npt.NDArray[np.int32],
+    points: int,
+    read_next: npt.NDArray[Any],
+    point: npt.NDArray[np.int32],
+    row: npt.NDArray[np.int32],
 ) -> int:
-    """What the ``cells`` of a batch list, into ``point`` and ``row``, by point and then row; how many there are."""
+    """What the ``cells`` of a batch list, into ``point`` and ``row``, by point and then row; how many there are.
+
+    What is listed is asked for in ``read_next``: it comes while branches here are mispredicted, and all of a batch has
+    been asked for before the first is read.
+    """
     end = 0
     for i in range(points):
         begin = end
         for level in range(len(grid.levels)):
             cell = cells[level, i]
             if cell < 0:
+                prefetch(read_next, -1 - cell)
                 end = _insert(row, begin, end, -1 - cell)
             else:
                 for k in range(cell + 1, cell + 1 + grid.lists[cell]):
+                    prefetch(read_next, grid.lists[k])
                     end = _insert(row, begin, end, grid.lists[k])
         for k in range(begin, end):
             point[k] = i
@@ -359,6 +374,7 @@ def _count_listed(
 @nb.njit(cache=True, nogil=True)
 def _list(
     boxes: npt.NDArray[np.float64],
+    rows: npt.NDArray[np.int32],
     columns: npt.NDArray[np.int32],
     levels: npt.NDArray[np.int32],
     tiles: npt.NDArray[np.int32],
@@ -372,10 +388,10 @@ def _list(
         for k in range(count):
             begin = cells[withins[k]]
             if begin < 0:
-                cells[withins[k]] = -1 - i
+                cells[withins[k]] = -1 - rows[i]
             else:
                 lists[begin] += 1
-                lists[begin + lists[begin]] = i
+                lists[begin + lists[begin]] = rows[i]
 
 
 @nb.njit(cache=True, nogil=True)

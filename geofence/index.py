@@ -65,7 +65,7 @@ class PackedTree(NamedTuple):
     ``west``, ``south``, ``east``, ``north`` float32[e], slightly enlarged, level after level from the leaves to the
     root: level ``l`` begins at ``level_start[l]``, and its entry ``k`` covers the ``NODE_SIZE`` entries of the level
     below from ``NODE_SIZE * k`` on. Each level is filled up to whole nodes with boxes that are nowhere. ``row``
-    int32[n] is the row of each leaf entry.
+    int32[n] is what each leaf entry stands for.
     """
 
     west: npt.NDArray[np.float32]
@@ -76,10 +76,10 @@ class PackedTree(NamedTuple):
     level_start: npt.NDArray[np.int32]
 
 
-def pack_tree(boxes: npt.NDArray[np.float64]) -> PackedTree:
-    """The packed tree of ``boxes`` float64[n, 4], row i being the i-th box."""
-    row = np.argsort(_hilbert_keys(boxes), kind="stable").astype(np.int32)
-    level = _whole_nodes(boxes[row] + (-BOX_SLACK_DEG, -BOX_SLACK_DEG, BOX_SLACK_DEG, BOX_SLACK_DEG))
+def pack_tree(boxes: npt.NDArray[np.float64], rows: npt.NDArray[np.int32]) -> PackedTree:
+    """The packed tree of ``boxes`` float64[n, 4]; ``rows`` int32[n] is what each is found as."""
+    order = np.argsort(_hilbert_keys(boxes), kind="stable")
+    level = _whole_nodes(boxes[order] + (-BOX_SLACK_DEG, -BOX_SLACK_DEG, BOX_SLACK_DEG, BOX_SLACK_DEG))
     levels = [level]
     while len(level) > NODE_SIZE:
         nodes = level.reshape(-1, NODE_SIZE, 4)
@@ -87,7 +87,7 @@ def pack_tree(boxes: npt.NDArray[np.float64]) -> PackedTree:
         levels.append(level)
     west, south, east, north = np.ascontiguousarray(np.concatenate(levels).T, np.float32)
     level_start = np.cumsum([0] + [len(level) for level in levels[:-1]], dtype=np.int32)
-    return PackedTree(west, south, east, north, row, level_start)
+    return PackedTree(west, south, east, north, rows[order], level_start)
 
 
 def _whole_nodes(level: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

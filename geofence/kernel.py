@@ -16,7 +16,6 @@ from geofence.geodesy import metres_per_degree
 from geofence.grid import GRID_REACH_M, Grid, list_rows, look_up, pack_grid, room_to_look_up
 from geofence.index import PackedTree, pack_tree, room_to_search, search
 from geofence.outlines import DEGREE_E7, Outlines, Pairs, pack_outlines, room_for_pairs, signed_distances
-from geofence.processor import prefetch
 from geofence.shapes import Shape
 
 BATCH_POINTS: Final = 1024
@@ -25,9 +24,6 @@ BATCH_POINTS: Final = 1024
 BATCH_PAIRS: Final = 1024
 """Pairs that are measured together."""
 
-AHEAD: Final = 32
-"""So many pairs before its turn a row is asked for."""
-
 TURNS: Final = 3
 """A longitude is looked at as it is, and a turn further to either side."""
 
@@ -35,7 +31,7 @@ _TURN_E7: Final = 360.0 * DEGREE_E7
 
 
 class PackedFences(NamedTuple):
-    """n rows as flat arrays: their outlines, and two indexes of their boxes."""
+    """n rows as flat arrays: their outlines, and two indexes of their boxes that tell the place of a row among them."""
 
     outlines: Outlines
     grid: Grid
@@ -92,11 +88,8 @@ def pack_arrays(
     boxes: npt.NDArray[np.float64],
 ) -> PackedFences:
     """As ``pack``, from ``ShapeArrays``."""
-    return PackedFences(
-        outlines=pack_outlines(positions, part_sizes, parts_of_row, radius_m, boxes),
-        grid=pack_grid(boxes),
-        tree=pack_tree(boxes),
-    )
+    outlines = pack_outlines(positions, part_sizes, parts_of_row, radius_m, boxes)
+    return PackedFences(outlines, pack_grid(boxes, outlines.place), pack_tree(boxes, outlines.place))
 
 
 def pack_boxes(boxes: npt.NDArray[np.float64]) -> PackedFences:
@@ -131,11 +124,12 @@ def _near(
     fences: PackedFences, lat: npt.NDArray[np.float64], lon: npt.NDArray[np.float64], margin_m: float
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float64]]:
     """Batch by batch: candidates, those of them whose boxes are near, their distances, what is within the margin."""
+    rows = fences.outlines.row
     gridded = margin_m <= GRID_REACH_M
     size = BATCH_POINTS if gridded else 1
     looked, searched = room_to_look_up(fences.grid, size), room_to_search(fences.tree, 0 if gridded else size)
     x_m, y_m = np.empty(size), np.empty(size)
-    near_point, near_row = np.zeros(size, np.int32), np.zeros(size, np.int32)
+    near_point, near_place = np.zeros(size, np.int32), np.zeros(size, np.int32)
     pairs, pair_m = room_for_pairs(TURNS * BATCH_PAIRS), np.empty(TURNS * BATCH_PAIRS)
     point, row, distance_m = np.empty(len(lat), np.int32), np.empty(len(lat), np.int32), np.empty(len(lat))
     found = 0
@@ -144,20 +138,21 @@ def _near(
         _measure_units(batch)
         if gridded:
             count = look_up(fences.grid, batch.lat, batch.lon, looked)
-            near_point, near_row = _room(near_point, 0, count), _room(near_row, 0, count)
-            list_rows(fences.grid, looked.cells, len(batch.lat), near_point, near_row)
+            near_point, near_place = _room(near_point, 0, count), _room(near_place, 0, count)
+            list_rows(fences.grid, looked.cells, len(batch.lat), rows, near_point, near_place)
         else:
             degree_m = x_m[0] * DEGREE_E7, y_m[0] * DEGREE_E7
             count = search(fences.tree, batch.lat[0], batch.lon[0], *degree_m, margin_m, searched)
-            near_point, near_row = np.zeros(count, np.int32), searched.row
+            near_point, near_place = np.zeros(count, np.int32), searched.row
         for first in range(0, count, BATCH_PAIRS):
             end = min(count, first + BATCH_PAIRS)
-            boxed = _pair(fences.outlines.row, batch, margin_m, near_point[first:end], near_row[first:end], pairs)
+            boxed = _pair(rows, batch, margin_m, near_point[first:end], near_place[first:end], pairs)
             signed_distances(fences.outlines, pairs, boxed, pair_m)
             point, row = _room(point, found, boxed), _room(row, found, boxed)
             distance_m = _room(distance_m, found, boxed)
             for k in range(boxed):
-                point[found], row[found], distance_m[found] = begin + pairs.point[k], pairs.row[k], pair_m[k]
+                point[found], distance_m[found] = begin + pairs.point[k], pair_m[k]
+                row[found] = rows[pairs.place[k]].number
                 if found and row[found - 1] == row[found] and point[found - 1] == point[found]:
                     distance_m[found - 1] = min(distance_m[found - 1], distance_m[found])
                 else:
@@ -188,7 +183,7 @@ def _pair(
     batch: _Batch,
     margin_m: float,
     point: npt.NDArray[np.int32],
-    row: npt.NDArray[np.int32],
+    place: npt.NDArray[np.int32],
     pairs: Pairs,
 ) -> int:
     """The candidates whose boxes are within the margin, into ``pairs``; how many they are.
@@ -198,8 +193,7 @@ def _pair(
     limit_sq = margin_m * margin_m
     count = 0
     for k in range(len(point)):
-        prefetch(rows, row[min(k + AHEAD, len(point) - 1)])
-        i, of_row = point[k], rows[row[k]]
+        i, of_row = point[k], rows[place[k]]
         x_m, y_m = batch.x_m[i], batch.y_m[i]
         north = batch.lat[i] * DEGREE_E7 - of_row.lat_e7
         east = batch.lon[i] * DEGREE_E7 - of_row.lon_e7
@@ -211,7 +205,7 @@ def _pair(
         turns = TURNS if (_TURN_E7 - abs(east) - of_row.half_width_e7) * x_m <= margin_m else 1
         for turn in range(turns):
             gap_x = max(0.0, abs(east) - of_row.half_width_e7) * x_m
-            pairs.point[count], pairs.row[count] = i, row[k]
+            pairs.point[count], pairs.place[count] = i, place[k]
             pairs.east[count], pairs.north[count] = east, north
             pairs.x_m[count], pairs.y_m[count] = x_m, y_m
             count += gap_x * gap_x + gap_y * gap_y <= limit_sq

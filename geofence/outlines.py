@@ -22,7 +22,7 @@ BLOCK_EDGES: Final = 32
 """Edges that share a box: a row of more edges is read only where its boundary may be nearest."""
 
 AHEAD: Final = 16
-"""So many pairs before its turn a path is asked for."""
+"""So many pairs before its turn the rest of a path is asked for; its row, read already, brought the beginning."""
 
 _FAR_SQ: Final = 1e300
 _SHORTEST_SQ: Final = 1e-18
@@ -30,28 +30,34 @@ _SHORTEST_SQ: Final = 1e-18
 _BOX: Final = ("lon_e7", "lat_e7", "half_width_e7", "half_height_e7")
 
 ROW: Final = np.dtype(
-    [*((side, np.int32) for side in _BOX), ("radius_m", np.float64), ("first", np.int32), ("size", np.int32)]
+    [*((side, np.int32) for side in _BOX), ("radius_m", np.float64), ("number", np.int32), ("size", np.int32)]
 )
-"""What is read first of a row, half a cache line.
+"""What is read first of a row, half a cache line; its outline follows at once.
 
 Its centre and the half sides of its box (what is within ``radius_m`` included) in 1e-7 degrees; ``radius_m`` is 0 for
-rings. A row of one path has its ``size`` edges from ``first`` in ``xy``; one of several has ``-size`` blocks from
-``first``.
+rings. A row of one path has its ``size`` edges behind it; one of several has ``-size`` blocks, from the one whose
+number is behind it.
 """
 
+ROW_INTS: Final = ROW.itemsize // 4
+
+LINE_BYTES: Final = 64
+"""A cache line. A row begins at its start or its middle, so that one look reads all of it."""
+
 BLOCK: Final = np.dtype([(name, np.int32) for name in ("first", "size", "west", "south", "east", "north")])
-"""A path of ``size`` edges from ``first`` in ``xy``, and its box in 1e-7 degrees from the row's centre."""
+"""A path of ``size`` edges from ``first`` on, and its box in 1e-7 degrees from the row's centre."""
 
 
 class Outlines(NamedTuple):
-    """Outlines of n rows: ``row`` ROW[n], ``block`` BLOCK[b], ``xy`` int32[v].
+    """Outlines of n rows: ``place`` int32[n] of each in ``row`` ROW[u], ascending; ``block`` BLOCK[b].
 
-    A path of s edges is s + 1 longitudes, then s + 1 latitudes, in ``xy``.
+    Between two rows lies the outline of the first, as int32: a path of s edges is s + 1 longitudes, then s + 1
+    latitudes. So a candidate is one place in memory, not two.
     """
 
+    place: npt.NDArray[np.int32]
     row: npt.NDArray[np.void]
     block: npt.NDArray[np.void]
-    xy: npt.NDArray[np.int32]
 
 
 def pack_outlines(
@@ -62,21 +68,33 @@ def pack_outlines(
     boxes: npt.NDArray[np.float64],
 ) -> Outlines:
     """From the shapes' arrays end to end (see ``kernel.pack_arrays``)."""
-    part_row = np.repeat(np.arange(len(parts_of_row)), parts_of_row)
+    count = len(parts_of_row)
+    part_row = np.repeat(np.arange(count), parts_of_row)
     full_blocks, left_over = np.divmod(np.maximum(1, part_sizes - 1), BLOCK_EDGES)
     blocks_of_part = full_blocks + (left_over > 0)
     edges = full_blocks * BLOCK_EDGES + -(-left_over // VECTOR_EDGES) * VECTOR_EDGES
-    blocks_of_row = np.bincount(part_row, blocks_of_part, len(parts_of_row)).astype(np.int32)
+    blocks_of_row = np.bincount(part_row, blocks_of_part, count).astype(np.int32)
+    ints = np.bincount(part_row, 2 * (edges + blocks_of_part), count).astype(np.int64) + (blocks_of_row > 1)
+    ends = np.cumsum(1 + -(-ints // ROW_INTS))
+    place = np.concatenate([[0], ends])[:count].astype(np.int32)
 
-    row = np.zeros(len(parts_of_row), ROW)
-    row["lon_e7"], row["lat_e7"] = np.rint((boxes[:, :2] + boxes[:, 2:]) / 2.0 * DEGREE_E7).T
+    row = _zeros_by_line(ends[-1] if count else 0)
+    head = np.zeros(count, ROW)
+    head["lon_e7"], head["lat_e7"] = np.rint((boxes[:, :2] + boxes[:, 2:]) / 2.0 * DEGREE_E7).T
     half = np.ceil((boxes[:, 2:] - boxes[:, :2]) / 2.0 * DEGREE_E7) + 1.0
-    row["half_width_e7"], row["half_height_e7"] = np.minimum(half, np.iinfo(np.int32).max).T
-    row["radius_m"] = radius_m
+    head["half_width_e7"], head["half_height_e7"] = np.minimum(half, np.iinfo(np.int32).max).T
+    head["radius_m"] = radius_m
+    head["number"] = np.arange(count)
+    row[place] = head
     block = np.zeros(blocks_of_row[blocks_of_row > 1].sum(), BLOCK)
-    xy = np.empty(2 * (edges + blocks_of_part).sum(), np.int32)
-    _fill(positions, np.asarray(part_sizes), np.asarray(parts_of_row), blocks_of_row, row, block, xy)
-    return Outlines(row, block, xy)
+    _fill(positions, np.asarray(part_sizes), np.asarray(parts_of_row), blocks_of_row, place, row, block)
+    return Outlines(place, row, block)
+
+
+def _zeros_by_line(rows: int) -> npt.NDArray[np.void]:
+    """Empty rows from the start of a cache line on: NumPy's own begin at any 16 bytes."""
+    memory = np.zeros(rows * ROW.itemsize + LINE_BYTES, np.uint8)
+    return memory[-memory.ctypes.data % LINE_BYTES :][: rows * ROW.itemsize].view(ROW)
 
 
 @nb.njit(cache=True, nogil=True)
@@ -85,16 +103,21 @@ def _fill(
     part_sizes: npt.NDArray[np.integer],
     parts_of_row: npt.NDArray[np.integer],
     blocks_of_row: npt.NDArray[np.int32],
+    place: npt.NDArray[np.int32],
     row: npt.NDArray[np.void],
     block: npt.NDArray[np.void],
-    xy: npt.NDArray[np.int32],
 ) -> None:
     """Cut parts into blocks; the vertex between two of them belongs to both."""
-    part = position = blocks = at = 0
-    for r in range(len(row)):
-        here = row[r]
+    xy = row.view(np.int32)
+    part = position = blocks = 0
+    for r in range(len(place)):
+        here = row[place[r]]
+        at = first_int(place[r])
         alone = blocks_of_row[r] == 1
-        here.first, here.size = blocks, -blocks_of_row[r]
+        if not alone:
+            here.size = -blocks_of_row[r]
+            xy[at] = blocks
+            at += 1
         for size_of_part in part_sizes[part : part + parts_of_row[r]]:
             for begin in range(0, max(1, size_of_part - 1), BLOCK_EDGES):
                 edges = min(BLOCK_EDGES, size_of_part - 1 - begin)
@@ -104,7 +127,7 @@ def _fill(
                     xy[at + k] = np.rint((lon - here.lon_e7 / DEGREE_E7) * DEGREE_E7)
                     xy[at + size + 1 + k] = np.rint((lat - here.lat_e7 / DEGREE_E7) * DEGREE_E7)
                 if alone:
-                    here.first, here.size = at, size
+                    here.size = size
                 else:
                     x, y = xy[at : at + size + 1], xy[at + size + 1 : at + 2 * size + 2]
                     of_row = block[blocks]
@@ -116,21 +139,28 @@ def _fill(
         part += parts_of_row[r]
 
 
+@nb.njit(cache=True, nogil=True)
+def first_int(place: int) -> int:
+    """Where what is behind a row begins, in int32."""
+    return (place + 1) * ROW_INTS
+
+
 def boxes_of(outlines: Outlines, rows: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
     """West, south, east, north of n rows in degrees, what is within their radius included: float64[4, n]."""
-    lon, lat, wide, high = (outlines.row[side][rows] / DEGREE_E7 for side in _BOX)
+    here = outlines.row[outlines.place[rows]]
+    lon, lat, wide, high = (here[side] / DEGREE_E7 for side in _BOX)
     return np.array([lon - wide, lat - high, lon + wide, lat + high])
 
 
 class Pairs(NamedTuple):
     """Points and rows that are to be measured, k each.
 
-    ``point``, ``row`` int32; ``east``, ``north`` float64: how far from the row's centre the point is, in 1e-7 degrees;
-    ``x_m``, ``y_m`` float64: metres in such a unit at the point.
+    ``point``, ``place`` (of the row) int32; ``east``, ``north`` float64: how far from the row's centre the point is, in
+    1e-7 degrees; ``x_m``, ``y_m`` float64: metres in such a unit at the point.
     """
 
     point: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int32]
+    place: npt.NDArray[np.int32]
     east: npt.NDArray[np.float64]
     north: npt.NDArray[np.float64]
     x_m: npt.NDArray[np.float64]
@@ -140,25 +170,27 @@ class Pairs(NamedTuple):
 @nb.njit(cache=True, nogil=True)
 def room_for_pairs(count: int) -> Pairs:
     """Memory for ``count`` pairs."""
-    point, row = np.empty(count, np.int32), np.empty(count, np.int32)
-    return Pairs(point, row, np.empty(count), np.empty(count), np.empty(count), np.empty(count))
+    point, place = np.empty(count, np.int32), np.empty(count, np.int32)
+    return Pairs(point, place, np.empty(count), np.empty(count), np.empty(count), np.empty(count))
 
 
 @nb.njit(cache=True, nogil=True)
 def signed_distances(outlines: Outlines, pairs: Pairs, count: int, distance_m: npt.NDArray[np.float64]) -> None:
     """Metres from point to boundary, negative inside, of the first ``count`` pairs."""
-    rows, blocks, xy = outlines
+    _, rows, blocks = outlines
+    xy = rows.view(np.int32)
     for k in range(count):
-        ahead = rows[pairs.row[min(k + AHEAD, count - 1)]]
-        prefetch(xy, ahead.first)
-        prefetch(xy, ahead.first + ahead.size)
-        prefetch(xy, ahead.first + 2 * ahead.size)
-        row = rows[pairs.row[k]]
+        ahead = pairs.place[min(k + AHEAD, count - 1)]
+        size_ahead = rows[ahead].size
+        prefetch(xy, first_int(ahead) + size_ahead)
+        prefetch(xy, first_int(ahead) + 2 * size_ahead)
+        row = rows[pairs.place[k]]
+        first = first_int(pairs.place[k])
         at = pairs.east[k], pairs.north[k], pairs.x_m[k], pairs.y_m[k]
         if row.size > 0:
-            nearest_sq, inside = _along_path(xy, row.first, row.size, *at)
+            nearest_sq, inside = _along_path(xy, first, row.size, *at)
         else:
-            nearest_sq, inside = _along_blocks(xy, blocks, row.first, row.first - row.size, *at)
+            nearest_sq, inside = _along_blocks(xy, blocks, xy[first], xy[first] - row.size, *at)
         edge_m = math.sqrt(nearest_sq)
         if row.radius_m > 0.0:
             distance_m[k] = edge_m - row.radius_m

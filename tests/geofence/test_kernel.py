@@ -11,6 +11,7 @@ from geofence.fences import FenceSet, read_feature
 from geofence.geodesy import metres_per_degree, wrap_degrees
 from geofence.grid import GRID_REACH_M
 from geofence.kernel import Near, near, pack
+from geofence.outlines import LINE_BYTES
 from geofence.shapes import shape_of
 from tests.strategies import DrawnFence, drawn_fences
 
@@ -148,6 +149,16 @@ def test_no_fences_and_no_points():
     square = shape_of({"type": "Polygon", "coordinates": [[[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]]}, None)
     assert [len(column) for column in near(pack([]), np.array([1.0]), np.array([1.0]), 100.0)] == [0, 0, 0]
     assert [len(column) for column in near(pack([square]), np.empty(0), np.empty(0), 100.0)] == [0, 0, 0]
+
+
+def test_no_row_begins_across_two_cache_lines():
+    corners = [[9.5 + 0.001 * np.cos(turn), 47.1 + 0.001 * np.sin(turn)] for turn in np.linspace(0.0, 6.0, 20)]
+    ring = shape_of({"type": "Polygon", "coordinates": [[*corners, corners[0]]]}, None)
+    circle = shape_of({"type": "Point", "coordinates": [9.5, 47.1]}, 100.0)
+    outlines = pack([ring, circle, ring, ring, circle]).outlines
+    begins = outlines.row.ctypes.data + outlines.place.astype(np.int64) * outlines.row.itemsize
+    assert set(begins % LINE_BYTES) <= {0, LINE_BYTES - outlines.row.itemsize}
+    assert outlines.row[outlines.place]["number"].tolist() == [0, 1, 2, 3, 4]
 
 
 def test_output_outgrows_its_first_size():
