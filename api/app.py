@@ -8,6 +8,7 @@ from fastapi_offline import FastAPIOffline
 from api import openapi
 from api.auth.renewal import SessionRenewal
 from api.http import problems
+from api.http.direct_route import DirectRoutes
 from api.http.headers import SecurityHeaders
 from api.metrics import RequestTimer
 from api.routes import ROUTERS
@@ -32,4 +33,5 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(router)
     problems.install(app)
     openapi.install(app)
+    app.middleware_stack = DirectRoutes(app, ROUTERS, app.build_middleware_stack())
     return app

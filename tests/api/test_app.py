@@ -68,6 +68,24 @@ def test_an_error_on_our_side_tells_nothing(door: Door, monkeypatch: pytest.Monk
     assert "NoneType" not in answer.text
 
 
+def test_a_direct_route_answers_as_any_other_does(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    good, unknown = door.post("/v1/pings", json=GOOD), door.post("/v1/jobs/none/transitions", json={"to": "completed"})
+    assert good.status_code == 202
+    assert is_problem(unknown, 404, "unknown_job")
+    other = door.get("/v1/devices/none")
+    for name in ("x-content-type-options", "x-frame-options", "content-security-policy", "cache-control"):
+        assert good.headers[name] == unknown.headers[name] == other.headers[name]
+    text = door.get("/metrics", role=None).text
+    assert 'onsite_request_seconds_count{method="POST",route="/v1/pings",status="202"} 1.0' in text
+    assert 'route="/v1/jobs/{job_id}/transitions",status="404"' in text
+    monkeypatch.setattr(door.log, "append", None)
+    with capture_logs() as logged:
+        answer = door.post("/v1/pings", json=GOOD)
+    assert [(entry["event"], entry["route"]) for entry in logged] == [("request failed", "/v1/pings")]
+    assert is_problem(answer, 500, "internal_error")
+    assert "NoneType" not in answer.text
+
+
 def test_the_docs_need_no_other_host(door: Door) -> None:
     page = door.get("/docs", role=None).text
     assert "://" not in page.replace("http://www.w3.org", "")
