@@ -34,8 +34,8 @@ test: $(STAMP)  ## every test, with the real embedded broker and store; ARGS="-k
 chaos: $(STAMP)  ## kill parts of a running system for SECONDS=300, see that nothing is lost; SEED=n does it again
 	@$(BIN)/python -m benchmarks.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
-soak: $(STAMP)  ## three days without kills in SECONDS=3600: does the memory of a process grow?
-	@$(BIN)/python -m benchmarks.chaos --rounds 0 --technicians 50 --days 3 --seconds $(or $(SECONDS),3600) $(if $(SEED),--seed $(SEED))
+soak: $(STAMP)  ## ten days without kills in SECONDS=3600: does the memory of a process grow?
+	@$(BIN)/python -m benchmarks.chaos --rounds 0 --technicians 15 --days 10 --seconds $(or $(SECONDS),3600) $(if $(SEED),--seed $(SEED))
 
 .PHONY: check check-lint check-format check-types check-imports check-security check-compose check-docker check-locks
 check: check-lint check-format check-types check-imports check-security check-compose check-docker check-locks  ## lint, types, import direction, known bad patterns, container files, locks
