@@ -115,7 +115,7 @@ class Settings(BaseSettings):
         400, ge=1, description="days a ping is kept, refused ones too, by receive time, and an ETA"
     )
     jobs_kept_days: int = Field(
-        400,
+        0,
         ge=0,
         description="days after its last change that a job that is over stays at hand, 31 at least; "
         "then it is archived: the store alone has it. 0 = for good",

@@ -132,7 +132,7 @@ class Door:
     erasures: MemoryModel[Erasure] = field(default_factory=MemoryModel)
     honoured: MemoryModel[Honoured] = field(default_factory=MemoryModel)
     erasure_store: MemoryErasureStore = field(default_factory=MemoryErasureStore)
-    settings: Settings = field(default_factory=lambda: Settings(max_batch_pings=200))
+    settings: Settings = field(default_factory=lambda: Settings(max_batch_pings=200, jobs_kept_days=400))
     rules: DispatchRules = field(default_factory=DispatchRules)
     history: MemoryHistory = field(init=False)
     log: MemoryLog = field(init=False)
