@@ -319,6 +319,8 @@ class Tracks:
             if start is None:
                 return None
             from_ms = int(everything.ts_ms[start.told_from])
+            if start.first < start.told_from and self._lasts_over(slot, from_ms):
+                return None  # what was told is not what divides: the two have to meet farther back
             everything = everything.take(slice(start.first, None))
         del self.late[slot]
         self._devices.marks["noted"][slot] = 0
@@ -331,6 +333,13 @@ class Tracks:
             self._reload(np.array([slot]), np.array([len(everything)]), everything, fences, rules)
         self._disturbed.discard(slot)
         return revisions
+
+    def _lasts_over(self, slot: int, at_ms: int) -> bool:
+        """Whether a visit that was told began before a moment and lasts until after it."""
+        return any(
+            visit.state != "retracted" and visit.arrived_ms < at_ms and (visit.departed_ms or END_OF_TIME_MS) > at_ms
+            for visit in self.log.newest[slot].values()
+        )
 
     def _append(self, slots: Ints, fixes: Fixes, fences: FenceSet) -> None:
         self._extend(slots, fixes, surroundings_of(lambda i: self.device_ids[slots[i]], fixes, fences))
