@@ -49,10 +49,10 @@ async def require_new(job_id: str, services: Services) -> None:
         log.warning("a job is made without a look at the archive: the store does not answer", job=job_id)
         return
     if found is not None:
-        raise is_archived(job_id)
+        raise refused_as_archived(job_id)
 
 
-def is_archived(job_id: str) -> Problem:
+def refused_as_archived(job_id: str) -> Problem:
     """Of what would change such a job."""
     return Problem(409, "archived", f"the job {job_id!r} is archived: it can be read, and nothing of it changed")
 

@@ -7,7 +7,7 @@ from api.auth.scope import Scope
 from api.http.answers import JSONAnswer
 from api.http.problems import Problem, unavailable
 from api.jobs.answers import answer_of
-from api.jobs.archive import archived_job, is_archived
+from api.jobs.archive import archived_job, refused_as_archived
 from api.services import Services
 from schemas.job import JobRecord
 
@@ -47,7 +47,7 @@ async def standing_job(services: Services, scope: Scope, job_id: str) -> JobReco
     """A job to be changed; raises as ``found_job`` does, and Problem 409 for one that is archived."""
     found = await found_job(services, scope, job_id)
     if found.is_archived:
-        raise is_archived(job_id)
+        raise refused_as_archived(job_id)
     return found.record
 
 

@@ -13,7 +13,7 @@ from api.auth.scoped import scoped
 from api.http.answers import CostAnswer, JSONAnswer
 from api.http.body import read_body, read_json
 from api.http.problems import Problem, unavailable
-from api.jobs.archive import is_archived
+from api.jobs.archive import refused_as_archived
 from api.jobs.audit import put_job_on_record, sender_of
 from api.jobs.desk import new_request_id
 from api.jobs.standing import FoundJob, found_job
@@ -132,7 +132,7 @@ async def _invoiced(job: FoundJob, plan: InvoicePlan, scope: Scope, services: Se
     if services.dispatch_rules.lifecycle().like(record.state) == "invoiced":
         return record
     if job.is_archived:
-        raise is_archived(record.job_id)
+        raise refused_as_archived(record.job_id)
     command = MoveJob(
         job_id=record.job_id,
         sender=sender_of(scope.principal),
