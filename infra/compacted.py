@@ -13,8 +13,7 @@ from schemas.settings import Settings
 from schemas.topics import LogUnavailable, Topic
 from stream.kafka import Follower, KafkaLog
 
-_ANSWER_S: Final = 45.0
-"""A broker that has just made its topics may take a while to lead all their partitions, where there is much to do."""
+_ANSWER_S: Final = 20.0
 
 Record = TypeVar("Record", bound=msgspec.Struct)
 

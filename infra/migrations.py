@@ -3,6 +3,7 @@
 from typing import Final
 
 import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from clickhouse_connect.driver.asyncclient import AsyncClient
@@ -66,6 +67,7 @@ _AGEING: Final = {PINGS.name: "received_at", REJECTED.name: "received_at", ETAS.
 """The tables whose rows go ``pings_retention_days`` after a moment, and the column of that."""
 
 _DAY_MS: Final = 86_400_000
+_LED_WITHIN_S: Final = 300.0
 _BATCH_OVERHEAD_BYTES: Final = 64 * 1024
 
 
@@ -152,6 +154,8 @@ async def create_topics(settings: Settings) -> list[str]:
         existing = set(await admin.list_topics())
         missing = [topic for topic in TOPICS if topic.name not in existing]
         created = await _create(admin, missing, settings)
+        if missing:
+            await _until_led(settings, missing)
         described = await admin.describe_topics([topic.name for topic in TOPICS])
     except (KafkaError, OSError) as error:
         raise CommandError(
@@ -192,6 +196,21 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], settings: Set
         elif error is not TopicAlreadyExistsError:  # another migrate was faster
             raise error(f"topic {name}")
     return created
+
+
+async def _until_led(settings: Settings, topics: list[Topic]) -> None:
+    """Wait until all partitions can be read and written.
+
+    The controller names their leader at once; the broker makes their files one after another, each synced to the
+    disk, which takes a busy one a minute for all. Raises KafkaError when it takes longer than ``_LED_WITHIN_S``.
+    """
+    partitions = [TopicPartition(topic.name, number) for topic in topics for number in range(settings.partitions)]
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, request_timeout_ms=round(_LED_WITHIN_S * 1000))
+    try:
+        await consumer.start()
+        await consumer.end_offsets(partitions)
+    finally:
+        await consumer.stop()
 
 
 def topic_configs(topic: Topic, compaction_lag_s: float) -> dict[str, str]:
