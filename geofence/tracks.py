@@ -8,7 +8,7 @@ span they touch from the store with ``rederive``.
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -35,6 +35,7 @@ from geofence.folding import (
 from geofence.gathering import last_fixes, last_of_each
 from geofence.kernel import near
 from geofence.rules import Rules
+from geofence.settling import start_of
 from geofence.stretches import Ints, rows_of, with_room
 from geofence.visit_log import VisitLog
 from geofence.visits.arrangement import Edited, arrangement_of
@@ -53,10 +54,6 @@ among them need no look-up in the store."""
 
 RECENT_LOG_MS: Final = 7 * 86_400_000
 """Visits that were over for this long when the fixes begin that are kept are left to the store."""
-
-FORGOTTEN_MS: Final = 6 * 3_600_000
-FORGOTTEN_FIXES: Final = 256
-"""What came so long, and so many fixes, before a time between two stays has no say any more in what comes after."""
 
 LEAST_SLOTS: Final = 16
 
@@ -246,7 +243,7 @@ class Tracks:
         device that stays far from all fences costs the look-up. Fixes older than what is kept widen ``late`` and change
         nothing yet.
         """
-        order = _order(slots, arrived)
+        order = arrived.order_by(slots)
         slots, arrived = slots[order], arrived.take(order)
         self._bring_up_to_date(np.unique(slots), fences, rules)
         standing = standing_of(self._devices, slots, *vars(arrived).values())
@@ -315,7 +312,7 @@ class Tracks:
         from_ms = -END_OF_TIME_MS
         if not complete:
             before = everything.take(everything.ts_ms < late.from_ms)
-            start = _start_of(device_id, before, fences, rules, late.from_ms) if len(before) else None
+            start = start_of(device_id, before, fences, rules, late.from_ms) if len(before) else None
             if start is None:
                 return None
             from_ms = int(everything.ts_ms[start.told_from])
@@ -582,22 +579,6 @@ class Tracks:
             self.log.let_go(slot, since_ms)
 
 
-class _Start(NamedTuple):
-    """Fixes from ``first`` on say all that there is to say from ``told_from`` on, as indices of fixes."""
-
-    first: int
-    told_from: int
-
-
-def _start_of(device_id: str, before: Fixes, fences: FenceSet, rules: Rules, late_ms: int) -> _Start | None:
-    """Where to start for what is late since a moment, with the fixes before it; None where older ones could matter."""
-    derived = derive_stays(device_id, before, fences, rules, late_ms)
-    if derived.keep_from:
-        return _Start(derived.keep_from, derived.keep_from)
-    long_enough = before.ts_ms[derived.between] - before.ts_ms[0] >= FORGOTTEN_MS
-    return _Start(0, derived.between) if long_enough and derived.between >= FORGOTTEN_FIXES else None
-
-
 def _columns(parts: Sequence[Changes], *names: str) -> Iterator[list[Ints]]:
     """A column of all parts for each name."""
     return ([getattr(part, name) for part in parts] for name in names)
@@ -609,20 +590,3 @@ def _told(spell: Spell, stay: Stay, visit: Visit | Stay) -> tuple[Any, ...]:
     edges = (visit.departed_ms or 0, visit.departed_earliest_ms or 0, visit.departed_latest_ms or 0)
     arrival = (visit.arrived_ms, visit.arrived_earliest_ms, visit.arrived_latest_ms)
     return (spell.fence, spell.state, spell.row, *arrival, *edges, visit.fixes, lead_nats)
-
-
-def _order(slots: Ints, fixes: Fixes) -> npt.NDArray[np.intp]:
-    """The order by slot and then as ``Fixes.in_order``."""
-    columns = (fixes.speed_cm_s, fixes.accuracy_dm, fixes.lon_e7, fixes.lat_e7)
-    since_ms = fixes.ts_ms - fixes.ts_ms.min(initial=END_OF_TIME_MS)
-    if since_ms.max(initial=0) >= 1 << 40:
-        return np.lexsort((*columns, fixes.ts_ms, slots))
-    key = slots << 40 | since_ms
-    order = np.argsort(key, kind="stable")
-    equal = np.flatnonzero(np.diff(key[order]) == 0)
-    if len(equal):
-        # Only fixes of the same moment have to be told apart by all columns; they stay among themselves.
-        places = np.union1d(equal, equal + 1)
-        rows = order[places]
-        order[places] = rows[np.lexsort((*(column[rows] for column in columns), key[rows]))]
-    return order

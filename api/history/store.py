@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import structlog
 from aiohttp import ClientError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from api.history import listings
+from api.history.listings import Listing
 from api.http.spreadsheet import guarded_sql
 from api.ports import (
     AuditQuery,
@@ -32,8 +34,7 @@ from schemas.notice import Notice
 from schemas.ping import Ping
 from schemas.rejected import RejectedPing
 from schemas.stock import Movement
-from schemas.tables import audit, etas, events, jobs, notifications, rejected, stock_movements, webhook_deliveries
-from schemas.tables.visits import SELECTED, of_rows
+from schemas.tables import jobs, visits
 from schemas.visit import Visit
 from schemas.webhook import Delivery
 
@@ -45,6 +46,8 @@ READY_WITHIN_S: Final = 2.0
 _STORE_ERRORS: Final = (ClickHouseError, ClientError, OSError, TimeoutError)
 
 log = structlog.get_logger()
+
+Record = TypeVar("Record")
 
 _TRACK: Final = """
 SELECT toUnixTimestamp64Milli(ts), lat, lon, accuracy_m, speed_mps
@@ -82,34 +85,8 @@ SELECT toUnixTimestamp64Milli(ts) FROM pings WHERE device_id = {device_id:String
 """
 
 _REVISIONS: Final = f"""
-SELECT {SELECTED} FROM visit_revisions FINAL WHERE visit_id = {{visit_id:String}} ORDER BY revision
+SELECT {visits.SELECTED} FROM visit_revisions FINAL WHERE visit_id = {{visit_id:String}} ORDER BY revision
 """
-
-_DEVICES_OF_BRANCHES: Final = """
-device_id IN (
-    SELECT arrayJoin(device_ids) FROM technicians FINAL
-    WHERE removed_at IS NULL AND has({branches:Array(String)}, ifNull(branch, ''))
-)"""
-"""The devices that technicians of some branches hold."""
-
-_FENCES_OF_BRANCHES: Final = """
-fence_id IN (
-    SELECT fence_id FROM fences FINAL
-    GROUP BY fence_id HAVING has({branches:Array(String)}, ifNull(argMax(tuple(branch), version).1, ''))
-)"""
-"""The fences whose newest version is of one of the branches; a tuple, as argMax passes over NULL."""
-
-_CONDITIONS: Final = {
-    "device_id": "device_id = {device_id:String}",
-    "fence_id": "fence_id = {fence_id:String}",
-    "fence_ids": "has({fence_ids:Array(String)}, fence_id)",
-    "visit_ids": "has({visit_ids:Array(String)}, visit_id)",
-    "state": "state = {state:String}",
-    "from_ms": "(departed_at IS NULL OR departed_at > fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC'))",
-    "to_ms": "arrived_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
-    "branches": f"({_DEVICES_OF_BRANCHES} OR {_FENCES_OF_BRANCHES})",
-}
-"""What each filter of a VisitQuery asks for."""
 
 _JOB_CONDITIONS: Final = {
     "state": "jobs.state = {state:String}",
@@ -159,83 +136,6 @@ _STORED_JOB_CONDITIONS: Final = {
 }
 """What each of a StoredJobQuery asks for; one of them is enough."""
 
-_REJECTED_CONDITIONS: Final = {
-    "device_id": "device_id = {device_id:String}",
-    "code": "code = {code:String}",
-    "from_ms": "received_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
-    "to_ms": "received_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
-    "branches": _DEVICES_OF_BRANCHES,
-}
-"""What each filter of a RejectedQuery asks for."""
-
-_AUDIT_CONDITIONS: Final = {
-    "kind": "kind = {kind:String}",
-    "thing_id": "id = {thing_id:String}",
-    "actor": "actor_id = {actor:String}",
-    "from_ms": "at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
-    "to_ms": "at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
-    "branches": "has({branches:Array(String)}, ifNull(branch, ''))",
-}
-"""What each filter of an AuditQuery asks for."""
-
-_EVENT_CONDITIONS: Final = {
-    "types": (
-        "arrayExists(each -> if(endsWith(each, '*'), startsWith(type, trimRight(each, '*')), type = each), "
-        "{types:Array(String)})"
-    ),
-    "from_ms": "recorded_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
-    "to_ms": "recorded_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
-    "event_ids": "event_id IN {event_ids:Array(String)}",
-    "branches": "hasAny({branches:Array(String)}, [ifNull(branch, ''), ifNull(branch_of_fence, '')])",
-}
-"""What each filter of an EventQuery asks for."""
-
-_HOLDERS_OF_BRANCHES: Final = """(
-    SELECT kind, id FROM (
-        SELECT 'van' AS kind, technician_id AS id, branch FROM technicians FINAL
-        UNION ALL SELECT 'depot' AS kind, depot_id AS id, branch FROM depots FINAL
-    ) WHERE has({branches:Array(String)}, ifNull(branch, ''))
-)"""
-"""The vans and depots of some branches, removed ones too."""
-
-_MOVEMENT_CONDITIONS: Final = {
-    "holder": (
-        "((from_kind = {holder_kind:String} AND from_id = {holder_id:String}) "
-        "OR (to_kind = {holder_kind:String} AND to_id = {holder_id:String}))"
-    ),
-    "sku": "sku = {sku:String}",
-    "job_id": "((from_kind = 'job' AND from_id = {job_id:String}) OR (to_kind = 'job' AND to_id = {job_id:String}))",
-    "from_ms": "at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
-    "to_ms": "at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
-    "branches": (
-        f"((toString(from_kind), from_id) IN {_HOLDERS_OF_BRANCHES} "
-        f"OR (toString(to_kind), to_id) IN {_HOLDERS_OF_BRANCHES})"
-    ),
-}
-"""What each filter of a MovementQuery asks for."""
-
-_ETA_CONDITIONS: Final = {"device_id": "device_id = {device_id:String}"}
-"""What each filter of an EtaQuery asks for."""
-
-_DELIVERY_CONDITIONS: Final = {
-    "webhook_id": "webhook_id = {webhook_id:String}",
-    "outcome": "outcome = {outcome:String}",
-}
-"""What each filter of a DeliveryQuery asks for."""
-
-
-_NOTICE_CONDITIONS: Final = {
-    "job_id": "job_id = {job_id:String}",
-    "status": "status = {status:String}",
-    "audience": "audience = {audience:String}",
-    "kind": "kind = {kind:String}",
-    "recipient_id": "recipient_id = {recipient_id:String}",
-    "from_ms": "created_at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC')",
-    "to_ms": "created_at < fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC')",
-    "branches": "has({branches:Array(String)}, ifNull(branch, ''))",
-}
-"""What each filter of a NoticeQuery asks for."""
-
 
 class ClickHouseHistory:
     """The History port. ``connect`` opens a clickhouse-connect AsyncClient; it is called when first needed."""
@@ -275,98 +175,43 @@ class ClickHouseHistory:
 
     async def visits(self, query: VisitQuery) -> list[Visit]:
         """As in the port."""
-        return await self._visits_by(query, ">", "arrived_at, visit_id")
+        return await self._page(listings.VISITS, query)
 
     async def latest_visits(self, query: VisitQuery) -> list[Visit]:
         """As in the port."""
-        return await self._visits_by(query, "<", "arrived_at DESC, visit_id DESC")
-
-    async def _visits_by(self, query: VisitQuery, following: str, order: str) -> list[Visit]:
-        conditions, parameters = _asked(query, _CONDITIONS)
-        if query.state is None:
-            conditions.append("state != 'retracted'")
-        _go_on(query.after, f"(arrived_at, visit_id) {following}", conditions, parameters)
-        sql = (
-            f"SELECT {SELECTED} FROM visits FINAL WHERE {' AND '.join(conditions)} "
-            f"ORDER BY {order} LIMIT {{limit:UInt32}}"
-        )
-        return await self._visits(sql, parameters)
+        return await self._page(listings.LATEST_VISITS, query)
 
     async def revisions(self, visit_id: str) -> list[Visit]:
         """As in the port."""
-        return await self._visits(_REVISIONS, {"visit_id": visit_id})
+        return visits.of_rows(await self._rows(_REVISIONS, {"visit_id": visit_id}))
 
     async def rejected(self, query: RejectedQuery) -> list[RejectedPing]:
         """As in the port."""
-        conditions, parameters = _asked(query, _REJECTED_CONDITIONS)
-        _go_on(query.after, "(received_at, content_id) <", conditions, parameters)
-        sql = (
-            f"SELECT {rejected.SELECTED} FROM rejected FINAL WHERE {' AND '.join(conditions) or 'true'} "
-            "ORDER BY received_at DESC, content_id DESC LIMIT {limit:UInt32}"
-        )
-        return rejected.of_rows(await self._rows(sql, parameters))
+        return await self._page(listings.REJECTED, query)
 
     async def etas(self, query: EtaQuery) -> list[Eta]:
         """As in the port."""
-        conditions, parameters = _asked(query, _ETA_CONDITIONS)
-        _go_on(query.after, "(computed_at, job_id) >", conditions, parameters)
-        sql = (
-            f"SELECT {etas.SELECTED} FROM etas FINAL WHERE {' AND '.join(conditions)} "
-            "ORDER BY computed_at, job_id LIMIT {limit:UInt32}"
-        )
-        return etas.of_rows(await self._rows(sql, parameters))
+        return await self._page(listings.ETAS, query)
 
     async def audit(self, query: AuditQuery) -> list[AuditRecord]:
         """As in the port."""
-        conditions, parameters = _asked(query, _AUDIT_CONDITIONS)
-        _go_on(query.after, "(at, audit_id) <", conditions, parameters)
-        sql = (
-            f"SELECT {audit.SELECTED} FROM audit FINAL WHERE {' AND '.join(conditions) or 'true'} "
-            "ORDER BY at DESC, audit_id DESC LIMIT {limit:UInt32}"
-        )
-        return audit.of_rows(await self._rows(sql, parameters))
+        return await self._page(listings.AUDIT, query)
 
     async def events(self, query: EventQuery) -> list[Event]:
         """As in the port."""
-        conditions, parameters = _asked(query, _EVENT_CONDITIONS)
-        sql = (
-            f"SELECT {events.SELECTED} FROM events FINAL WHERE {' AND '.join(conditions) or 'true'} "
-            "ORDER BY recorded_at, event_id LIMIT {limit:UInt32}"
-        )
-        return events.of_rows(await self._rows(sql, parameters))
+        return await self._page(listings.EVENTS, query)
 
     async def deliveries(self, query: DeliveryQuery) -> list[Delivery]:
         """As in the port."""
-        conditions, parameters = _asked(query, _DELIVERY_CONDITIONS)
-        _go_on(query.after, "(at, event_id) <", conditions, parameters)
-        sql = (
-            f"SELECT {webhook_deliveries.SELECTED} FROM webhook_deliveries FINAL WHERE {' AND '.join(conditions)} "
-            "ORDER BY at DESC, event_id DESC LIMIT {limit:UInt32}"
-        )
-        return webhook_deliveries.of_rows(await self._rows(sql, parameters))
+        return await self._page(listings.DELIVERIES, query)
 
     async def notices(self, query: NoticeQuery) -> list[Notice]:
         """As in the port."""
-        conditions, parameters = _asked(query, _NOTICE_CONDITIONS)
-        _go_on(query.after, "(created_at, notice_id) <", conditions, parameters)
-        sql = (
-            f"SELECT {notifications.SELECTED} FROM notifications FINAL WHERE {' AND '.join(conditions) or 'true'} "
-            "ORDER BY created_at DESC, notice_id DESC LIMIT {limit:UInt32}"
-        )
-        return notifications.of_rows(await self._rows(sql, parameters))
+        return await self._page(listings.NOTICES, query)
 
     async def movements(self, query: MovementQuery) -> list[Movement]:
         """As in the port."""
-        conditions, parameters = _asked(query, _MOVEMENT_CONDITIONS)
-        if query.holder is not None:
-            del parameters["holder"]
-            parameters["holder_kind"], parameters["holder_id"] = query.holder
-        _go_on(query.after, "(at, concat(movement_id, '\\n', sku)) <", conditions, parameters)
-        sql = (
-            f"SELECT {stock_movements.SELECTED} FROM stock_movements FINAL WHERE {' AND '.join(conditions) or 'true'} "
-            "ORDER BY stock_movements.at DESC, concat(movement_id, '\\n', sku) DESC LIMIT {limit:UInt32}"
-        )
-        return stock_movements.of_rows(await self._rows(sql, parameters))
+        return await self._page(listings.MOVEMENTS, query)
 
     async def jobs(self, query: StoredJobQuery) -> list[JobRecord]:
         """As in the port."""
@@ -421,8 +266,9 @@ class ClickHouseHistory:
         lines: bytes = await self._ask(lambda client: client.raw_query(sql, parameters=parameters, fmt=form))
         return lines
 
-    async def _visits(self, sql: str, parameters: dict[str, Any]) -> list[Visit]:
-        return of_rows(await self._rows(sql, parameters))
+    async def _page(self, listing: Listing[Record], query: listings.Query) -> list[Record]:
+        sql, parameters = listing.statement(query)
+        return listing.of_rows(await self._rows(sql, parameters))
 
     async def _rows(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         result = await self._ask(lambda client: client.query(sql, parameters=parameters))
@@ -440,27 +286,3 @@ class ClickHouseHistory:
         except _STORE_ERRORS as error:
             log.warning("store not answering", error=str(error))
             raise StoreUnavailable("the store does not answer") from error
-
-
-def _asked(
-    query: VisitQuery
-    | RejectedQuery
-    | EtaQuery
-    | AuditQuery
-    | EventQuery
-    | DeliveryQuery
-    | MovementQuery
-    | NoticeQuery,
-    table: Mapping[str, str],
-) -> tuple[list[str], dict[str, Any]]:
-    """The conditions of a table that a query states, and the parameters in them."""
-    stated = {name: value for name in table if (value := getattr(query, name)) is not None}
-    stated |= {name: list(value) for name, value in stated.items() if isinstance(value, tuple)}
-    return [table[name] for name in stated], stated | {"limit": query.limit}
-
-
-def _go_on(after: tuple[int, str] | None, place: str, conditions: list[str], parameters: dict[str, Any]) -> None:
-    """Ask for what follows a page that ended at a moment and an id; ``place`` names these, and the order."""
-    if after is not None:
-        parameters["after_ms"], parameters["after_id"] = after
-        conditions.append(f"{place} (fromUnixTimestamp64Milli({{after_ms:Int64}}, 'UTC'), {{after_id:String}})")

@@ -12,7 +12,7 @@ from geofence.fixes import Fixes
 from geofence.folding import _start_before
 from geofence.rules import Rules
 from geofence.stretches import rows_of
-from geofence.tracks import RECENT_FIXES, Tracks, _order
+from geofence.tracks import RECENT_FIXES, Tracks
 from geofence.visits import derive_stays, visit_of
 from geofence.visits.chain import FORGETTING
 from geofence.visits.log import MINOR_MS
@@ -346,4 +346,4 @@ def test_a_device_taken_over_is_watched_before_its_next_fix():
 def test_fixes_of_a_frame_are_ordered_by_all_that_tells_them_apart(rows):
     slots, ts_ms, lat, lon, accuracy_m, speed_mps = np.array(rows, np.int64).reshape(-1, 6).T
     fixes = Fixes.of_columns(ts_ms, lat, lon, accuracy_m, speed_mps)
-    assert _order(slots, fixes).tolist() == sorted(range(len(rows)), key=rows.__getitem__)
+    assert fixes.order_by(slots).tolist() == sorted(range(len(rows)), key=rows.__getitem__)

@@ -19,6 +19,7 @@ from infra.embedded.ports import reserve_free
 from infra.embedded.store import Store
 from infra.migrations import migrate
 from schemas.settings import Settings
+from tests.integration.mailbox import Mailbox
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
@@ -49,6 +50,17 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A running ClickHouse engine with an empty database, on a free port."""
     with Store(tmp_path_factory.mktemp("store")) as store:
         yield store
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """A running mail server."""
+    box = Mailbox()
+    box.start()
+    try:
+        yield box
+    finally:
+        box.stop()
 
 
 @pytest.fixture(scope="session")

@@ -6,26 +6,22 @@ them. Everybody is told each thing once, by its key; nobody anything stale.
 
 import asyncio
 import contextlib
-import email
-import email.policy
 import itertools
 import random
 import secrets
-import threading
 import time
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from aiosmtpd.controller import Controller
 
 from infra.embedded.ports import reserve_free
 from schemas.ping import Ping
 from schemas.times import format_instant, parse_instant
 from stream.kafka import partition_of
+from tests.integration.mailbox import Mailbox
 from tests.integration.parts import Parts, post, until
 from tests.integration.test_webhooks import Receivers, receivers
 
@@ -58,43 +54,6 @@ METRES_PER_DEGREE = 111_320.0
 HERE = 53.4, -2.98
 
 ALL = ("appointment_set", "dispatched", "en_route", "delayed", "arriving_soon", "arrived", "completed")
-
-
-class Mailbox:
-    """A mail server that takes its time; what it has taken, by recipient and key."""
-
-    def __init__(self) -> None:
-        self.port = reserve_free()
-        self.taken: dict[str, Counter[str]] = defaultdict(Counter)
-        self._lock = threading.Lock()
-        self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 -- aiosmtpd's name
-        mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
-        with self._lock:
-            self.taken[str(mail["To"])][str(mail["X-Onsite-Notice"])] += 1
-        await asyncio.sleep(0.2)  # taken, and the notifier does not know it yet
-        return "250 OK"
-
-    def keys_of(self, customer: str) -> set[str]:
-        with self._lock:
-            return set(self.taken[f"{customer}@example.com"])
-
-    def start(self) -> None:
-        self._controller.start()
-
-    def stop(self) -> None:
-        self._controller.stop()
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    box = Mailbox()
-    box.start()
-    try:
-        yield box
-    finally:
-        box.stop()
 
 
 @pytest.fixture
@@ -184,10 +143,14 @@ class Afternoon:
 
 
 class Phone:
-    """On the way to a job at a speed that changes; a fix about every half minute. ``left_m`` is how far it still is."""
+    """On the way to a job at a speed that changes; a fix about every half minute. ``left_m`` is how far it still is.
 
-    def __init__(self, day: Afternoon, job_id: str, left_m: float) -> None:
+    It comes no nearer than ``nearest_m``, however long a test waits for something else.
+    """
+
+    def __init__(self, day: Afternoon, job_id: str, left_m: float, nearest_m: float = 0.0) -> None:
         self.left_m = left_m
+        self.nearest_m = nearest_m
         self.speed_mps = 12.0
         self._day = day
         self._job_id = job_id
@@ -216,7 +179,7 @@ class Phone:
         before_ms = self._day.clock.now_ms()
         for number in itertools.count():
             now_ms = self._day.clock.now_ms()
-            self.left_m = max(0.0, self.left_m - self.speed_mps * (now_ms - before_ms) / 1000)
+            self.left_m = max(self.nearest_m, self.left_m - self.speed_mps * (now_ms - before_ms) / 1000)
             before_ms = now_ms
             north = self.left_m / METRES_PER_DEGREE + number % 7 * 1e-6
             fix = Ping(f"van-{self._job_id}", int(now_ms), lat + north, lon, 8.0)
@@ -308,17 +271,16 @@ async def afternoon(day: Afternoon, mailbox: Mailbox, found: Receivers) -> None:
     await day.move("slow", "dispatched")
     await day.until_told("slow", "dispatched")
     await day.move("slow", "en_route")
-    async with Phone(day, "slow", 25_000.0) as slow:
+    async with Phone(day, "slow", 25_000.0, nearest_m=12_000.0) as slow:
         await day.kill()
         await day.until_told("slow", "en_route")
         slow.speed_mps = 0.5
         await day.until_told("slow", "delayed")
-        slow.speed_mps = 25.0
+        slow.speed_mps, slow.nearest_m = 25.0, 8_000.0
         await slow.until_near(8_000.0)
-        slow.speed_mps = 0.0
         await day.kill()
         await day.until_told("slow", "arriving_soon")
-        slow.speed_mps = 25.0
+        slow.nearest_m = 0.0
         await day.until_told("slow", "arrived")
         slow.speed_mps = -15.0
         await day.kill()

@@ -13,8 +13,8 @@ from infra.embedded.ports import reserve_free
 from infra.supervisor import Command
 from infra.system import environment_of
 from schemas.times import format_instant
+from tests.integration.mailbox import Mailbox
 from tests.integration.parts import Parts, until
-from tests.integration.test_notices import Mailbox
 
 pytestmark = pytest.mark.integration
 
@@ -33,16 +33,6 @@ quiet_to = "00:00"
 name = "mail"
 url = "mailto://127.0.0.1:{port}?from=jobs@example.com&to={{email}}&format=text"
 """
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    box = Mailbox()
-    box.start()
-    try:
-        yield box
-    finally:
-        box.stop()
 
 
 @pytest.fixture
