@@ -38,7 +38,7 @@ from stream.erasures import Erasures
 from stream.foreman.crew import Crew
 from stream.foreman.etas import EVERY_S, Etas
 from stream.foreman.patrol import Patrol, Sighting
-from stream.foreman.writer import JobPartition, read_commands
+from stream.foreman.writer import JobPartition, WrittenJobs, read_commands
 from stream.framed import FramedApp, PartitionsLostError, framed_app
 from stream.frames import Frame
 from stream.kafka import KafkaLog, partition_of
@@ -83,7 +83,8 @@ class Foreman:
         self._patrols: dict[int, Patrol] = {}
         self._written_until: dict[int, int] = {}
         self._unsettled: set[str] = set()
-        self._crew = Crew(settings, rules, self._unsettled.add)
+        self._written = WrittenJobs()
+        self._crew = Crew(settings, rules, self._unsettled.add, self._written.record_of)
         self._log = KafkaLog(settings.kafka)
         self._ends = LogEnds(settings.kafka)
         self._recorder = RecorderLag(settings.kafka, settings.partitions)
@@ -162,7 +163,7 @@ class Foreman:
             rounds, _ = cast(RestoredOnce, self._rounds_table.data).take()
             self._written_until = await self._ends.ends(JOBS.name, assigned) | ends
             self._jobs = {
-                number: JobPartition(_by_id(jobs.get(number, {})), self._book, self._clock.now_ms())
+                number: JobPartition(_by_id(jobs.get(number, {})), self._book, self._clock.now_ms(), self._written)
                 for number in assigned
             }
             self._patrols = {

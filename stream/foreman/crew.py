@@ -43,10 +43,17 @@ class KnownJob(msgspec.Struct, frozen=True):
 class Crew:
     """Follows the topics. ``on_change(technician_id)`` is called when a job or a technician has changed.
 
-    ``on_job`` is called with each job as it was and as it is, whatever has changed.
+    ``on_job`` is called with each job as it was and as it is, whatever has changed. ``job_of`` reads the value of one.
     """
 
-    def __init__(self, settings: Settings, rules: DispatchRules, on_change: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        rules: DispatchRules,
+        on_change: Callable[[str], None],
+        job_of: Callable[[bytes], JobRecord],
+    ) -> None:
+        self._job_of = job_of
         self._rules = rules
         self._lifecycle: Final[Lifecycle] = rules.lifecycle()
         self._on_change = on_change
@@ -117,7 +124,7 @@ class Crew:
             self.areas.add(fence_id)
 
     def _known_job(self, value: bytes) -> KnownJob:
-        record = decode(JobRecord, value)
+        record = self._job_of(value)
         return KnownJob(
             candidate_of(record, self._lifecycle),
             appointment_of(record, self._lifecycle),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice, takewhile
 from operator import itemgetter
+from typing import Final
 
 import msgspec
 import structlog
@@ -13,15 +14,42 @@ from schemas.job_command import Answer, Command, read_command
 from schemas.times import Instant
 from schemas.wire import decode
 
+WRITTEN_LATELY: Final = 4_096
+
 log = structlog.get_logger()
+
+
+class WrittenJobs:
+    """Jobs that were written lately, by their values: what comes back from the topic, or is changed again soon, has
+    not to be decoded, which takes as long as all else that is done for a revision."""
+
+    def __init__(self) -> None:
+        self._records: dict[bytes, JobRecord] = {}
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def note(self, value: bytes, record: JobRecord, before: bytes | None) -> None:
+        """Take note of a revision that follows another one; neither may be changed from now on."""
+        if before is not None:
+            self._records.pop(before, None)
+        self._records[value] = record
+        if len(self._records) > WRITTEN_LATELY:
+            del self._records[next(iter(self._records))]
+
+    def record_of(self, value: bytes) -> JobRecord:
+        """The job of a value; raises msgspec.ValidationError or msgspec.DecodeError."""
+        record = self._records.get(value)
+        return decode(JobRecord, value) if record is None else record
 
 
 class JobPartition:
     """``records`` are the jobs as they are written: the value of each by its id."""
 
-    def __init__(self, records: Mapping[str, bytes], book: JobBook, now_ms: Instant) -> None:
+    def __init__(self, records: Mapping[str, bytes], book: JobBook, now_ms: Instant, written: WrittenJobs) -> None:
         self.records: dict[str, bytes] = {}
         self._book = book
+        self._written = written
         self._look_ms: dict[str, int] = {}
         # By when they are due: what changes goes to the end, and is due last.
         self._archived_from_ms: dict[str, int] = {}
@@ -57,6 +85,7 @@ class JobPartition:
     def keep(self, records: Sequence[JobRecord], values: Sequence[bytes], now_ms: Instant) -> None:
         """Take note of what is written."""
         for record, value in zip(records, values, strict=True):
+            self._written.note(value, record, self.records.get(record.job_id))
             self._keep(record.job_id, value, record, now_ms)
 
     def pass_over(self, record: JobRecord, now_ms: Instant) -> None:
@@ -92,7 +121,7 @@ class JobPartition:
 
     def _record(self, job_id: str) -> JobRecord | None:
         value = self.records.get(job_id)
-        return None if value is None else decode(JobRecord, value)
+        return None if value is None else self._written.record_of(value)
 
 
 def read_commands(values: Sequence[bytes | None]) -> tuple[list[Command], int]:

@@ -6,9 +6,9 @@ from dispatch.job_book import JobBook
 from dispatch.rules import DispatchRules
 from schemas import wire
 from schemas.job import JobRecord
-from schemas.job_command import CreateJob, MoveJob
+from schemas.job_command import CreateJob, EditJob, MoveJob
 from schemas.times import Instant
-from stream.foreman.writer import JobPartition
+from stream.foreman.writer import WRITTEN_LATELY, JobPartition, WrittenJobs
 from tests.dispatch.examples import DISPATCHER, create, minute, move
 
 KEPT_DAYS = 40
@@ -27,7 +27,7 @@ def moved(job_id: str, to: str, at: float) -> MoveJob:
 
 def with_jobs() -> JobPartition:
     """Three are cancelled, c first; one is under way."""
-    partition = JobPartition({}, BOOK, minute(0))
+    partition = JobPartition({}, BOOK, minute(0), WrittenJobs())
     carry_out(partition, *(create(each) for each in "abcd"), at=0)
     for at, job_id in enumerate("cab", 10):
         carry_out(partition, moved(job_id, "cancelled", at), at=at)
@@ -51,7 +51,11 @@ def test_what_changes_is_archived_later_and_what_goes_on_is_not() -> None:
 
 def test_the_order_is_the_same_when_jobs_are_read_back() -> None:
     records = with_jobs().records
-    assert JobPartition(records, BOOK, minute(20)).to_archive(minute(99 + KEPT_MIN), 9) == ["c", "a", "b"]
+    assert JobPartition(records, BOOK, minute(20), WrittenJobs()).to_archive(minute(99 + KEPT_MIN), 9) == [
+        "c",
+        "a",
+        "b",
+    ]
 
 
 def test_a_job_that_is_let_go_is_not_there_any_more() -> None:
@@ -72,3 +76,36 @@ def test_a_look_that_changes_nothing_does_not_put_off_the_archive() -> None:
     record = wire.decode(JobRecord, partition.records["c"])
     partition.pass_over(record, Instant(minute(12)))
     assert partition.to_archive(minute(10 + KEPT_MIN), 9) == ["c"]
+
+
+def test_what_is_written_is_not_decoded_again_and_is_what_decoding_gives() -> None:
+    written = WrittenJobs()
+    partition = JobPartition({}, BOOK, minute(0), written)
+    carry_out(partition, create("a"), create("b"), at=0)
+    for at, to in enumerate(("scheduled", "dispatched", "en_route", "on_site", "completed"), 1):
+        carry_out(partition, moved("a", to, at), at=at)
+        for value in partition.records.values():
+            assert written.record_of(value) is written.record_of(value)
+            assert written.record_of(value) == wire.decode(JobRecord, value)
+    assert len(written) == 2, "of each job the newest revision"
+
+
+def test_commands_whose_revisions_are_not_written_leave_no_trace() -> None:
+    written = WrittenJobs()
+    partition = JobPartition({}, BOOK, minute(0), written)
+    carry_out(partition, create("a"), moved("a", "scheduled", 1), at=1)
+    notes = EditJob(job_id="a", sender=DISPATCHER, key="k", issued_at=minute(2), changes={"notes": "ring twice"})
+    records, _ = partition.carry_out([moved("a", "dispatched", 2), notes], minute(2))
+    assert len(records) == 2
+    value = partition.records["a"]
+    assert wire.encode(written.record_of(value)) == value
+
+
+def test_what_was_not_written_lately_is_decoded() -> None:
+    written = WrittenJobs()
+    partition = JobPartition({}, BOOK, minute(0), written)
+    carry_out(partition, *(create(f"job-{number}") for number in range(WRITTEN_LATELY + 1)), at=0)
+    assert len(written) == WRITTEN_LATELY
+    first = partition.records["job-0"]
+    assert written.record_of(first) is not written.record_of(first)
+    assert written.record_of(first).job_id == "job-0"
