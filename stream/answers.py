@@ -8,14 +8,14 @@ from aiokafka import AIOKafkaConsumer
 from schemas.job_command import Answer
 from schemas.topics import JOB_ANSWERS
 from schemas.wire import decode
-from stream.kafka import BUSY_PATIENCE_MS, TopicReader
+from stream.kafka import TopicReader
 
 
 class AnswerReader(TopicReader[Answer]):
     """Gives each answer to ``take``. Where the broker was away it goes on from where it was."""
 
     def __init__(self, bootstrap: str, take: Callable[[Answer], None]) -> None:
-        super().__init__(bootstrap, JOB_ANSWERS, partial(decode, Answer), patience_ms=BUSY_PATIENCE_MS)
+        super().__init__(bootstrap, JOB_ANSWERS, partial(decode, Answer))
         self._take = take
         self._positions: dict[int, int] = {}
 

@@ -40,6 +40,7 @@ REBALANCE_SEEN_AFTER_S: Final = 1.0
 """What is lost to a rebalance may be noticed before the rebalance is."""
 
 METADATA_MAX_AGE_MS: Final = 5_000
+IDLE_WAIT_MS: Final = 500
 _LOOK_EVERY_S: Final = 0.1
 
 log = structlog.get_logger()
@@ -56,7 +57,8 @@ class FramedApp(faust.App):
     Agents acknowledge by hand (``async for event in stream.noack().events(): …; event.ack()``). ``prepare`` is awaited
     before the app joins its group, ``drain`` when it is told to stop, while it can still produce and commit.
     The broker answers a fetch once it has ``fetch_min_bytes`` for it, or after ``fetch_max_wait_ms``; a fetch asks for
-    partitions whose last records were taken, and while it waits none asks for the others.
+    partitions whose last records were taken, and while it waits none asks for the others. When nothing comes at all the
+    next fetch is answered with the first record.
     """
 
     bootstrap: str
@@ -188,7 +190,22 @@ class ConsumerThread(aiokafka.AIOKafkaConsumerThread):
         await super().on_start()
         app, fetcher = cast(FramedApp, self.app), self._ensure_consumer()._fetcher
         fetcher._records = Fetched(app.framed_topics)
-        fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = app.fetch_min_bytes, app.fetch_max_wait_ms
+        _gather(fetcher, app.fetch_min_bytes, app.fetch_max_wait_ms)
+
+
+def _gather(fetcher: Any, min_bytes: int, max_wait_ms: int) -> None:
+    """Let records be gathered as long as some come; an idle system does not ask thirty times a second."""
+    fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = min_bytes, max_wait_ms
+    fetch = fetcher._proc_fetch_request
+
+    async def fetch_and_see(*request: Any) -> bool:
+        has_come: bool = await fetch(*request)
+        is_idle = not has_come and not fetcher._records
+        fetcher._fetch_min_bytes = 1 if is_idle else min_bytes
+        fetcher._fetch_max_wait_ms = max(IDLE_WAIT_MS, max_wait_ms) if is_idle else max_wait_ms
+        return has_come
+
+    fetcher._proc_fetch_request = fetch_and_see
 
 
 class Consumer(aiokafka.Consumer):

@@ -23,9 +23,9 @@ _PATIENTLY_AT_ONCE: Final = 2_000
 _STOP_S: Final = 10.0
 _ANSWER_MS: Final = 2_000
 
-PATIENCE_MS: Final = 500
-BUSY_PATIENCE_MS: Final = 100
-"""See ``TopicReader``: a process follows a dozen topics, on most of which hardly anything happens."""
+_PATIENCE_S: Final = 5.0
+"""A process follows a dozen topics, on most of which hardly anything happens: so long the broker waits for something
+to tell of each. When there is something it tells at once."""
 
 log = structlog.get_logger()
 
@@ -353,16 +353,9 @@ async def acknowledged_by(admin: AIOKafkaAdminClient, group: str, topic: str) ->
 
 
 class TopicReader(ABC, Generic[T]):
-    """Reads all partitions of a topic, in every process for itself; a broker that is not there is waited for.
+    """Reads all partitions of a topic, in every process for itself; a broker that is not there is waited for."""
 
-    Where nothing happens the broker is asked again after ``patience_ms``. What it tells of one partition is taken while
-    it is asked about the others: what comes there meanwhile may wait for so long, which busy topics should not.
-    """
-
-    def __init__(
-        self, bootstrap: str, topic: Topic, decode: Callable[[bytes], T], *, patience_ms: int = PATIENCE_MS
-    ) -> None:
-        self._patience_ms = patience_ms
+    def __init__(self, bootstrap: str, topic: Topic, decode: Callable[[bytes], T]) -> None:
         self._bootstrap = bootstrap
         self._topic = topic
         self._decode = decode
@@ -387,11 +380,15 @@ class TopicReader(ABC, Generic[T]):
                 group_id=None,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
-                fetch_max_wait_ms=self._patience_ms,
+                fetch_max_wait_ms=round(_PATIENCE_S * 1000),
                 metadata_max_age_ms=30_000,
             )
             try:
                 await consumer.start()
+                # While something waits to be taken nobody asks about the other partitions alone: what comes to the
+                # first ones meanwhile would wait for the answer.
+                fetcher = consumer._fetcher
+                fetcher._prefetch_backoff = fetcher._fetcher_timeout = _PATIENCE_S
                 await self._read(consumer)
             except KafkaError as error:
                 log.warning("topic not followed", topic=self._topic.name, error=str(error))
@@ -431,10 +428,8 @@ class Follower(TopicReader[T]):
         topic: Topic,
         decode: Callable[[bytes], T],
         on_change: Callable[[str, T | None], None] | None = None,
-        *,
-        patience_ms: int = PATIENCE_MS,
     ) -> None:
-        super().__init__(bootstrap, topic, decode, patience_ms=patience_ms)
+        super().__init__(bootstrap, topic, decode)
         self.records: dict[str, T] = {}
         self.on_change = on_change
         self._caught_up = asyncio.Event()

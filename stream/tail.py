@@ -7,7 +7,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 
 from schemas.topics import Topic
-from stream.kafka import BUSY_PATIENCE_MS, TopicReader, acknowledged
+from stream.kafka import TopicReader, acknowledged
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ class Tail(TopicReader[T]):
     def __init__(
         self, bootstrap: str, topic: Topic, group: str, decode: Callable[[bytes], T], reader: Reader[T]
     ) -> None:
-        super().__init__(bootstrap, topic, decode, patience_ms=BUSY_PATIENCE_MS)
+        super().__init__(bootstrap, topic, decode)
         self._group = group
         self._reader = reader
         self._positions: dict[int, int] | None = None

@@ -93,7 +93,7 @@ from schemas.visit import Visit
 from schemas.webhook import WebhookRecord
 from stream.answers import AnswerReader
 from stream.collector import settle
-from stream.kafka import BUSY_PATIENCE_MS, Follower, KafkaLog
+from stream.kafka import Follower, KafkaLog
 from stream.notify.sender import Sender
 from stream.recorder_lag import RecorderLag
 from stream.store import open_store
@@ -135,19 +135,17 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
         for name, register in REGISTERS.items()
     }
     job_index = JobIndex()
-    jobs = Follower(settings.kafka, JOBS, partial(wire.decode, JobRecord), patience_ms=BUSY_PATIENCE_MS)
+    jobs = Follower(settings.kafka, JOBS, partial(wire.decode, JobRecord))
     desk = JobDesk(event_log, jobs)
-    etas = Follower(settings.kafka, ETAS, partial(wire.decode, Eta), patience_ms=BUSY_PATIENCE_MS)
+    etas = Follower(settings.kafka, ETAS, partial(wire.decode, Eta))
     ledger = StockLedger()
-    movements = Follower(
-        settings.kafka, STOCK, partial(wire.decode, Movement), ledger.moved, patience_ms=BUSY_PATIENCE_MS
-    )
+    movements = Follower(settings.kafka, STOCK, partial(wire.decode, Movement), ledger.moved)
     thresholds = Follower(settings.kafka, STOCK_THRESHOLDS, partial(wire.decode, Threshold))
     invoices = Follower(settings.kafka, INVOICES, partial(wire.decode, Invoice))
     calendars = Follower(settings.kafka, CALENDARS, partial(wire.decode, CalendarFeed))
     webhooks = Follower(settings.kafka, WEBHOOKS, partial(wire.decode, WebhookRecord))
     sender = Sender(settings, clock)
-    live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState), patience_ms=BUSY_PATIENCE_MS)
+    live = Follower(settings.kafka, LIVE, partial(wire.decode, LiveState))
     accounts = Follower(settings.kafka, ACCOUNTS, partial(wire.decode, Account))
     sessions_ended = Follower(settings.kafka, SESSIONS_ENDED, partial(wire.decode, SessionsEnded))
     secret = read_secret(settings.secret_file)

@@ -16,7 +16,7 @@ from schemas.places import Branch
 from schemas.settings import Settings
 from schemas.topics import BRANCHES, FENCES, JOBS, TECHNICIANS
 from schemas.wire import decode
-from stream.kafka import BUSY_PATIENCE_MS, Follower, follow_all, stop_all
+from stream.kafka import Follower, follow_all, stop_all
 
 
 class _Drawn(msgspec.Struct):
@@ -67,7 +67,7 @@ class Crew:
             settings.kafka, TECHNICIANS, lambda value: decode(Technician, value), self._technician_changed
         )
         self._branches = Follower(settings.kafka, BRANCHES, lambda value: decode(Branch, value))
-        self._known = Follower(settings.kafka, JOBS, self._known_job, self._job_changed, patience_ms=BUSY_PATIENCE_MS)
+        self._known = Follower(settings.kafka, JOBS, self._known_job, self._job_changed)
         self._zones = Follower(settings.kafka, FENCES, lambda value: decode(_Kinds, value), self._fence_changed)
         self.areas: set[str] = set()
         """Zones: fences that other places lie in."""

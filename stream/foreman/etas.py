@@ -31,7 +31,7 @@ from schemas.topics import ETAS, JOB_COMMANDS, TRIPS
 from schemas.wire import decode, encode
 from stream.foreman.crew import Crew, KnownJob
 from stream.foreman.patrol import Sighting
-from stream.kafka import BUSY_PATIENCE_MS, Follower, KafkaLog, partition_of
+from stream.kafka import Follower, KafkaLog, partition_of
 from stream.recent import Recent
 
 EVERY_S: Final = 1.0
@@ -94,7 +94,7 @@ class Etas:
             fresh_s=FRESH_S + LATENCY_S * clock.rate,
         )
         self._trips = Recent(settings.kafka, TRIPS, partial(decode, LearntTrip), REMEMBERED_TRIPS)
-        self._standing = Follower(settings.kafka, ETAS, partial(decode, Eta), self._told, patience_ms=BUSY_PATIENCE_MS)
+        self._standing = Follower(settings.kafka, ETAS, partial(decode, Eta), self._told)
         self._provider: Provider = StraightLine()
         # Held while the engine learns, which it does in a thread, or answers.
         self._thinking = asyncio.Lock()

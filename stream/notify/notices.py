@@ -35,7 +35,7 @@ from schemas.topics import CUSTOMERS, NOTIFICATIONS
 from schemas.wire import decode, encode
 from stream.framed import FramedApp, PartitionsLostError
 from stream.frames import Frame
-from stream.kafka import BUSY_PATIENCE_MS, Follower, KafkaLog, follow_all, partition_of, stop_all
+from stream.kafka import Follower, KafkaLog, follow_all, partition_of, stop_all
 from stream.notify.channels import Channels
 from stream.notify.ledger import Going, going
 from stream.notify.outbox import Outbox
@@ -103,9 +103,7 @@ class Notices:
         self._news = asyncio.Event()
         self._standing = self._nothing()
         self._working: asyncio.Task[None] | None = None
-        self._customers = Follower(
-            settings.kafka, CUSTOMERS, lambda value: decode(Customer, value), patience_ms=BUSY_PATIENCE_MS
-        )
+        self._customers = Follower(settings.kafka, CUSTOMERS, lambda value: decode(Customer, value))
 
     def _nothing(self) -> _Standing:
         return _Standing({}, Outbox(PARALLEL, self._settings.notice_parallel_each))

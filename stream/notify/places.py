@@ -14,7 +14,7 @@ from schemas.stock import StockPlace, Threshold, stock_key
 from schemas.topics import BRANCHES, DEPOTS, FENCES, STOCK_THRESHOLDS, TECHNICIANS, WEBHOOKS
 from schemas.webhook import WebhookRecord
 from schemas.wire import decode
-from stream.kafka import BUSY_PATIENCE_MS, Follower, follow_all, stop_all
+from stream.kafka import Follower, follow_all, stop_all
 
 webhooks_known = Gauge("onsite_notifier_webhooks", "Webhooks that were ever added")
 
@@ -39,7 +39,6 @@ class Places:
             WEBHOOKS,
             lambda value: decode(WebhookRecord, value),
             lambda *_: webhooks_known.set(len(self._webhooks.records)),
-            patience_ms=BUSY_PATIENCE_MS,
         )
         self._branches = Follower(settings.kafka, BRANCHES, lambda value: decode(Branch, value))
         self._fences = Follower(settings.kafka, FENCES, lambda value: decode(_FenceBranches, value))
