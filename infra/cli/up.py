@@ -4,7 +4,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -19,6 +19,8 @@ from schemas.times import parse_instant
 if TYPE_CHECKING:
     from infra.system import System
 
+_STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
+_AGAIN_S: Final = 1.0
 _STATE_DIRS = {"darwin": "Library/Application Support/onsite", "win32": "AppData/Local/onsite"}
 
 
@@ -51,8 +53,8 @@ def register(app: typer.Typer) -> None:
         console = Console(highlight=False)
         state_dir = (state or default_state_dir()).expanduser().resolve()
         began = time.monotonic()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(signum, signal.default_int_handler)
+        for signum in _STOPPING:
+            signal.signal(signum, _interrupt)
         with hold(state_dir):
             (state_dir / "logs").mkdir(exist_ok=True)
             configure_logging(load_settings(), state_dir / "logs" / "up.log")
@@ -64,10 +66,16 @@ def register(app: typer.Typer) -> None:
             except KeyboardInterrupt:
                 console.print("stopping")
             finally:
-                for signum in (signal.SIGTERM, signal.SIGINT):
+                for signum in _STOPPING:
                     signal.signal(signum, signal.SIG_IGN)
                 system.stop()
             console.print("stopped")
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """Interrupt what goes on, and again soon: within a callback of an import Python swallows the first time."""
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+    raise KeyboardInterrupt
 
 
 def default_state_dir() -> Path:
