@@ -55,13 +55,23 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._request_s_of: dict[tuple[str, str, int], Histogram] = {}
+
+    def answered(self, scope: Scope, status: int, began_s: float) -> None:
+        """A request was answered: under its route's template, never its path."""
+        key = scope["method"], getattr(scope.get("route"), "path", "unmatched"), status
+        histogram = self._request_s_of.get(key)
+        if histogram is None:
+            histogram = self._request_s_of[key] = self.request_s.labels(*key)
+        histogram.observe(time.perf_counter() - began_s)
+
     def text(self) -> bytes:
         """In Prometheus' text format."""
         return generate_latest(self.registry)
 
 
 class RequestTimer:
-    """ASGI middleware that observes how long each answer takes, under its route's template, never its path."""
+    """ASGI middleware that observes how long each answer takes."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -83,6 +93,4 @@ class RequestTimer:
         try:
             await self._app(scope, receive, observe)
         finally:
-            route = getattr(scope.get("route"), "path", "unmatched")
-            metrics: Metrics = scope["app"].state.services.metrics
-            metrics.request_s.labels(scope["method"], route, status).observe(time.perf_counter() - began_s)
+            scope["app"].state.services.metrics.answered(scope, status, began_s)

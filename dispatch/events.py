@@ -26,7 +26,7 @@ from schemas.event import (
     WebhookTest,
     schema_of,
 )
-from schemas.job import Job, JobPlan, JobRecord, LogEntry, Risk
+from schemas.job import Job, JobPlan, JobRecord, LogEntry, Risk, job_of
 from schemas.notice import Notice, NoticeTold
 from schemas.service_request import ServiceRequest
 from schemas.stock import LowStock
@@ -36,7 +36,6 @@ from schemas.visit import Visit
 _ID_BYTES: Final = 16
 _DONE: Final = frozenset({"completed", "invoiced"})
 _RISKS: Final[dict[Risk, str]] = {"at_risk": "job.at_risk", "late": "job.late"}
-_PUBLIC: Final = Job.__struct_fields__
 _PLANNED: Final = JobPlan.__struct_fields__
 
 
@@ -83,7 +82,7 @@ def job_events(record: JobRecord, told: ToldJob, rates: Rates, recorded_at: Inst
     """
     if record.revision <= told.revision:
         return [], told
-    job = Job(**{name: getattr(record, name) for name in _PUBLIC})
+    job = job_of(record)
     plan = _digest(*(getattr(record, name) for name in _PLANNED))
     teller = _JobTeller(job, recorded_at)
     if told.plan and plan != told.plan:

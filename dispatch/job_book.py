@@ -232,7 +232,7 @@ def may_take_to(state: str, role: str, lifecycle: Lifecycle) -> bool:
 
 def fingerprint_of(command: Command) -> str:
     """The same for the same wish."""
-    wish = msgspec.structs.replace(command, issued_at=Instant(0), request_id="", key="")
+    wish = msgspec.structs.replace(command, issued_at=Instant(0), request_id="", key="", sender_name="")
     # What was found for an address or a site may be found otherwise when the same wish comes again.
     if isinstance(wish, CreateJob):
         plan = wish.plan if wish.plan.site_id is None else msgspec.structs.replace(wish.plan, **dict.fromkeys(PLACED))

@@ -9,6 +9,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -112,12 +113,11 @@ def _told(evidence: Sequence[Evidence], rules: DispatchRules) -> list[_Told]:
 def _in_time(words: Sequence[Word]) -> list[tuple[float, Word]]:
     """The words in the order of what they tell; what was said at the creation comes before everything."""
     created_ms = words[0].recorded_at
-
-    def position_ms(word: Word) -> float:
-        is_first = word.recorded_at == created_ms and word.state in ("created", "scheduled")
-        return -math.inf if is_first else float(word.at)
-
-    return sorted(((position_ms(word), word) for word in words), key=lambda each: each[0])
+    positions_ms = [
+        -math.inf if word.recorded_at == created_ms and word.state in ("created", "scheduled") else float(word.at)
+        for word in words
+    ]
+    return sorted(zip(positions_ms, words, strict=True), key=itemgetter(0))
 
 
 def _say(log: list[LogEntry], word: Word, lifecycle: Lifecycle) -> None:
@@ -126,8 +126,10 @@ def _say(log: list[LogEntry], word: Word, lifecycle: Lifecycle) -> None:
     Who says that a job is done, not knowing that positions have just told so, tells better when it was.
     """
     entry = word.entry()
-    is_told = bool(log) and log[-1].source == "automatic" and log[-1].state == word.state
-    if is_told and word.from_state != word.state and lifecycle.is_over(word.state):
+    if not log or log[-1].source != "automatic":
+        log.append(entry)
+        return
+    if log[-1].state == word.state != word.from_state and lifecycle.is_over(word.state):
         log.pop()
     if _is_forward(word, lifecycle):
         behind = len(log)

@@ -14,13 +14,15 @@ MAX_SIDE_BYTES: Final = 400_000
 
 _ID_BYTES: Final = 16
 
+Way = Literal["key", "oidc", "session", "cli", "system", "link"]
+
 
 class Actor(msgspec.Struct, frozen=True):
     """``identity`` is unique among those who come the same ``way``: of a key its id, of a provider's token its subject,
     of a session its account, of the command line the user of the machine, of Onsite itself the part of it, of a
     tracking link its job."""
 
-    way: Literal["key", "oidc", "session", "cli", "system", "link"]
+    way: Way
     identity: str
     name: str
 

@@ -1,6 +1,6 @@
 """A job: what is to be done where, by whom and when, and how it went. The compacted topic ``onsite.jobs``."""
 
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -233,3 +233,17 @@ class JobRecord(Job, omit_defaults=True, kw_only=True):
     answered: list[Answered] = []
     erasures: list[str] = []
     eta: EtaWindow | None = None
+
+
+PUBLIC: Final = Job.__struct_fields__
+"""What everybody sees of a record; its own fields follow these."""
+
+
+def public_fields(record: JobRecord) -> dict[str, Any]:
+    """What everybody sees of a job's record, by field."""
+    return dict(zip(PUBLIC, msgspec.structs.astuple(record), strict=False))
+
+
+def job_of(record: JobRecord) -> Job:
+    """The same as a job."""
+    return Job(**public_fields(record))

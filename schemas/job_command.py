@@ -28,7 +28,7 @@ class Sender(msgspec.Struct, frozen=True):
 class _Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", omit_defaults=True):
     """``key`` makes it one: sent again, it is answered as the first time and does nothing.
 
-    ``request_id`` is by whom an answer is awaited.
+    ``request_id`` is by whom an answer is awaited; ``sender_name`` is what the audit calls the sender.
     """
 
     job_id: str
@@ -36,6 +36,7 @@ class _Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", o
     key: str
     issued_at: Instant
     request_id: str = ""
+    sender_name: str = ""
 
 
 class CreateJob(_Command, frozen=True, tag="create"):

@@ -20,6 +20,7 @@ from api.ports import (
     VisitQuery,
 )
 from dispatch.holdings import Revision
+from dispatch.job_audit import audit_of
 from dispatch.job_book import JobBook
 from dispatch.rules import DispatchRules
 from dispatch.subscriptions import matches
@@ -101,6 +102,9 @@ class MemoryLog:
         for key, value in records:
             if value is not None and len(value) > MAX_RECORD_BYTES:
                 raise RecordTooLarge(f"the record {key!r} has {len(value)} bytes")
+        self.take(topic, records)
+
+    def take(self, topic: Topic, records: Sequence[tuple[str, bytes | None]]) -> None:
         self.records.setdefault(topic.name, []).extend(records)
         if topic in self._models:
             model, kind = self._models[topic]
@@ -129,6 +133,7 @@ class MemoryForeman:
         self,
         jobs: MemoryModel[JobRecord],
         on_change: Callable[[str, JobRecord], object],
+        log: MemoryLog,
         now_ms: Callable[[], Instant],
     ) -> None:
         self.answer: Callable[[Answer], None] = lambda _: None
@@ -136,6 +141,7 @@ class MemoryForeman:
         self._unread: list[bytes] = []
         self._jobs = jobs
         self._on_change = on_change
+        self._log = log
         self._now_ms = now_ms
         self._book = JobBook(DispatchRules())
 
@@ -145,8 +151,11 @@ class MemoryForeman:
             self._carry_out(read_command(self._unread.pop(0)))
 
     def _carry_out(self, command: Command) -> None:
-        outcome = self._book.apply(self._jobs.records.get(command.job_id), command, self._now_ms())
+        before = self._jobs.records.get(command.job_id)
+        outcome = self._book.apply(before, command, self._now_ms())
         if outcome.record is not None:
+            if (audit := audit_of(command, before, outcome.record, self._now_ms())) is not None:
+                self._log.take(AUDIT, [(audit.key, wire.encode(audit))])
             self._jobs.records[command.job_id] = outcome.record
             self._on_change(command.job_id, outcome.record)
         else:

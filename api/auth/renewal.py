@@ -4,8 +4,18 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.http.headers import Headers
+
 RENEWED: Final = "onsite.renewed_cookie"
 """Of the scope: the value of ``Set-Cookie``."""
+
+
+def renewed(scope: Scope, headers: Headers) -> Headers:
+    """The headers of an answer with the new cookie, where there is one."""
+    cookie = scope.get(RENEWED)
+    if cookie is None or any(name.lower() == b"set-cookie" for name, _ in headers):
+        return headers
+    return [*headers, (b"set-cookie", cookie.encode("latin-1"))]
 
 
 class SessionRenewal:
@@ -16,15 +26,10 @@ class SessionRenewal:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve, with the new cookie on the answer."""
-        if not any(name == b"cookie" for name, _ in scope.get("headers", ())):  # most: spares them the rest
-            await self._app(scope, receive, send)
-            return
 
         async def add(message: Message) -> None:
-            if message["type"] == "http.response.start" and RENEWED in scope:
-                headers = list(message["headers"])
-                if not any(name.lower() == b"set-cookie" for name, _ in headers):
-                    message["headers"] = [*headers, (b"set-cookie", scope[RENEWED].encode("latin-1"))]
+            if message["type"] == "http.response.start":
+                message["headers"] = renewed(scope, [*message["headers"]])
             await send(message)
 
         await self._app(scope, receive, add)

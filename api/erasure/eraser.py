@@ -13,7 +13,7 @@ from api.background import Background
 from api.erasure.book import ErasureBook
 from api.erasure.statements import mutations, parameters_of, values_of
 from api.http.problems import Problem
-from api.jobs.desk import new_request_id
+from api.jobs.commands import new_request_id
 from api.ports import Recorded, StoredJobQuery, StoreOfErasures, StoreUnavailable
 from api.services import Services
 from dispatch.erased import ErasedSpans

@@ -7,7 +7,6 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from api.jobs.archive import archived_jobs
-from api.jobs.lists import job_of
 from api.ports import (
     AuditQuery,
     EtaQuery,
@@ -27,7 +26,7 @@ from dispatch.service_requests import job_id_of
 from dispatch.spans import Span
 from schemas import account, calendar, key, wire
 from schemas.account import Account
-from schemas.job import JobRecord
+from schemas.job import JobRecord, job_of
 from schemas.key import ApiKey
 from schemas.people import Technician
 from schemas.ping import Ping

@@ -6,10 +6,10 @@ from typing import Final
 import msgspec
 
 from api.auth.scope import Scope
-from api.jobs.lists import job_of, place_of
+from api.jobs.lists import place_of
 from api.ports import VisitQuery
 from api.services import Services
-from schemas.job import Job, JobRecord
+from schemas.job import Job, JobRecord, job_of
 from schemas.times import Instant
 from schemas.visit import Visit
 

@@ -5,17 +5,17 @@ ready to close what those opened. That takes longer than a ping does.
 """
 
 import re
+import time
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute, APIRouter
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.auth.renewal import SessionRenewal
-from api.http.headers import SecurityHeaders
-from api.metrics import RequestTimer
+from api.auth.renewal import renewed
+from api.http.headers import secured
 
 
 class DirectRoute(APIRoute):
@@ -31,7 +31,8 @@ class _Found(NamedTuple):
 
 
 class DirectRoutes:
-    """ASGI in front of an app's ``layers``: serves its direct routes, with the same headers, and leaves it the rest.
+    """ASGI in front of an app's ``layers``: serves its direct routes, timed and with the same headers, and leaves it
+    the rest.
 
     What a function raises is answered by the handlers of the app.
     """
@@ -47,13 +48,12 @@ class DirectRoutes:
                     self._with_parameters.append((method, route.path_regex, route))
                 else:
                     self._plain[method, route.path] = _Found(route, {})
-        self._served: Final = RequestTimer(SecurityHeaders(SessionRenewal(self._serve)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve."""
         if scope["type"] == "http" and (found := self._find(scope["method"], scope["path"])) is not None:
             scope["route"], scope["path_params"] = found
-            await self._served(scope, receive, send)
+            await self._serve(scope, receive, send)
         else:
             await self._layers(scope, receive, send)
 
@@ -68,12 +68,21 @@ class DirectRoutes:
         return None
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive, send)
+        began_s = time.perf_counter()
+        status = 500
         try:
-            response: Response = await scope["route"].endpoint(request)
+            response = await self._response(Request(scope, receive, send))
+            response.raw_headers = secured(scope["path"], renewed(scope, response.raw_headers))
+            status = response.status_code
+            await response(scope, receive, send)
+        finally:
+            scope["app"].state.services.metrics.answered(scope, status, began_s)
+
+    async def _response(self, request: Request) -> Response:
+        try:
+            return cast(Response, await request.scope["route"].endpoint(request))
         except Exception as error:  # noqa: BLE001 -- the handler of its kind answers
-            response = await self._handler_of(error)(request, error)
-        await response(scope, receive, send)
+            return cast(Response, await self._handler_of(error)(request, error))
 
     def _handler_of(self, error: Exception) -> Any:
         handlers = self._app.exception_handlers

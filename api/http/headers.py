@@ -1,6 +1,6 @@
 """What every answer tells a browser: guess no types, show it in no frame, keep nothing, load nothing from elsewhere."""
 
-from typing import Final
+from typing import Final, TypeAlias
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,6 +22,16 @@ _PAGES: Final = [*_EVERYWHERE, (b"content-security-policy", _OWN_PAGES)]
 _DATA_BEGINS: Final = "/v1/"
 
 
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+
+def secured(path: str, headers: Headers) -> Headers:
+    """The headers of an answer with those that it has not stated itself."""
+    added = _DATA if path.startswith(_DATA_BEGINS) else _PAGES
+    stated = {name.lower() for name, _ in headers}
+    return [*headers, *(each for each in added if each[0] not in stated)]
+
+
 class SecurityHeaders:
     """ASGI middleware that adds them; a header that an answer has already is left as it is."""
 
@@ -33,12 +43,10 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        added = _DATA if scope["path"].startswith(_DATA_BEGINS) else _PAGES
 
         async def add(message: Message) -> None:
             if message["type"] == "http.response.start":
-                stated = {name.lower() for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(each for each in added if each[0] not in stated)]
+                message["headers"] = secured(scope["path"], [*message["headers"]])
             await send(message)
 
         await self._app(scope, receive, add)

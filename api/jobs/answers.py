@@ -7,7 +7,7 @@ from api.http.answers import EtaAnswer
 from api.read_model import eta_of
 from api.services import Services
 from dispatch.sla import SlaClock, sla_clocks
-from schemas.job import Job, JobRecord
+from schemas.job import Job, JobRecord, public_fields
 
 
 class JobAnswer(Job, kw_only=True):
@@ -32,7 +32,7 @@ def answer_of(record: JobRecord, services: Services, *, archived: bool = False) 
     clocks = sla_clocks(record, rules.sla, rules.business, now_ms)
     eta = services.etas.records.get(record.job_id)
     return JobAnswer(
-        **{name: getattr(record, name) for name in Job.__struct_fields__},
+        **public_fields(record),
         sla=clocks,
         eta=None if eta is None else eta_of(eta, now_ms),
         archived=archived,

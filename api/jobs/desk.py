@@ -1,8 +1,6 @@
 """Where commands for jobs are handed in: the writer of the job is told, and what becomes of it is waited for."""
 
 import asyncio
-import itertools
-import secrets
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -103,12 +101,3 @@ def _has_changed(command: Command, record: JobRecord) -> bool:
     return any(
         each.key == command.key and each.fingerprint == fingerprint_of(command) for each in reversed(record.answered)
     )
-
-
-_process: Final = secrets.token_hex(8)
-_requests: Final = itertools.count()
-
-
-def new_request_id() -> str:
-    """By which an answer is known, unlike any other's."""
-    return f"{_process}{next(_requests):x}"

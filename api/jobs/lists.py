@@ -2,13 +2,10 @@
 
 import heapq
 from collections.abc import Iterable
-from typing import Final
 
 import msgspec
 
 from schemas.job import Job, JobRecord, Risk
-
-_PUBLIC: Final = Job.__struct_fields__
 
 
 class JobQuery(msgspec.Struct, frozen=True):
@@ -53,8 +50,3 @@ def place_of(job: Job) -> tuple[int, str]:
 def listed(jobs: Iterable[JobRecord], query: JobQuery, limit: int) -> list[JobRecord]:
     """The first ``limit`` of those asked for."""
     return heapq.nsmallest(limit, filter(query.asks_for, jobs), key=place_of)
-
-
-def job_of(record: JobRecord) -> Job:
-    """What everybody sees of a job's record."""
-    return Job(**{name: getattr(record, name) for name in _PUBLIC})

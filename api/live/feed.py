@@ -15,7 +15,6 @@ import msgspec
 
 from api.auth.scope import Scope
 from api.jobs.index import JobIndex
-from api.jobs.lists import job_of
 from api.live.bounding_box import BoundingBox
 from api.live.open_visits import UNDER_WAY, OpenVisits
 from api.ports import ReadModel
@@ -24,7 +23,7 @@ from dispatch.lifecycle import Lifecycle
 from schemas import wire
 from schemas.clock import Clock
 from schemas.eta import Eta
-from schemas.job import JobRecord
+from schemas.job import JobRecord, job_of
 from schemas.live import LiveState
 from schemas.places import Branch
 from schemas.visit import Visit

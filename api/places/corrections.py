@@ -12,8 +12,7 @@ import msgspec
 
 from api.auth.scope import Scope
 from api.http.problems import Problem
-from api.jobs.audit import put_job_on_record, sender_of
-from api.jobs.desk import new_request_id
+from api.jobs.commands import head_of
 from api.jobs.places import contains, is_circle, is_drawn_here, middle_of
 from api.places.fence_changes import fence_change
 from api.read_back import Audit, append_and_read_back
@@ -207,13 +206,9 @@ async def _move_along(jobs: Iterable[JobRecord], place: Mapping[str, Any], scope
             continue
         command = EditJob(
             job_id=job.job_id,
-            sender=sender_of(scope.principal),
-            key=new_request_id(),
-            issued_at=services.clock.now_ms(),
-            request_id=new_request_id(),
+            **head_of(scope.principal, services.clock),
             changes={**place, "geocoded": None},
             if_revision=job.revision,
         )
         with contextlib.suppress(Problem):
-            after = await services.desk.carry_out(command)
-            await put_job_on_record("edited", job, after, scope.principal, services)
+            await services.desk.carry_out(command)

@@ -10,7 +10,7 @@ import structlog
 from api.auth import Principal
 from api.background import Background
 from api.http.problems import Problem
-from api.jobs.desk import new_request_id
+from api.jobs.commands import new_request_id
 from api.jobs.placing import place_changes
 from api.places.geocoding import look_up
 from api.places.sites import at_place

@@ -10,8 +10,7 @@ import msgspec
 from api.auth.scope import Scope
 from api.http.problems import Problem
 from api.jobs.archive import require_new
-from api.jobs.audit import put_job_on_record, sender_of
-from api.jobs.desk import new_request_id
+from api.jobs.commands import head_of
 from api.jobs.placing import placed_plan
 from api.jobs.references import require_branch, require_references
 from api.jobs.requests import read_plan
@@ -86,23 +85,16 @@ async def _made(request: ServiceRequest, plan: JobPlan, scope: Scope, services: 
     job_id = job_id_of(request.request_id)
     command = CreateJob(
         job_id=job_id,
-        sender=sender_of(scope.principal),
-        key=f"accept-{request.request_id}",
-        issued_at=services.clock.now_ms(),
-        request_id=new_request_id(),
+        **head_of(scope.principal, services.clock, f"accept-{request.request_id}"),
         plan=plan,
     )
-    before = services.jobs.records.get(job_id)
-    if before is None:
+    if job_id not in services.jobs.records:
         await require_new(job_id, services)
     try:
-        record = await services.desk.carry_out(command)
+        return await services.desk.carry_out(command)
     except Problem as problem:
         # Somebody else has accepted it in this moment, otherwise: theirs is the job.
         if problem.code not in _IS_THERE:
             raise
         await services.jobs.until(lambda: job_id in services.jobs.records, _SEEN_WITHIN_S)
         return services.jobs.records[job_id]
-    if before is None:
-        await put_job_on_record("created", None, record, scope.principal, services)
-    return record

@@ -14,8 +14,7 @@ from api.http.answers import CostAnswer, JSONAnswer
 from api.http.body import read_body, read_json
 from api.http.problems import Problem, unavailable
 from api.jobs.archive import refused_as_archived
-from api.jobs.audit import put_job_on_record, sender_of
-from api.jobs.desk import new_request_id
+from api.jobs.commands import head_of
 from api.jobs.standing import FoundJob, found_job
 from api.read_back import Audit, append_and_read_back
 from api.routes.jobs import JobId
@@ -135,16 +134,11 @@ async def _invoiced(job: FoundJob, plan: InvoicePlan, scope: Scope, services: Se
         raise refused_as_archived(record.job_id)
     command = MoveJob(
         job_id=record.job_id,
-        sender=sender_of(scope.principal),
-        key=new_request_id(),
-        issued_at=services.clock.now_ms(),
-        request_id=new_request_id(),
+        **head_of(scope.principal, services.clock),
         to="invoiced",
         reason=plan.invoice_id,
     )
-    after = await services.desk.carry_out(command)
-    await put_job_on_record("moved", record, after, scope.principal, services)
-    return after
+    return await services.desk.carry_out(command)
 
 
 def _invoices(services: Services) -> Mapping[str, Invoice]:

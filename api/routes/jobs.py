@@ -17,8 +17,7 @@ from api.http.preconditions import IfChanged, IfMatch, is_known, require_match
 from api.http.problems import Problem, unavailable
 from api.jobs.answers import answers_of
 from api.jobs.archive import require_new
-from api.jobs.audit import put_job_on_record, sender_of
-from api.jobs.desk import new_request_id
+from api.jobs.commands import head_of, new_request_id
 from api.jobs.lists import JobQuery, listed, place_of
 from api.jobs.placing import again, place_changes, placed_plan
 from api.jobs.references import require_branch, require_references
@@ -113,15 +112,10 @@ async def create_job(
     record = await services.desk.carry_out(
         CreateJob(
             job_id=job_id,
-            sender=sender_of(scope.principal),
-            key=key,
-            issued_at=services.clock.now_ms(),
-            request_id=new_request_id(),
+            **head_of(scope.principal, services.clock, key),
             plan=plan,
         )
     )
-    if before is None:
-        await put_job_on_record("created", None, record, scope.principal, services)
     return job_answer(record, services, 201)
 
 
@@ -215,19 +209,13 @@ async def patch_job(
         require_branch(changes["branch"], scope)
     stated = at_fence_of_site(record, changes, scope, services)
     changes = stated | await place_changes(record, stated, scope.principal, services)
-    key = idempotency_key or new_request_id()
     command = EditJob(
         job_id=job_id,
-        sender=sender_of(scope.principal),
-        key=key,
-        issued_at=services.clock.now_ms(),
-        request_id=new_request_id(),
+        **head_of(scope.principal, services.clock, idempotency_key),
         changes=changes,
         if_revision=None if if_match in (None, "*") else record.revision,
     )
     after = await services.desk.carry_out(command)
-    if after.revision != record.revision:
-        await put_job_on_record("edited", record, after, scope.principal, services)
     if says_where(stated):
         await remember_correction(record, after, stated, scope, services)
     return job_answer(after, services)

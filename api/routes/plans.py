@@ -12,8 +12,7 @@ from api.auth.scoped import scoped
 from api.http.answers import JSONAnswer
 from api.http.body import read_body, read_json
 from api.http.problems import Problem, unavailable
-from api.jobs.audit import put_job_on_record, sender_of
-from api.jobs.desk import new_request_id
+from api.jobs.commands import head_of
 from api.jobs.places import middle_of
 from api.plans.gathering import DayAhead, gather
 from api.plans.messages import (
@@ -166,17 +165,11 @@ async def _reassign(change: Assignment, services: Services, scope: Scope) -> Job
             raise Problem(400, "unknown_reference", f"there is no technician {technician_id!r}")
     command = EditJob(
         job_id=change.job_id,
-        sender=sender_of(scope.principal),
-        key=new_request_id(),
-        issued_at=services.clock.now_ms(),
-        request_id=new_request_id(),
+        **head_of(scope.principal, services.clock),
         changes={"technician_ids": change.technician_ids},
         if_revision=change.revision,
     )
-    after = await services.desk.carry_out(command)
-    if after.revision != before.revision:
-        await put_job_on_record("edited", before, after, scope.principal, services)
-    return after
+    return await services.desk.carry_out(command)
 
 
 def _read(kind: type[wire.Record], body: bytes) -> wire.Record:

@@ -14,7 +14,7 @@ from api.http.paging import page_of, place_after
 from api.http.parameters import Cursor, IdempotencyKey, Limit
 from api.http.problems import Problem, unavailable
 from api.jobs.answers import answer_of
-from api.jobs.desk import new_request_id
+from api.jobs.commands import new_request_id
 from api.jobs.references import require_references
 from api.jobs.standing import job_of_id
 from api.jobs.surroundings import surroundings_of_jobs

@@ -12,8 +12,7 @@ from api.http.answers import JSONAnswer
 from api.http.body import read_body, read_json
 from api.http.direct_route import DirectRoute
 from api.http.parameters import KEY_DESCRIPTION, MAX_KEY_CHARS, read_key
-from api.jobs.audit import put_job_on_record, sender_of
-from api.jobs.desk import new_request_id
+from api.jobs.commands import head_of
 from api.jobs.requests import read_move
 from api.jobs.standing import job_answer, standing_job
 from api.services import services_of
@@ -61,13 +60,8 @@ async def move_job(request: Request) -> JSONAnswer:
     record = await standing_job(services, scope, request.path_params["job_id"])
     command = MoveJob(
         job_id=record.job_id,
-        sender=sender_of(principal),
-        key=key or new_request_id(),
-        issued_at=services.clock.now_ms(),
-        request_id=new_request_id(),
+        **head_of(principal, services.clock, key),
         **msgspec.structs.asdict(move),
     )
     after = await services.desk.carry_out(command)
-    if after.revision != record.revision:
-        await put_job_on_record("moved", record, after, principal, services)
     return job_answer(after, services)

@@ -11,8 +11,7 @@ import msgspec
 from api.audit import put_on_record
 from api.auth.scope import Scope
 from api.http.problems import Problem
-from api.jobs.audit import put_job_on_record, sender_of
-from api.jobs.desk import new_request_id
+from api.jobs.commands import head_of, sender_of
 from api.services import Services
 from api.stock.ledger import StockLedger, content_of
 from api.stock.places import StockPlaces
@@ -92,20 +91,16 @@ async def _let_parts_follow(
             return
         command = EditJob(
             job_id=job_id,
-            sender=sender_of(scope.principal),
-            key=new_request_id(),
-            issued_at=services.clock.now_ms(),
-            request_id=new_request_id(),
+            **head_of(scope.principal, services.clock),
             changes={"parts": [wire.to_builtins(part) for part in parts]},
             if_revision=record.revision,
         )
         try:
-            after = await services.desk.carry_out(command)
+            await services.desk.carry_out(command)
         except Problem as problem:
             if problem.status != _CHANGED or tried == _TRIES:
                 raise
         else:
-            await put_job_on_record("edited", record, after, scope.principal, services)
             return
 
 

@@ -21,6 +21,7 @@ from schemas.job_command import Answer, Command, CreateJob, Sender, TellEvidence
 from schemas.settings import Settings
 from schemas.times import Instant
 from schemas.topics import (
+    AUDIT,
     FOREMAN_GROUP,
     JOB_ANSWERS,
     JOB_COMMANDS,
@@ -38,7 +39,7 @@ from stream.erasures import Erasures
 from stream.foreman.crew import Crew
 from stream.foreman.etas import EVERY_S, Etas
 from stream.foreman.patrol import Patrol, Sighting
-from stream.foreman.writer import JobPartition, WrittenJobs, read_commands
+from stream.foreman.writer import CarriedOut, JobPartition, WrittenJobs, read_commands
 from stream.framed import FramedApp, PartitionsLostError, framed_app
 from stream.frames import Frame
 from stream.kafka import KafkaLog, partition_of
@@ -181,18 +182,17 @@ class Foreman:
     async def _on_commands(self, frames: Sequence[Frame]) -> None:
         with frame_seconds.time():
             by_partition = self._commands_of(frames)
-            answers: list[Answer] = []
-            written: dict[int, list[JobRecord]] = {}
             async with self._writing:
                 now_ms = self._clock.now_ms()
+                done: dict[int, CarriedOut] = {}
                 for number, commands in by_partition.items():
                     partition = self._jobs.get(number)
                     if partition is None:
                         raise PartitionsLostError(f"commands of partition {number} before its jobs were read")
-                    written[number], given = partition.carry_out(commands, now_ms)
-                    answers += given
-                await self._write(written, now_ms)
-            await self._answer(answers)
+                    done[number] = partition.carry_out(commands, now_ms)
+                await self._put_on_record(done.values())
+                await self._write({number: each.records for number, each in done.items()}, now_ms)
+            await self._answer(answer for each in done.values() for answer in each.answers)
         commands_done.inc(sum(len(commands) for commands in by_partition.values()))
         self._count_jobs()
 
@@ -208,6 +208,12 @@ class Foreman:
 
     def _partition_of(self, key: str) -> int:
         return partition_of(key, self._settings.partitions)
+
+    async def _put_on_record(self, done: Iterable[CarriedOut]) -> None:
+        """What people have changed, before it is."""
+        await self._log.append_patiently(
+            AUDIT, [(record.key, encode(record)) for each in done for record in each.audit]
+        )
 
     async def _write(self, records: Mapping[int, Sequence[JobRecord]], now_ms: Instant) -> None:
         """Append revisions of jobs by partition; return when the broker has them. Raises PartitionsLostError."""

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice, takewhile
 from operator import itemgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
 
+from dispatch.job_audit import audit_of
 from dispatch.job_book import JobBook
+from schemas.audit import AuditRecord
 from schemas.job import JobRecord
 from schemas.job_command import Answer, Command, read_command
 from schemas.times import Instant
@@ -43,6 +45,14 @@ class WrittenJobs:
         return decode(JobRecord, value) if record is None else record
 
 
+class CarriedOut(NamedTuple):
+    """Of commands: what people are to be on record for, then the revisions to write, in order, then the answers."""
+
+    audit: list[AuditRecord]
+    records: list[JobRecord]
+    answers: list[Answer]
+
+
 class JobPartition:
     """``records`` are the jobs as they are written: the value of each by its id."""
 
@@ -57,25 +67,27 @@ class JobPartition:
             self._keep(job_id, value, decode(JobRecord, value), now_ms)
         self._archived_from_ms = dict(sorted(self._archived_from_ms.items(), key=itemgetter(1)))
 
-    def carry_out(self, commands: Sequence[Command], now_ms: Instant) -> tuple[list[JobRecord], list[Answer]]:
-        """The revisions to write, in order, and the answers to give once they are; ``records`` is as it was before.
+    def carry_out(self, commands: Sequence[Command], now_ms: Instant) -> "CarriedOut":
+        """What is to be written and answered; ``records`` is as it was before.
 
         What a command has changed the job tells itself: only those that change nothing are answered.
         """
         current: dict[str, JobRecord | None] = {}
-        written: list[JobRecord] = []
-        answers: list[Answer] = []
+        done = CarriedOut([], [], [])
         for command in commands:
             job_id = command.job_id
             if job_id not in current:
                 current[job_id] = self._record(job_id)
-            outcome = self._book.apply(current[job_id], command, now_ms)
+            before = current[job_id]
+            outcome = self._book.apply(before, command, now_ms)
             if outcome.record is not None:
                 current[job_id] = outcome.record
-                written.append(outcome.record)
+                done.records.append(outcome.record)
+                if (audit := audit_of(command, before, outcome.record, now_ms)) is not None:
+                    done.audit.append(audit)
             elif command.request_id:
-                answers.append(outcome.answer)
-        return written, answers
+                done.answers.append(outcome.answer)
+        return done
 
     def due(self, now_ms: Instant) -> list[JobRecord]:
         """The jobs that time changes, or of which others are to be made."""

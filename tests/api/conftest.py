@@ -177,7 +177,7 @@ class Door:
         self.said.on_change = self.tracking.book.changed
         self.movements.on_change = self.ledger.moved
         self.desk = JobDesk(self.log, self.jobs)
-        self.foreman = MemoryForeman(self.jobs, self._job_changed, self.clock.now_ms)
+        self.foreman = MemoryForeman(self.jobs, self._job_changed, self.log, self.clock.now_ms)
         self.foreman.answer = self.desk.take
         self.log.readers[JOB_COMMANDS.name] = self.foreman.read
         self.visits = OpenVisits(self.history)

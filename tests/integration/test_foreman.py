@@ -17,12 +17,13 @@ from infra.embedded.broker import Broker
 from infra.migrations import create_topics
 from infra.system import environment_of
 from schemas import wire
+from schemas.audit import AuditRecord
 from schemas.job import JobPlan, JobRecord
 from schemas.job_command import Answer, Command, CreateJob, MoveJob, Sender
 from schemas.live import LiveState
 from schemas.settings import Settings
 from schemas.times import Instant
-from schemas.topics import JOB_ANSWERS, JOB_COMMANDS, JOBS, LIVE, VISITS
+from schemas.topics import AUDIT, JOB_ANSWERS, JOB_COMMANDS, JOBS, LIVE, VISITS
 from schemas.visit import Visit
 from stream.kafka import Follower, KafkaLog
 
@@ -138,6 +139,22 @@ async def office(settings: Settings) -> AsyncIterator[Office]:
         await consumer.stop()
         await jobs.stop()
         await log.stop()
+
+
+async def written(settings: Settings) -> list[AuditRecord]:
+    """All that is on record."""
+    consumer = AIOKafkaConsumer(AUDIT.name, bootstrap_servers=settings.kafka, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets(consumer.assignment())
+        records: list[AuditRecord] = []
+        async with asyncio.timeout(DEADLINE_S):
+            while any([await consumer.position(each) < ends[each] for each in ends]):
+                for some in (await consumer.getmany(timeout_ms=500)).values():
+                    records += [wire.decode(AuditRecord, each.value) for each in some]
+        return records
+    finally:
+        await consumer.stop()
 
 
 def create(job_id: str, technician_id: str, fence_id: str, lat: float = 47.0) -> CreateJob:
@@ -262,6 +279,12 @@ def test_nothing_is_lost_or_done_twice_when_foremen_are_killed(settings: Setting
             for number in range(count):
                 job = await desk.until_state(f"k{number}", "invoiced")
                 assert [each[0] for each in log_of(job)].count("invoiced") == 1
+            on_record = {(each.id, (each.after or {})["revision"]) for each in await written(settings)}
+            for number in range(count):
+                job = desk.jobs.records[f"k{number}"]
+                by_people = {(job.job_id, each.revision) for each in job.answered}
+                assert len(by_people) == 2
+                assert by_people <= on_record, "a change is on record before it is made"
 
     crew = [Foreman(with_clock(settings), tmp_path / f"foreman-{number}.log") for number in range(2)]
     try:

@@ -17,7 +17,7 @@ BOOK = JobBook(DispatchRules(), KEPT_DAYS)
 
 
 def carry_out(partition: JobPartition, *commands: CreateJob | MoveJob, at: float) -> None:
-    records, _ = partition.carry_out(commands, minute(at))
+    _, records, _ = partition.carry_out(commands, minute(at))
     partition.keep(records, [wire.encode(each) for each in records], minute(at))
 
 
@@ -63,7 +63,7 @@ def test_a_job_that_is_let_go_is_not_there_any_more() -> None:
     partition.let_go(["c", "a"])
     assert partition.records.keys() == {"b", "d"}
     assert partition.to_archive(minute(99 + KEPT_MIN), 9) == ["b"]
-    records, [answer] = partition.carry_out(
+    _, records, [answer] = partition.carry_out(
         [msgspec.structs.replace(moved("a", "created", 99), request_id="r")], minute(99)
     )
     assert records == []
@@ -95,7 +95,7 @@ def test_commands_whose_revisions_are_not_written_leave_no_trace() -> None:
     partition = JobPartition({}, BOOK, minute(0), written)
     carry_out(partition, create("a"), moved("a", "scheduled", 1), at=1)
     notes = EditJob(job_id="a", sender=DISPATCHER, key="k", issued_at=minute(2), changes={"notes": "ring twice"})
-    records, _ = partition.carry_out([moved("a", "dispatched", 2), notes], minute(2))
+    _, records, _ = partition.carry_out([moved("a", "dispatched", 2), notes], minute(2))
     assert len(records) == 2
     value = partition.records["a"]
     assert wire.encode(written.record_of(value)) == value
@@ -109,3 +109,17 @@ def test_what_was_not_written_lately_is_decoded() -> None:
     first = partition.records["job-0"]
     assert written.record_of(first) is not written.record_of(first)
     assert written.record_of(first).job_id == "job-0"
+
+
+def test_people_are_on_record_once_for_what_they_changed_in_the_order_of_it() -> None:
+    partition = JobPartition({}, BOOK, minute(0), WrittenJobs())
+    steps = [create("a"), moved("a", "dispatched", 1), moved("a", "en_route", 2)]
+    again, refused = moved("a", "dispatched", 1), moved("a", "invoiced", 3)
+    audit, records, answers = partition.carry_out([*steps, again, refused], minute(3))
+    assert [(each.action, (each.after or {})["revision"]) for each in audit] == [
+        ("created", 1),
+        ("moved", 2),
+        ("moved", 3),
+    ]
+    assert [each.revision for each in records] == [1, 2, 3]
+    assert answers == [], "nobody awaits one"
