@@ -92,18 +92,32 @@ def unerased(frame: Frame, rows: Rows, spans: ErasedSpans) -> Rows:
 
 
 def _read_records(table: Table, values: Sequence[bytes | None]) -> Rows:
-    records, bad = [], []
+    records, places, bad = [], [], []
     for index, value in enumerate(values):
         if value is None:
             continue  # the key was deleted from a compacted topic; what was recorded of it stays
         try:
-            record = decode(table.record, value)
-            table.batch([record])  # a number may be too large for its column
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, pa.ArrowException, OverflowError) as error:
+            records.append(decode(table.record, value))
+            places.append(index)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             bad.append((index, str(error)))
-        else:
-            records.append(record)
-    return Rows(table.batch(records), bad)
+    try:
+        return Rows(table.batch(records), bad)
+    except (pa.ArrowException, OverflowError):  # a number is too large for its column
+        misfits = {
+            place: reason for place, record in zip(places, records, strict=True) if (reason := _misfit(table, record))
+        }
+    fitting = [record for place, record in zip(places, records, strict=True) if place not in misfits]
+    return Rows(table.batch(fitting), sorted([*bad, *misfits.items()]))
+
+
+def _misfit(table: Table, record: Any) -> str | None:
+    """Why a record is no row of the table, None where it is one."""
+    try:
+        table.batch([record])
+    except (pa.ArrowException, OverflowError) as error:
+        return str(error)
+    return None
 
 
 class PatientStore:

@@ -208,7 +208,6 @@ class Tracker:
             self._board.see(shown)
             await self._publish(revisions)
             self._folded.append(event)
-        log.debug("frame folded", partition=frame.partition, first=frame.first_offset, last=frame.last_offset)
         frames_folded.inc()
         pings_folded.inc(len(pings))
         pings_unreadable.inc(len(pings.bad))
