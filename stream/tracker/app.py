@@ -1,6 +1,7 @@
 """The tracker's Faust app: frames of pings in; visits and live states out; checkpoints in a table."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, cast
@@ -46,6 +47,7 @@ FETCH_MIN_BYTES: Final = 32 * 1024
 FETCH_MAX_WAIT_MS: Final = 30
 """A frame costs as much as some dozens of its pings: where few come they are gathered for so long."""
 TICK_S: Final = 1.0
+LIVE_S: Final = 0.2
 FENCES_SETTLE_S: Final = 0.2
 """A burst of fence edits becomes one new fence set."""
 RETRY_S: Final = 1.0
@@ -175,7 +177,14 @@ class Tracker:
         log.info("fences read", rows=len(self._fences))
         for fence_id in self._rule_book.strangers(self._fences.fence_ids):
             log.warning("rules for a fence that is not there (yet)", fence_id=fence_id)
-        steps = (self._watch_fences, self._tick, self._settle_late, self._checkpoint_in_time, self._erase)
+        steps = (
+            self._watch_fences,
+            self._tick,
+            self._tell_live_in_time,
+            self._settle_late,
+            self._checkpoint_in_time,
+            self._erase,
+        )
         self._tasks = [asyncio.create_task(self._forever(step)) for step in steps]
 
     async def _drain(self) -> None:
@@ -361,7 +370,6 @@ class Tracker:
             await self._revise(
                 number, partition, silent, lambda tracks, some: tracks.look(some, self._fences, self._rules, now_ms)
             )
-        await self._tell_live()
 
     async def _revise(
         self, number: int, partition: PartitionTracks, slots: Slots, look: Callable[[Tracks, Slots], list[Visit]]
@@ -391,8 +399,12 @@ class Tracker:
         among = (each.tracks for each in self._partitions.values() if device_id in each.tracks.slots)
         return next(among, None)
 
-    async def _tell_live(self) -> None:
-        states = self._board.take_due(self._tracks_of, self._clock.now_ms())
+    async def _tell_live_in_time(self) -> None:
+        await asyncio.sleep(LIVE_S)
+        await self._tell_live(time.monotonic())
+
+    async def _tell_live(self, at_s: float = math.inf) -> None:
+        states = self._board.take_due(self._tracks_of, self._clock.now_ms(), at_s)
         await self._log.append_patiently(LIVE, [(state.device_id, encode(state)) for state in states])
 
     # Late fixes

@@ -1,5 +1,6 @@
 """The live board: the newest ping of each device, told at most once a second."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -13,6 +14,8 @@ from schemas.times import Instant
 from stream.tracker.clocks import DeviceClock, Skew
 
 MOVING_FROM_MPS: Final = 1.5
+TOLD_EVERY_S: Final = 1.0
+"""A device at most so often; each at its own moment, so that thousands are not told, and read, all at once."""
 
 
 class LiveBoard:
@@ -22,6 +25,7 @@ class LiveBoard:
         self._newest: dict[str, Ping] = {}
         self._clocks: dict[str, DeviceClock] = {}
         self._due: set[str] = set()
+        self._told_s: dict[str, float] = {}
 
     def see(self, pings: Iterable[Ping]) -> None:
         """Take pings in any order; only a newer one counts."""
@@ -48,11 +52,20 @@ class LiveBoard:
         for device_id in gone:
             del self._newest[device_id]
             self._clocks.pop(device_id, None)
+            self._told_s.pop(device_id, None)
             self._due.discard(device_id)
 
-    def take_due(self, tracks_of: Callable[[str], Tracks | None], now_ms: Instant) -> list[LiveState]:
-        """The states to tell now; ``tracks_of`` a device are those that it is among."""
-        due, self._due = self._due, set()
+    def take_due(
+        self, tracks_of: Callable[[str], Tracks | None], now_ms: Instant, at_s: float = math.inf
+    ) -> list[LiveState]:
+        """The states to tell now, at ``at_s`` of the machine's monotonic clock, by default all that are not told yet.
+
+        ``tracks_of`` a device are those that it is among.
+        """
+        until_s = at_s - TOLD_EVERY_S
+        due = [device_id for device_id in self._due if self._told_s.get(device_id, -math.inf) <= until_s]
+        self._due.difference_update(due)
+        self._told_s.update(dict.fromkeys(due, at_s))
         return [
             live_state(self._newest[device_id], tracks_of(device_id), now_ms, self._skew(device_id))
             for device_id in due

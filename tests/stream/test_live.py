@@ -35,6 +35,19 @@ def test_only_the_newest_ping_counts_and_is_told_once():
     assert board.take_due(lambda _: None, NOW) == []
 
 
+def test_each_device_is_told_at_once_and_then_once_a_second_at_most():
+    board = LiveBoard()
+    told = {}
+    for turn in range(24):
+        at_s = turn / 4
+        pings = [ping(turn * 250)] if turn else []
+        board.see([*pings, *([Ping("van-2", turn, 47.0, 9.0)] if turn in (2, 13) else [])])
+        for state in board.take_due(lambda _: None, NOW, at_s):
+            told.setdefault(state.device_id, []).append((at_s, state.ts_ms))
+    assert told == {"van-1": [(s + 0.25, 1_000 * s + 250) for s in range(6)], "van-2": [(0.5, 2), (3.25, 13)]}
+    assert [state.ts_ms for state in board.take_due(lambda _: None, NOW)] == [5_750], "by default all"
+
+
 def test_a_device_s_clock_is_told_once_it_has_been_heard_a_few_times():
     board = LiveBoard()
     skews = []
