@@ -1,6 +1,7 @@
 """Versioned set-up of the store and the broker. Everything here can be run twice, and by two at once."""
 
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -154,9 +155,8 @@ async def create_topics(settings: Settings) -> list[str]:
         existing = set(await admin.list_topics())
         missing = [topic for topic in TOPICS if topic.name not in existing]
         created = await _create(admin, missing, settings)
-        if missing:
-            await _until_led(settings, missing)
-        described = await admin.describe_topics([topic.name for topic in TOPICS])
+        _require_partitions(await admin.describe_topics([topic.name for topic in TOPICS]), settings)
+        await _until_led(settings)
     except (KafkaError, OSError) as error:
         raise CommandError(
             f"the broker at {settings.kafka} did not take the topics: {_first_line(error)}; "
@@ -164,6 +164,10 @@ async def create_topics(settings: Settings) -> list[str]:
         ) from error
     finally:
         await admin.close()
+    return [f"broker: topic {name}" for name in created]
+
+
+def _require_partitions(described: Iterable[Mapping[str, Any]], settings: Settings) -> None:
     for topic in described:
         partitions = len(topic["partitions"])
         if topic["error_code"] == 0 and partitions != settings.partitions:
@@ -171,7 +175,6 @@ async def create_topics(settings: Settings) -> list[str]:
                 f"topic {topic['topic']} has {partitions} partitions, ONSITE_PARTITIONS says {settings.partitions}; "
                 f"set ONSITE_PARTITIONS={partitions}, the number cannot change once there are records"
             )
-    return [f"broker: topic {name}" for name in created]
 
 
 async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], settings: Settings) -> list[str]:
@@ -198,13 +201,13 @@ async def _create(admin: AIOKafkaAdminClient, topics: list[Topic], settings: Set
     return created
 
 
-async def _until_led(settings: Settings, topics: list[Topic]) -> None:
-    """Wait until all partitions can be read and written.
+async def _until_led(settings: Settings) -> None:
+    """Wait until all partitions can be read and written, those too whose making another migrate did not wait for.
 
     The controller names their leader at once; the broker makes their files one after another, each synced to the
     disk, which takes a busy one a minute for all. Raises KafkaError when it takes longer than ``_LED_WITHIN_S``.
     """
-    partitions = [TopicPartition(topic.name, number) for topic in topics for number in range(settings.partitions)]
+    partitions = [TopicPartition(topic.name, number) for topic in TOPICS for number in range(settings.partitions)]
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, request_timeout_ms=round(_LED_WITHIN_S * 1000))
     try:
         await consumer.start()

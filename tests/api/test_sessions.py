@@ -216,6 +216,17 @@ def test_a_session_that_is_used_goes_on_and_one_that_is_not_ends(amina: Door) ->
     assert devices(amina, renewed).status_code == 200
 
 
+def test_a_session_that_only_posts_goes_on_as_well(amina: Door) -> None:
+    """Such routes are served ahead of the layers that do it for the others."""
+    add_account(amina, "boss", "admin")
+    cookie = cookie_of(sign_in(amina, "boss"))
+    amina.clock.moment_ms += 10 * HOUR_MS
+    posted = amina.post("/v1/pings", role=None, json=GOOD | {"ts": amina.clock.moment_ms}, headers=cookie)
+    assert posted.status_code == 202
+    amina.clock.moment_ms += 3 * HOUR_MS
+    assert devices(amina, cookie_of(posted)).status_code == 200
+
+
 def test_a_session_ends_in_a_week_however_much_it_is_used(amina: Door) -> None:
     cookie = cookie_of(sign_in(amina))
     for _ in range(16):
