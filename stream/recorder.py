@@ -92,22 +92,20 @@ def unerased(frame: Frame, rows: Rows, spans: ErasedSpans) -> Rows:
 
 
 def _read_records(table: Table, values: Sequence[bytes | None]) -> Rows:
-    records, places, bad = [], [], []
+    records: dict[int, Any] = {}
+    bad: list[tuple[int, str]] = []
     for index, value in enumerate(values):
         if value is None:
             continue  # the key was deleted from a compacted topic; what was recorded of it stays
         try:
-            records.append(decode(table.record, value))
-            places.append(index)
+            records[index] = decode(table.record, value)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             bad.append((index, str(error)))
     try:
-        return Rows(table.batch(records), bad)
+        return Rows(table.batch(list(records.values())), bad)
     except (pa.ArrowException, OverflowError):  # a number is too large for its column
-        misfits = {
-            place: reason for place, record in zip(places, records, strict=True) if (reason := _misfit(table, record))
-        }
-    fitting = [record for place, record in zip(places, records, strict=True) if place not in misfits]
+        misfits = {index: reason for index, record in records.items() if (reason := _misfit(table, record))}
+    fitting = [record for index, record in records.items() if index not in misfits]
     return Rows(table.batch(fitting), sorted([*bad, *misfits.items()]))
 
 

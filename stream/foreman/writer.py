@@ -67,7 +67,7 @@ class JobPartition:
             self._keep(job_id, value, decode(JobRecord, value), now_ms)
         self._archived_from_ms = dict(sorted(self._archived_from_ms.items(), key=itemgetter(1)))
 
-    def carry_out(self, commands: Sequence[Command], now_ms: Instant) -> "CarriedOut":
+    def carry_out(self, commands: Sequence[Command], now_ms: Instant) -> CarriedOut:
         """What is to be written and answered; ``records`` is as it was before.
 
         What a command has changed the job tells itself: only those that change nothing are answered.

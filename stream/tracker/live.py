@@ -58,7 +58,7 @@ class LiveBoard:
     def take_due(
         self, tracks_of: Callable[[str], Tracks | None], now_ms: Instant, at_s: float = math.inf
     ) -> list[LiveState]:
-        """The states to tell now, at ``at_s`` of the machine's monotonic clock, by default all that are not told yet.
+        """The states to tell now, at ``at_s`` of the machine's monotonic clock; by default, for the last time, all.
 
         ``tracks_of`` a device are those that it is among.
         """
