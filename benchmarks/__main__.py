@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.machine import describe_machine
+from infra.leave_out import leave_out_pandas
 
 MODULES: Final = {
     "kernel": "benchmarks.kernel",
@@ -70,6 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="the same on less, within 50 s")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     asked = parser.parse_args(arguments)
+    leave_out_pandas()  # as the processes that are measured do
     console = Console()
     if asked.name is None:
         list_benchmarks(console)

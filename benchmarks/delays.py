@@ -2,8 +2,8 @@
 
 Which ping brings about which event is derived beforehand (``benchmarks.causes``). Two moments are measured from: that
 of the 202 of the ping's request, and that of the request going out. Left out are events that were told before their
-ping was posted, as silence is evidence too, and those that were never told as such, because the device's next ping was
-folded together with theirs; both are counted.
+ping was posted, as silence is evidence too, and those that were never told as such, because the device's next request
+was folded together with theirs; both are counted.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ def delays_of(load: Load, posted: Posted, listener: Listener, from_s: float, to_
     """Those of the events whose request was due between two moments, seconds from the beginning."""
     begins_s = posted.due_s[0]
     since_202, since_post, by_silence, never, unaccepted = [], [], 0, 0, 0
-    for event, row in tipping_pings(load, posted.later_ms).items():
+    for event, row in tipping_pings(load, posted.request, posted.later_ms).items():
         request = posted.request[row]
         heard_s = listener.heard_s.get(event)
         if not from_s <= posted.due_s[request] - begins_s < to_s:

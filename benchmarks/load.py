@@ -1,10 +1,10 @@
 """The load of the benchmarks: a quarter of an hour of 5,000 simulated devices among 20,000 polygon fences.
 
 A district of 1,000 fences and its technicians are simulated (``simulator``: their movement, each phone's own rates, its
-noise and its uploads). Twenty copies of it lie side by side, each further along in its day by half a minute, so that no
-two do the same at the same moment; the quarter of an hour begins when all are under way. One device in twenty is out of
-reach for ten minutes at a time and then uploads all at once; one ping in a hundred is sent again. Pings come in the
-order in which a server would receive them.
+noise and its uploads). Twenty copies of it lie side by side, each further along in its day by half a minute and a bit,
+so that no two do the same at the same moment nor at the same beat of a phone's rhythm; the quarter of an hour begins
+when all are under way. One device in twenty is out of reach for ten minutes at a time and then uploads all at once; one
+ping in a hundred is sent again. Pings come in the order in which a server would receive them.
 """
 
 import json
@@ -39,13 +39,14 @@ _BLOCKS: Final = 100
 _DISTRICT_DEG: Final = 0.3
 """Of longitude from one district to the next."""
 _SOUTH_WEST: Final = Plane(47.02, 8.30)
-_NOISE: Final = Noise(offline_rate=0.0, late_phones=0.0, repeated_batches=0.0065, repeated_pings=0.005)
+_NOISE: Final = Noise(offline_rate=0.0, late_phones=0.0, repeated_batches=0.0095, repeated_pings=0.005)
 _LATE_SHARE: Final = 0.05
 _LATE_EVERY_MS: Final = 600_000
 _LATE_TAKES_MS: Final = 300
 _UNDER_WAY_MS: Final = 1_200_000
 """After so much of the day nobody waits at the depot any more."""
-_APART_MS: Final = 30_000
+_APART_MS: Final = 31_570
+"""No multiple of a rhythm at which phones report and upload: their copies would all do so at once."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -70,6 +70,12 @@ def trimmed(table: Table) -> Table:
     return _compacted(table)
 
 
+def runs_of(slots: Ints) -> tuple[Ints, Ints]:
+    """Of sorted slots each one once, and where its run begins."""
+    begins: Ints = np.flatnonzero(np.diff(slots, prepend=-1))
+    return slots[begins], begins
+
+
 def rows_of(table: Table, slot: int) -> Records:
     """The rows of a slot."""
     begin, size, _ = table.stretch[slot].tolist()

@@ -36,7 +36,7 @@ from geofence.gathering import last_fixes, last_of_each
 from geofence.kernel import near
 from geofence.rules import Rules
 from geofence.settling import start_of
-from geofence.stretches import Ints, rows_of, with_room
+from geofence.stretches import Ints, rows_of, runs_of, with_room
 from geofence.visit_log import VisitLog
 from geofence.visits.arrangement import Edited, arrangement_of
 from geofence.visits.derivation import derive_stays, stay_of
@@ -245,23 +245,24 @@ class Tracks:
         """
         order = arrived.order_by(slots)
         slots, arrived = slots[order], arrived.take(order)
-        self._bring_up_to_date(np.unique(slots), fences, rules)
+        in_order, _ = runs_of(slots)
+        self._bring_up_to_date(in_order, fences, rules)
         standing = standing_of(self._devices, slots, *vars(arrived).values())
-        self._note_late(slots[standing == LATE], arrived.ts_ms[standing == LATE])
-        disordered = np.unique(slots[standing == DISORDERED])
-        following = standing == FOLLOWING
-        if len(disordered):
+        disordered = slots[:0]
+        if (standing != FOLLOWING).any():
+            self._note_late(slots[standing == LATE], arrived.ts_ms[standing == LATE])
+            disordered, _ = runs_of(slots[standing == DISORDERED])
             among = np.isin(slots, disordered)
             self._sort_in(
                 slots[among & (standing <= DISORDERED)], arrived.take(among & (standing <= DISORDERED)), fences, rules
             )
-            following &= ~among
-        slots = slots[following]
+            following = (standing == FOLLOWING) & ~among
+            slots, arrived = slots[following], arrived.take(following)
+            in_order, _ = runs_of(slots)
         if len(slots):
-            self._append(slots, arrived.take(following), fences)
+            self._append(slots, arrived, fences)
         if not looking:
             return []
-        in_order = np.unique(slots)
         revisions = self._derive(in_order, self.newest_ms(in_order), fences, rules, "", patiently=True)
         revisions += self._derive(disordered, self.newest_ms(disordered), fences, rules, "late_data", patiently=True)
         self._forget(np.concatenate((in_order, disordered)), fences, rules)
@@ -352,6 +353,8 @@ class Tracks:
                 self._edition[:] = UNSEEN
             self._fences = fences
         slots = slots[self._edition[slots] < fences.edition]
+        if not len(slots):
+            return
         seen = self._edition[slots]
         self._edition[slots] = fences.edition
         outdated = seen == UNSEEN
@@ -378,8 +381,10 @@ class Tracks:
 
     def _sort_in(self, slots: Ints, arrived: Fixes, fences: FenceSet, rules: Rules) -> None:
         """Put fixes among those that are kept."""
+        if not len(slots):
+            return
         self._settle_again(slots)
-        distinct, first = np.unique(slots, return_index=True)
+        distinct, first = runs_of(slots)
         spans = zip(distinct.tolist(), first.tolist(), [*first[1:].tolist(), len(slots)], strict=True)
         fixes = [Fixes.concat([self.fixes_of(slot), arrived.take(slice(a, z))]).in_order() for slot, a, z in spans]
         self._reload(distinct, np.array(list(map(len, fixes))), Fixes.concat(fixes), fences, rules)

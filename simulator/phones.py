@@ -305,8 +305,7 @@ def _motion(track: Track, second: Longs, phone: Phone, rng: np.random.Generator)
 def _uploaded(fixes: PingColumns, track: Track, phone: Phone, noise: Noise, rng: np.random.Generator) -> PingColumns:
     """Every delivered copy: batches at the phone's rhythm, offline spells made up for later, repeats, disorder."""
     count = len(fixes)
-    rhythm_ms = np.maximum(round(phone.upload_s * 1000), 1)
-    sent_ms = -(-(fixes.ts_ms + 200) // rhythm_ms) * rhythm_ms + round(rng.uniform(0.0, 900.0))
+    sent_ms = _at_own_rhythm(fixes.ts_ms + 200, round(phone.upload_s * 1000), rng.random())
     for start_ms, end_ms in _offline_spells(track, phone, noise, rng):
         first, last = np.searchsorted(sent_ms, [start_ms, end_ms])
         backlog = np.arange(last - first)
@@ -323,6 +322,13 @@ def _uploaded(fixes: PingColumns, track: Track, phone: Phone, noise: Noise, rng:
     arrives_ms = np.concatenate([delivered_ms, (delivered_ms + wait_ms)[again]])
     columns = {column.name: getattr(copies, column.name) for column in fields(copies)}
     return PingColumns(**{**columns, "sent_ms": resent_ms, "delivered_ms": arrives_ms})
+
+
+def _at_own_rhythm(ready_ms: Longs, rhythm_ms: int, phase: float) -> Longs:
+    """When a phone sends what is ready, whole batches where it has a rhythm: no two phones' rhythms are in step."""
+    if not rhythm_ms:
+        return ready_ms + round(900.0 * phase)
+    return ready_ms + (round(rhythm_ms * phase) - ready_ms) % rhythm_ms
 
 
 def _offline_spells(track: Track, phone: Phone, noise: Noise, rng: np.random.Generator) -> list[tuple[int, int]]:

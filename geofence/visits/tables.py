@@ -12,7 +12,18 @@ import numpy.typing as npt
 
 from geofence.fixes import Fixes
 from geofence.kernel import Near
-from geofence.stretches import Ints, Records, Table, drop_rows, empty_table, rows_at, trimmed, with_room, with_slots
+from geofence.stretches import (
+    Ints,
+    Records,
+    Table,
+    drop_rows,
+    empty_table,
+    rows_at,
+    runs_of,
+    trimmed,
+    with_room,
+    with_slots,
+)
 from geofence.visits.chain import UNKNOWN
 
 LEAST_ENTRIES: Final = 16
@@ -159,7 +170,8 @@ def nowhere(fixes: int) -> Surroundings:
 
 def append(tables: PathTables, slots: Ints, fixes: Fixes, surroundings: Surroundings) -> PathTables:
     """The tables with each fix at the end of its slot; ``slots`` int64[n] are sorted, the fixes of each in order."""
-    touched, fresh = np.unique(slots, return_counts=True)
+    touched, begins = runs_of(slots)
+    fresh = np.diff(np.append(begins, len(slots)))
     first_pair = np.searchsorted(slots[surroundings.found.point], touched)
     pairs = np.diff(np.append(first_pair, len(surroundings.found.point)))
     tables = tables._replace(

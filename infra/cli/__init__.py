@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from infra.errors import CommandError
+from infra.leave_out import leave_out_pandas
 from schemas.settings import Settings, load_settings
 
 COMMANDS: Final = (
@@ -64,6 +65,7 @@ def _say(asked: str, message: str) -> None:
 
 def main() -> None:
     """Run the command of ``sys.argv``; a failure prints one line and exits non-zero (2 when it was asked wrongly)."""
+    leave_out_pandas()
     arguments = sys.argv[1:] or ["--help"]
     asked = arguments[0] if arguments[0] in COMMANDS else ""
     if not asked and not arguments[0].startswith("-"):

@@ -29,6 +29,7 @@ from starlette.types import Send
 
 from infra.embedded.engine import Answer, Call, Engine
 from infra.embedded.statements import StoreError, read_insert
+from infra.leave_out import leave_out_pandas
 from infra.logs import configure_logging
 from schemas.settings import load_settings
 
@@ -305,6 +306,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--database", default="onsite", help="used where a request names none; created if need be")
     given = parser.parse_args()
+    leave_out_pandas()
     configure_logging(load_settings())
     engine = Engine(given.data, given.database)
     uvicorn.run(

@@ -41,10 +41,11 @@ from stream.tracker.erased import kept_of, unerased
 from stream.tracker.late import FIRST_REACH_MS, REACH_FACTOR, RecordedPings
 from stream.tracker.live import LiveBoard
 from stream.tracker.partition import PartitionTracks, warm_up
+from stream.tracker.publisher import Publisher
 from stream.tracker.told import ToldVisits
 
 FETCH_MIN_BYTES: Final = 32 * 1024
-FETCH_MAX_WAIT_MS: Final = 30
+FETCH_MAX_WAIT_MS: Final = 60
 """A frame costs as much as some dozens of its pings: where few come they are gathered for so long."""
 TICK_S: Final = 1.0
 LIVE_S: Final = 0.2
@@ -103,12 +104,10 @@ class Tracker:
         self._folded: list[EventT[Any]] = []
         self._written_until: dict[int, int] = {}
         self._told_until: dict[int, int] = {}
-        # Held from a change of state until what follows from it is published: a checkpoint never covers a change that
-        # nobody was told of.
-        self._changing = asyncio.Lock()
         self._checkpointing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self._log = KafkaLog(settings.kafka)
+        self._publisher = Publisher(self._log)
         self._told = ToldVisits(settings.kafka)
         self._erasures = Erasures(settings, "tracker")
         self._follower = Follower(
@@ -188,8 +187,7 @@ class Tracker:
         self._tasks = [asyncio.create_task(self._forever(step)) for step in steps]
 
     async def _drain(self) -> None:
-        # So that none is cancelled between a change and what follows from it.
-        async with self._checkpointing, self._changing:
+        async with self._checkpointing:
             for task in self._tasks:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -207,25 +205,26 @@ class Tracker:
         pings = unerased(read_columns(frame.values, frame.timestamps_ms), self._erasures.spans)
         newest = pings.newest_records()
         shown = decode_pings([frame.values[k] for k in newest], [frame.timestamps_ms[k] for k in newest]).pings
-        async with self._changing:
-            now_ms = self._clock.now_ms()
-            partition = self._partitions.get(frame.partition)
-            if partition is None:
-                partition = self._partitions[frame.partition] = PartitionTracks(now_ms)
-            with fold_seconds.time():
-                revisions = partition.fold(pings, frame.last_offset, self._fences, self._rules, now_ms)
-            self._board.see(shown)
-            await self._publish(revisions)
-            self._folded.append(event)
+        await self._publisher.room()
+        now_ms = self._clock.now_ms()
+        partition = self._partitions.get(frame.partition)
+        if partition is None:
+            partition = self._partitions[frame.partition] = PartitionTracks(now_ms)
+        with fold_seconds.time():
+            revisions = partition.fold(pings, frame.last_offset, self._fences, self._rules, now_ms)
+        self._board.see(shown)
+        self._publish(revisions)
+        self._folded.append(event)
         frames_folded.inc()
         pings_folded.inc(len(pings))
         pings_unreadable.inc(len(pings.bad))
 
-    async def _publish(self, revisions: list[Visit]) -> None:
+    def _publish(self, revisions: list[Visit]) -> None:
+        """Hand over what follows from a change, at once: a checkpoint waits until it is published."""
         for visit in revisions:
             visits_published.labels(visit.state).inc()
             self._board.touch(visit.device_id)
-        await self._log.append_patiently(VISITS, [(visit.device_id, encode(visit)) for visit in revisions])
+        self._publisher.publish(revisions)
 
     # Checkpoints
 
@@ -248,10 +247,11 @@ class Tracker:
             with self.app.fatal("checkpoint"), checkpoint_seconds.time():
                 if lost and not handing_over:
                     raise PartitionsLostError(f"another tracker has taken over {sorted(lost)}")
-                async with self._changing:
-                    folded, self._folded = self._folded, []
-                    written = list(self._written(told, lost))
-                for each in written:
+                folded, self._folded = self._folded, []
+                changed = list(self._changed(told, lost))
+                # Never is a change covered that nobody was told of.
+                await self._publisher.published()
+                for each in [self._write(*record) for record in changed]:
                     record = await each
                     self._written_until[record.partition] = record.offset + 1
                 self._told_until |= told
@@ -262,14 +262,14 @@ class Tracker:
                 await self.app.consumer.commit()
             devices_tracked.set(sum(len(partition.tracks) for partition in self._partitions.values()))
 
-    def _written(self, told: dict[int, int], lost: set[int]) -> Iterator[Awaitable[Any]]:
-        """Hand over to the producer what changed of the partitions that are still ours."""
+    def _changed(self, told: dict[int, int], lost: set[int]) -> Iterator[tuple[int, str, bytes | None]]:
+        """(partition, name, value) of the records that say what changed of the partitions that are still ours."""
         for number, partition in self._partitions.items():
             if number in told and number not in lost:
                 for name, value in partition.take_changed():
-                    yield self._write(number, name, value)
+                    yield number, name, value
                 if self._told_until.get(number) != told[number]:
-                    yield self._write(number, TOLD, str(told[number]).encode())
+                    yield number, TOLD, str(told[number]).encode()
 
     def _write(self, number: int, name: str, value: bytes | None) -> Awaitable[Any]:
         return self._segments.send_changelog(number, key_of(number, name), value)
@@ -380,18 +380,18 @@ class Tracker:
         """
         first, at_a_time = 0, AT_A_TIME
         while first < len(slots):
-            async with self._changing:
-                if self._partitions.get(number) is not partition:
-                    return
-                began_s = time.perf_counter()
-                revisions = look(partition.tracks, slots[first : first + at_a_time])
-                first += at_a_time
-                at_a_time = max(1, min(2 * at_a_time, int(at_a_time * LOOK_S / (time.perf_counter() - began_s))))
-                partition.note_late()
-                if revisions:
-                    told = {partition.tracks.slots[visit.device_id] for visit in revisions}
-                    partition.touch(np.array(sorted(told)))
-                    await self._publish(revisions)
+            if self._partitions.get(number) is not partition:
+                return
+            began_s = time.perf_counter()
+            revisions = look(partition.tracks, slots[first : first + at_a_time])
+            first += at_a_time
+            at_a_time = max(1, min(2 * at_a_time, int(at_a_time * LOOK_S / (time.perf_counter() - began_s))))
+            partition.note_late()
+            if revisions:
+                told = {partition.tracks.slots[visit.device_id] for visit in revisions}
+                partition.touch(np.array(sorted(told)))
+                self._publish(revisions)
+            await self._publisher.room()
             await asyncio.sleep(0)
 
     def _tracks_of(self, device_id: str) -> Tracks | None:
@@ -436,19 +436,18 @@ class Tracker:
             from_ms = max(late.from_ms - reach_ms, oldest_ms)
             stored = await recorded.fixes_since(device_id, from_ms)
             logged = await recorded.visits_since(device_id, from_ms)
-            async with self._changing:
-                if self._partitions.get(number) is not partition or partition.late_offset[slot] != asked_offset:
-                    return  # another's by now, or more arrived meanwhile and the recorder must come that far first
-                now_ms, complete = self._clock.now_ms(), from_ms == oldest_ms
-                for visit in logged:
-                    if not spans.covers(device_id, visit.arrived_ms):
-                        tracks.learn(visit)
-                stored = stored.take(kept_of(device_id, stored, spans))
-                revisions = tracks.rederive(slot, stored, self._fences, self._rules, now_ms, complete=complete)
-                if revisions is not None:
-                    partition.late_offset.pop(slot, None)
-                    partition.touch(np.array([slot]))
-                    await self._publish(revisions)
+            if self._partitions.get(number) is not partition or partition.late_offset[slot] != asked_offset:
+                return  # another's by now, or more arrived meanwhile and the recorder must come that far first
+            now_ms, complete = self._clock.now_ms(), from_ms == oldest_ms
+            for visit in logged:
+                if not spans.covers(device_id, visit.arrived_ms):
+                    tracks.learn(visit)
+            stored = stored.take(kept_of(device_id, stored, spans))
+            revisions = tracks.rederive(slot, stored, self._fences, self._rules, now_ms, complete=complete)
+            if revisions is not None:
+                partition.late_offset.pop(slot, None)
+                partition.touch(np.array([slot]))
+                self._publish(revisions)
             reach_ms *= REACH_FACTOR
 
     # Erasure
@@ -464,9 +463,8 @@ class Tracker:
         due = self._erasures.due(list(self._partitions))
         if not due:
             return
-        async with self._changing:
-            self._partitions = {number: each.without(spans) for number, each in self._partitions.items()}
-            self._board.forget(spans)
+        self._partitions = {number: each.without(spans) for number, each in self._partitions.items()}
+        self._board.forget(spans)
         await self._checkpoint()
         if self.app.crashing is None:
             await self._erasures.tell(self._log, due)

@@ -22,6 +22,9 @@ from stream.columns import PingColumns, read_columns
 from stream.tracker.erased import NOBODY, kept_of, without
 from stream.tracker.journal import Journal
 
+LOOK_LASTS: Final = 1 / 16
+"""Of the silence that was seen."""
+
 FORGETFUL: Final = "forgetful"
 """The name of the record that is there where devices have been lost."""
 
@@ -132,12 +135,18 @@ class PartitionTracks:
         self.tracks.newly_late.clear()
 
     def silent(self, now_ms: int, after_ms: int, settled_after_ms: float) -> npt.NDArray[np.int64]:
-        """Slots not heard of for ``after_ms`` whose silence has not yet said all it can: ``settled_after_ms``."""
+        """Slots not heard of for ``after_ms`` whose silence has not yet said all it can: ``settled_after_ms``.
+
+        The longer the silence was when it was looked at last, the longer that look lasts: what silence says changes
+        with its length in proportion.
+        """
         slots = self.tracks.watched()
         newest_ms = self.tracks.newest_ms(slots)
         heard_ms = np.maximum(newest_ms, self._heard_ms[slots])
-        unsettled = self.tracks.looked_ms(slots) - newest_ms <= settled_after_ms
-        silent: npt.NDArray[np.int64] = slots[unsettled & (now_ms - heard_ms >= after_ms)]
+        looked_ms = self.tracks.looked_ms(slots)
+        seen_ms = looked_ms - newest_ms
+        due = (seen_ms <= settled_after_ms) & (now_ms - looked_ms >= LOOK_LASTS * seen_ms)
+        silent: npt.NDArray[np.int64] = slots[due & (now_ms - heard_ms >= after_ms)]
         return silent
 
     def touch(self, slots: npt.NDArray[np.int64]) -> None:

@@ -65,6 +65,15 @@ def test_the_ready_file_says_where_everything_is(system: System) -> None:
     assert facts["api"] in said
 
 
+def test_no_process_has_loaded_pandas(system: System) -> None:
+    with system.client() as client:
+        assert client.put("/v1/fences/library", json=FENCE).status_code in (200, 201)
+    wait_until(lambda: system.sql("SELECT count() > 0 FROM fences") == "1")
+    for role, pid in system.facts["pids"].items():
+        maps = [Path(f"/proc/{each}/maps").read_text() for each in family(pid)]
+        assert not any("/pandas/" in each for each in maps), role
+
+
 def test_a_second_one_on_the_same_folder_says_so_and_leaves_the_first_alone(system: System) -> None:
     argv = [sys.executable, "-m", "infra.cli", "up", "--state", str(system.state_dir)]
     second = subprocess.run(argv, capture_output=True, text=True, timeout=DEADLINE_S, check=False)

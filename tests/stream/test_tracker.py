@@ -1,6 +1,7 @@
 """The tracker without its broker: what it makes of the rules it is given."""
 
 import asyncio
+import itertools
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from infra.cli import build
 from infra.errors import CommandError
 from schemas.clock import Clock
 from schemas.settings import Settings, load_settings
+from stream.columns import PingColumns
 from stream.tracker.app import Tracker, settled_after_ms
 from stream.tracker.partition import PartitionTracks
 from tests.geofence.one_track import OneTrack, advance, look
@@ -97,3 +99,22 @@ def test_a_partition_that_was_handed_over_meanwhile_is_not_looked_at(tmp_path):
         await tracker._revise(2, PartitionTracks(), np.arange(3), lambda *_: pytest.fail("looked"))
 
     asyncio.run(look_at_a_handed_over_partition())
+
+
+def test_a_silence_is_looked_at_again_once_it_is_longer_by_a_sixteenth():
+    partition, fixes = PartitionTracks(), fixes_of(stay_at(0, 1, 30, 0, 0)).take(slice(0, 1))
+    begins_ms = int(fixes.ts_ms[0])
+    partition.fold(
+        PingColumns(["van-1"], np.zeros(1, np.int64), fixes, np.arange(1), []), 0, FENCES, Rules(), begins_ms
+    )
+    looks_s = []
+    for second in range(1, 2_000):
+        now_ms = begins_ms + 1_000 * second
+        if len(slots := partition.silent(now_ms, 15_000, 1_260_000.0)):
+            partition.tracks.look(slots, FENCES, Rules(), now_ms)
+            looks_s.append(second)
+    assert looks_s[:3] == [15, 16, 17]
+    gaps = [(later - earlier) / earlier for earlier, later in itertools.pairwise(looks_s)]
+    assert all(1 / 16 <= gap <= 1 / 16 + 1 / earlier for gap, earlier in zip(gaps, looks_s, strict=False))
+    assert 1_260 < looks_s[-1] < 1_340, "the last look is after the silence has said all it can"
+    assert len(looks_s) < 80
