@@ -8,6 +8,7 @@ acknowledged prefix of the frames delivered since it was assigned.
 
 import asyncio
 import contextlib
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,10 @@ GATHERED_FOR_S: Final = 0.005
 
 REBALANCE_SEEN_AFTER_S: Final = 1.0
 """What is lost to a rebalance may be noticed before the rebalance is."""
+
+THREADS_SWITCH_S: Final = 0.0005
+"""Compiled code lets other threads run, and then waits so long for one that is in Python: Python's own 5 ms, some ten
+times a frame, would be a pause."""
 
 METADATA_MAX_AGE_MS: Final = 5_000
 IDLE_WAIT_MS: Final = 500
@@ -135,6 +140,7 @@ class FramedApp(faust.App):
         if self.prepare is not None:
             await self.prepare()
         settle()
+        sys.setswitchinterval(THREADS_SWITCH_S)
         await super().on_first_start()
 
     async def on_stop(self) -> None:
