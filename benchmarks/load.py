@@ -39,7 +39,8 @@ _BLOCKS: Final = 100
 _DISTRICT_DEG: Final = 0.3
 """Of longitude from one district to the next."""
 _SOUTH_WEST: Final = Plane(47.02, 8.30)
-_NOISE: Final = Noise(offline_rate=0.0, late_phones=0.0, repeated_batches=0.0095, repeated_pings=0.005)
+_NOISE: Final = Noise(offline_rate=0.0, late_phones=0.0, repeated_batches=0.003, repeated_pings=0.0105)
+"""Pings are repeated rather than batches: of these there are twenty alike, and it would be chance how many pings."""
 _LATE_SHARE: Final = 0.05
 _LATE_EVERY_MS: Final = 600_000
 _LATE_TAKES_MS: Final = 300
