@@ -99,6 +99,9 @@ from stream.recorder_lag import RecorderLag
 from stream.store import open_store
 from stream.tail import Tail
 
+_KEEP_ALIVE_S: Final = 75
+"""An idle connection stays open longer than clients keep it (5 s many of them): what one sends while it is being closed
+would be lost."""
 _DRAIN_S: Final = 10
 _BACKLOG: Final = 2048
 _MAX_SAID_BYTES: Final = 4096
@@ -229,6 +232,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
             access_log=False,
             server_header=False,
             lifespan="off",
+            timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_DRAIN_S,
             http=BoundedHttp,
             ws=BoundedWebSocket,
