@@ -20,6 +20,6 @@ def leave_out_pandas() -> None:
     """Let this process do without pandas, which chdb brings along and Onsite has no use for.
 
     pyarrow looks for it when it makes its first array or hands one to numpy: 2 s of CPU and 64 MB, in the middle of
-    whatever the process is doing. Where there is none it goes on without. Call it before anything else is imported.
+    whatever the process is doing. Where there is none it goes on without. Call this before the first array is made.
     """
     sys.meta_path.insert(0, _NotHere())

@@ -282,6 +282,9 @@ class Tracker:
     async def _hand_over(self) -> None:
         await self._checkpoint(handing_over=True)
         self._forget_partitions()
+        if self.app.crashing is None:
+            # What is still on its way belongs to frames that come again: whoever folds them has to know of it.
+            await self._publisher.published()
 
     def _forget_partitions(self) -> None:
         self._board = LiveBoard()
