@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from geofence.rules import Rules
 from schemas.clock import Clock
@@ -152,7 +152,7 @@ async def raw_aiokafka(settings: Settings, meter: Meter) -> dict[str, float]:
     return figures
 
 
-def value_of(counter: Counter) -> int:
+def value_of(counter: Counter | Gauge) -> int:
     """Of this counter alone: to collect them all takes a millisecond."""
     return int(next(iter(counter.collect())).samples[0].value)
 

@@ -12,6 +12,7 @@ from geofence.fixes import Fixes
 from schemas.ping import Ping
 from stream.decode import decode_pings
 from stream.scan import ACCURACY, LAT, LON, SPEED, TS, scan
+from stream.values import Values
 
 Ints = npt.NDArray[np.int64]
 
@@ -48,15 +49,14 @@ class PingColumns:
         return records
 
 
-def read_columns(values: Sequence[bytes | None], received_ms: Sequence[int]) -> PingColumns:
+def read_columns(values: Values, received_ms: Ints) -> PingColumns:
     """Read the raw values of a frame: the pings, and the reasons where there is none, are those of ``decode_pings``."""
-    moments = np.asarray(received_ms, np.int64)
-    scanned = scan(values, moments)
+    scanned = scan(values, received_ms)
     plain = np.flatnonzero(scanned.device >= 0)
     if len(plain) == len(values):
         return PingColumns(scanned.device_ids, scanned.device, _fixes(scanned.fields), plain, [])
     others = np.flatnonzero(scanned.device < 0)
-    decoded = decode_pings([values[record] for record in others.tolist()], moments[others].tolist())
+    decoded = decode_pings(values.at(others), received_ms[others])
     bad = [(int(others[index]), reason) for index, reason in decoded.bad]
     more = PingColumns.of_pings(decoded.pings)
     record = np.concatenate((plain, np.delete(others, [index for index, _ in decoded.bad])))

@@ -60,12 +60,15 @@ class DecodedPings(NamedTuple):
     bad: list[tuple[int, str]]
 
 
-def decode_pings(values: Sequence[bytes | None], received_ms: int | Sequence[int]) -> DecodedPings:
+def decode_pings(
+    values: Sequence[bytes | None], received_ms: int | Sequence[int] | npt.NDArray[np.int64]
+) -> DecodedPings:
     """Read the raw values of a frame.
 
     ``received_ms`` (one moment, or one a record, such as the broker's timestamps) stands in where the writer did not
     say when it received a ping. The verdict on a record depends on nothing but the record and that moment.
     """
+    values = list(values)
     moments = np.broadcast_to(np.asarray(received_ms, np.int64), len(values))
     pings = _decode_plain(values)
     if pings is None:

@@ -21,6 +21,7 @@ from faust.types import TP, ConsumerMessage, EventT, Message
 
 from schemas.settings import Settings
 from schemas.topics import Topic
+from stream import batches
 from stream.collector import settle
 from stream.frames import Fetched, Frame
 from stream.kafka import until_answering
@@ -135,10 +136,11 @@ class FramedApp(faust.App):
             raise
 
     async def on_first_start(self) -> None:
-        """Wait for the broker, prepare, then start as Faust does."""
+        """Wait for the broker, prepare, compile what reads frames, then start as Faust does."""
         await until_answering(self.bootstrap)
         if self.prepare is not None:
             await self.prepare()
+        batches.warm_up()
         settle()
         sys.setswitchinterval(THREADS_SWITCH_S)
         await super().on_first_start()
@@ -258,7 +260,7 @@ class Consumer(aiokafka.Consumer):
             record.partition,
             # Faust drops a message whose offset it has read past: by its last record a frame that straddles stays.
             record.last_offset,
-            record.timestamps_ms[-1] / 1000.0,
+            int(record.timestamps_ms[-1]) / 1000.0,
             0,
             None,
             None,

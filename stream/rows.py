@@ -1,6 +1,5 @@
 """From the bytes of a frame to rows of the table ``pings``. No object is made of a ping that reads plainly."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from schemas.tables.pings import PINGS, batch_of_columns
 from schemas.wire import encode
 from stream.decode import decode_pings
 from stream.scan import Scanned, gathered, scan
+from stream.values import Values
 
 
 class Rows(NamedTuple):
@@ -24,17 +24,16 @@ class Rows(NamedTuple):
 def warm_up() -> None:
     """Read an invented ping: so all is compiled, and Arrow has looked for pandas, a third of a second."""
     plain = encode(Ping("warm-up", OLDEST_TS_MS, 47.0, 9.0, received_ms=OLDEST_TS_MS))
-    read_pings([plain, b" " + plain], [OLDEST_TS_MS, OLDEST_TS_MS])
+    read_pings(Values.of([plain, b" " + plain]), np.full(2, OLDEST_TS_MS))
 
 
-def read_pings(values: Sequence[bytes | None], received_ms: Sequence[int]) -> Rows:
+def read_pings(values: Values, received_ms: npt.NDArray[np.int64]) -> Rows:
     """Read the raw values of a frame: rows in any order, and reasons, as of the pings of ``decode_pings``."""
-    moments = np.asarray(received_ms, np.int64)
-    scanned = scan(values, moments)
+    scanned = scan(values, received_ms)
     others = np.flatnonzero(scanned.device < 0)
     if not len(others):
         return Rows(_plain_rows(scanned, slice(None)), [])
-    decoded = decode_pings([values[record] for record in others.tolist()], moments[others].tolist())
+    decoded = decode_pings(values.at(others), received_ms[others])
     batches = [_plain_rows(scanned, np.flatnonzero(scanned.device >= 0)), PINGS.batch(decoded.pings)]
     rows = pa.Table.from_batches(batches).combine_chunks().to_batches()
     return Rows(rows[0] if rows else batches[0], [(int(others[index]), reason) for index, reason in decoded.bad])

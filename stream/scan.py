@@ -5,7 +5,6 @@ ASCII texts without escapes, numbers without exponents, and a fix that nobody wo
 ``stream.decode``, whose verdict on a record holds: what is read here is a ping there, with the same fix.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numba as nb
@@ -24,6 +23,7 @@ from schemas.ping import (
     TEXTS,
     Ping,
 )
+from stream.values import Values
 
 _RANGES: Final = {"ts_ms": (OLDEST_TS_MS, LATEST_MS), "lat": (-90.0, 90.0), "lon": (-180.0, 180.0), **OPTIONAL_RANGES}
 _SCALES: Final = {
@@ -81,20 +81,14 @@ class Scanned(NamedTuple):
     spans: npt.NDArray[np.int64]
 
 
-def scan(values: Sequence[bytes | None], received_ms: npt.NDArray[np.int64]) -> Scanned:
+def scan(values: Values, received_ms: npt.NDArray[np.int64]) -> Scanned:
     """Read the values of records; ``received_ms`` int64[n] stands in where they do not say when they were received."""
-    try:
-        joined = b"".join(values)  # type: ignore[arg-type]
-    except TypeError:  # a null value among them
-        return scan([value or b"" for value in values], received_ms)
-    lengths = map(len, values)  # type: ignore[arg-type]
-    ends = np.cumsum(np.fromiter(lengths, np.int64, len(values)))
     fields = np.full((_FIELDS, len(values)), np.nan)
     device = np.full(len(values), _NOWHERE)
     spans = np.zeros((len(TEXTS), len(values), 2), np.int64)
-    text = np.frombuffer(joined, np.uint8)
-    ids = _scan(text, ends, received_ms, fields, spans, device)
-    return Scanned([joined[begin:end].decode() for begin, end in ids.tolist()], device, fields, text, spans)
+    text = np.frombuffer(values.text, np.uint8)
+    ids = _scan(text, values.spans, received_ms, fields, spans, device)
+    return Scanned([values.text[begin:end].decode() for begin, end in ids.tolist()], device, fields, text, spans)
 
 
 def gathered(text: npt.NDArray[np.uint8], spans: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int32], Any]:
@@ -110,22 +104,21 @@ def gathered(text: npt.NDArray[np.uint8], spans: npt.NDArray[np.int64]) -> tuple
 
 
 @nb.njit(**COUNTED)
-def _scan(text, ends, received_ms, fields, spans, device):  # type: ignore[no-untyped-def]
-    """Fill ``fields``, ``spans`` and ``device``.
+def _scan(text, values, received_ms, fields, spans, device):  # type: ignore[no-untyped-def]
+    """Fill ``fields``, ``spans`` and ``device``; ``values`` int64[n, 2] tell where each begins and ends.
 
     Returns where the id of each device is first found: int64[devices, 2].
     """
-    ids = np.empty((len(ends), 2), np.int64)
+    ids = np.empty((len(values), 2), np.int64)
     places = 16
-    while places < 2 * len(ends):
+    while places < 2 * len(values):
         places *= 2
     known = np.full(places, _NOWHERE)
     devices = 0
-    begin = 0
-    for i in range(len(ends)):
+    for i in range(len(values)):
+        begin, end = values[i]
         id_begin = begin + _ID_BEGINS_AT
-        id_end = _read(text, begin, ends[i], received_ms[i], fields, spans, i)
-        begin = ends[i]
+        id_end = _read(text, begin, end, received_ms[i], fields, spans, i)
         if id_end == _NOWHERE:
             continue
         place = _hash(text, id_begin, id_end) & (places - 1)

@@ -68,7 +68,7 @@ class Teller:
         written: dict[str, bytes | None] = {}
         tell = self._tellers[frame.topic]
         deleted = iter(frame.deleted)
-        for value, stamp_ms in zip(frame.values, frame.timestamps_ms, strict=True):
+        for value, stamp_ms in zip(frame.values, frame.timestamps_ms.tolist(), strict=True):
             if value is None:
                 written |= self._forget(frame.topic, next(deleted, None))
                 continue

@@ -204,7 +204,7 @@ class Tracker:
         frame = cast(Frame, event.value)
         pings = unerased(read_columns(frame.values, frame.timestamps_ms), self._erasures.spans)
         newest = pings.newest_records()
-        shown = decode_pings([frame.values[k] for k in newest], [frame.timestamps_ms[k] for k in newest]).pings
+        shown = decode_pings(frame.values.at(newest), frame.timestamps_ms[newest]).pings
         await self._publisher.room()
         now_ms = self._clock.now_ms()
         partition = self._partitions.get(frame.partition)

@@ -21,6 +21,7 @@ from schemas.wire import encode
 from stream.columns import PingColumns, read_columns
 from stream.tracker.erased import NOBODY, kept_of, without
 from stream.tracker.journal import Journal
+from stream.values import Values
 
 LOOK_LASTS: Final = 1 / 16
 """Of the silence that was seen."""
@@ -217,7 +218,7 @@ def _invented_pings(minute: int) -> PingColumns:
         Ping("warm-up", at_ms, 47.0 + 0.001 * away, 9.0 + 1e-10 * (at_ms % 1009), 8.0, 10.0 if away else 0.0)
         for at_ms in moments_ms
     ]
-    return read_columns([encode(ping) for ping in pings], moments_ms)
+    return read_columns(Values.of([encode(ping) for ping in pings]), np.array(moments_ms))
 
 
 def _drawn(fence_id: str, version: FenceVersion) -> FenceRecord:

@@ -13,6 +13,8 @@ from schemas.wire import encode
 from stream.columns import PingColumns, read_columns
 from stream.decode import decode_pings
 from stream.scan import scan
+from stream.values import Values
+from tests.frames import moments
 from tests.stream.test_decode import GOOD, NOW_MS, UNREADABLE, raw, records
 
 
@@ -95,7 +97,7 @@ def _joined(written: dict[str, str], left_out: str | None, swapped: int | None) 
 @example([(compact(), 0), (None, 0), (compact(device_id="ü"), 0), (compact(device_id="ü"), 0), (b"{}", 0)])
 def test_columns_are_what_decoding_one_by_one_gives(frame: list[tuple[bytes | None, int]]) -> None:
     values, received_ms = [value for value, _ in frame], [NOW_MS - ago_ms for _, ago_ms in frame]
-    columns = read_columns(values, received_ms)
+    columns = read_columns(Values.of(values), moments(received_ms, len(values)))
     good, bad = one_by_one(values, received_ms)
     assert told(columns) == good
     assert columns.bad == bad
@@ -116,19 +118,19 @@ def test_columns_are_what_decoding_one_by_one_gives(frame: list[tuple[bytes | No
     )
 )
 def test_what_the_api_writes_is_read_without_an_object(ping: Ping) -> None:
-    assert scan([encode(ping)], np.array([NOW_MS])).device.tolist() == [0]
+    assert scan(Values.of([encode(ping)]), np.array([NOW_MS])).device.tolist() == [0]
 
 
 @pytest.mark.parametrize("value", [value for value, _ in UNREADABLE.values()], ids=UNREADABLE.keys())
 def test_what_nobody_can_read_is_named_as_ever(value: bytes) -> None:
-    columns = read_columns([compact(), value, raw()], [NOW_MS] * 3)
+    columns = read_columns(Values.of([compact(), value, raw()]), moments(NOW_MS, 3))
     assert columns.record.tolist() == [0, 2]
     assert columns.bad == [(1, reason) for _, reason in decode_pings([value], NOW_MS).bad]
 
 
 def test_devices_are_told_apart_by_their_whole_id() -> None:
     names = [f"{number:0{length}}" for length in (1, 3, 8, MAX_DEVICE_ID_CHARS) for number in range(9)] * 2
-    columns = read_columns([compact(device_id=name) for name in names], [NOW_MS] * len(names))
+    columns = read_columns(Values.of([compact(device_id=name) for name in names]), moments(NOW_MS, len(names)))
     assert len(columns.device_ids) == 36
     assert [columns.device_ids[device] for device in columns.device.tolist()] == names
 
@@ -140,10 +142,10 @@ def test_the_newest_record_of_each_device_is_found(pings: list[tuple[str, int]])
     for record, (name, ts_ms) in enumerate(pings):
         if name not in newest or ts_ms > newest[name][0]:
             newest[name] = (ts_ms, record)
-    found = read_columns(values, [NOW_MS] * len(values)).newest_records()
+    found = read_columns(Values.of(values), moments(NOW_MS, len(values))).newest_records()
     assert found == sorted(record for _, record in newest.values())
 
 
 def test_an_empty_frame() -> None:
-    columns = read_columns([], [])
+    columns = read_columns(Values.of([]), moments([], 0))
     assert (len(columns), columns.device_ids, columns.newest_records(), columns.bad) == (0, [], [], [])

@@ -15,13 +15,14 @@ from schemas.ping import Ping
 from schemas.times import Instant
 from schemas.wire import encode
 from stream.columns import PingColumns, read_columns
-from stream.frames import Frame
 from stream.recorder import read_frame
 from stream.recorder import unerased as unerased_rows
 from stream.tracker import journal
 from stream.tracker.erased import kept_of, unerased
 from stream.tracker.live import LiveBoard
 from stream.tracker.partition import PartitionTracks
+from stream.values import Values
+from tests.frames import frame_of, moments
 from tests.geofence.test_forgetting import RULES, ZONE, forget_soon, moves
 from tests.geofence.test_tracks import facts, log_of_everything
 
@@ -174,7 +175,7 @@ SPANS = (("van-1", START_MS + 5, START_MS + 20), ("van-3", 0, START_MS + 6))
 
 def test_pings_that_are_sent_late_are_not_folded():
     values = [raw(name, START_MS + offset) for name, offset in SENT]
-    columns = unerased(read_columns(values, [START_MS + 100] * len(values)), spans_of(*SPANS))
+    columns = unerased(read_columns(Values.of(values), moments(START_MS + 100, len(values))), spans_of(*SPANS))
     found = [columns.device_ids[number] for number in columns.device.tolist()]
     assert list(zip(found, (columns.fixes.ts_ms - START_MS).tolist(), strict=True)) == KEPT
     assert columns.record.tolist() == [0, 2, 3]
@@ -183,7 +184,7 @@ def test_pings_that_are_sent_late_are_not_folded():
 
 def test_pings_that_are_sent_late_are_not_stored():
     values = [raw(name, START_MS + offset) for name, offset in SENT]
-    frame = Frame("onsite.pings", 0, 0, len(values) - 1, values, [START_MS + 100] * len(values))
+    frame = frame_of("onsite.pings", values, START_MS + 100)
     rows = unerased_rows(frame, read_frame(frame), spans_of(*SPANS)).batch
     stored = zip(rows.column("device_id").to_pylist(), rows.column("ts").to_pylist(), strict=True)
     assert [(name, round(moment.timestamp() * 1000) - START_MS) for name, moment in stored] == KEPT
@@ -206,14 +207,14 @@ def test_etas_by_fixes_that_were_erased_are_not_stored():
         )
         for name, offset in SENT
     ]
-    frame = Frame("onsite.etas", 0, 0, len(etas), [*map(encode, etas), None], [START_MS + 100] * (len(etas) + 1))
+    frame = frame_of("onsite.etas", [*map(encode, etas), None], START_MS + 100)
     rows = unerased_rows(frame, read_frame(frame), spans_of(*SPANS)).batch
     assert rows.column("job_id").to_pylist() == [f"{name}+{offset}" for name, offset in KEPT]
 
 
 def test_where_nothing_was_erased_nothing_is_copied():
     values = [raw("van-1", START_MS)]
-    columns = read_columns(values, [START_MS])
+    columns = read_columns(Values.of(values), moments(START_MS, 1))
     assert unerased(columns, ErasedSpans()) is columns
     assert unerased(columns, spans_of(("van-9", 0, START_MS))) is columns
 

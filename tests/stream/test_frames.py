@@ -1,5 +1,6 @@
 """Frames hold what aiokafka would have handed out record by record, and leave the partition where it would have."""
 
+import itertools
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -8,12 +9,11 @@ import pytest
 from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED, FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import ConsumerRecord, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.frames import Fetched, Frame
+from stream.frames import Fetched, FetchedBytes
 
 FRAMED = TopicPartition("framed", 3)
 FIRST_OFFSET = 7
@@ -56,7 +56,7 @@ def fetched(
         else:
             begun.pop(batch.producer, None)
         base_offset += batch.offsets[-1] + 1
-    memory = MemoryRecords(b"".join(encoded))
+    memory = FetchedBytes(b"".join(encoded))
     records = PartitionRecords(tp, memory, aborted, from_offset, None, None, crcs, isolation)
     state = SimpleNamespace(paused=False, position=from_offset)
     state.consumed_to = lambda offset: setattr(state, "position", offset)
@@ -72,15 +72,6 @@ def helpings(tp: TopicPartition, result: Any, state: Any, sizes: Sequence[int]) 
     while result.has_more():
         taken.append((result.getall(sizes[len(taken) % len(sizes)]), state.position))
     return taken
-
-
-def framed(records: Sequence[ConsumerRecord]) -> Frame | tuple[()]:
-    """Record by record."""
-    if not records:
-        return ()
-    values, timestamps_ms = [record.value for record in records], [record.timestamp for record in records]
-    deleted = [record.key for record in records if record.value is None]
-    return Frame(*FRAMED, records[0].offset, records[-1].offset, values, timestamps_ms, deleted)
 
 
 offsets = st.lists(st.integers(0, 12), min_size=1, max_size=6, unique=True).map(sorted)
@@ -100,9 +91,21 @@ def test_a_frame_is_what_aiokafka_reads_one_by_one(
 ) -> None:
     plain = TopicPartition("plain", FRAMED.partition)
     from_offset = FIRST_OFFSET + min(skipped, batches[0].offsets[-1])  # a broker begins with the batch that has it
-    one_by_one = helpings(plain, *fetched(plain, batches, from_offset, isolation), sizes)
+    [(one_by_one, end)] = helpings(plain, *fetched(plain, batches, from_offset, isolation), [100]) or [([], None)]
     frames = helpings(FRAMED, *fetched(FRAMED, batches, from_offset, isolation), sizes)
-    assert frames == [(framed(records), position) for records, position in one_by_one]
+    told = [frame for frame, _ in frames if frame]
+    assert [value for frame in told for value in frame.values] == [record.value for record in one_by_one]
+    assert [ms for frame in told for ms in frame.timestamps_ms.tolist()] == [record.timestamp for record in one_by_one]
+    assert [key for frame in told for key in frame.deleted] == [each.key for each in one_by_one if each.value is None]
+    for (frame, position), size in zip(frames, itertools.cycle(sizes)):
+        assert len(frame) <= size
+        if frame:
+            assert (frame.topic, frame.partition) == FRAMED
+            assert [frame.first_offset, frame.last_offset] == [
+                stamp_ms - 1_000 for stamp_ms in frame.timestamps_ms[[0, -1]]
+            ]
+            assert position == frame.last_offset + 1 or position == end
+    assert frames[-1][1] == end
 
 
 def test_records_of_any_other_topic_are_what_faust_expects() -> None:
@@ -112,16 +115,15 @@ def test_records_of_any_other_topic_are_what_faust_expects() -> None:
 
 
 def test_a_frame_ends_where_it_is_full_and_the_next_goes_on_there() -> None:
-    [(first, after_first), (second, _)] = helpings(
-        FRAMED, *fetched(FRAMED, [Batch([0, 1, 2]), Batch([0, 2])], FIRST_OFFSET + 1, READ_UNCOMMITTED), [3, 9]
+    frames = helpings(
+        FRAMED, *fetched(FRAMED, [Batch([0, 1, 2]), Batch([0, 2])], FIRST_OFFSET + 1, READ_UNCOMMITTED), [1, 9]
     )
-    assert (first.first_offset, first.last_offset, after_first) == (
-        FIRST_OFFSET + 1,
-        FIRST_OFFSET + 3,
-        FIRST_OFFSET + 4,
-    )
-    assert first.timestamps_ms == [1_000 + FIRST_OFFSET + offset for offset in (1, 2, 3)]
-    assert (second.first_offset, second.last_offset) == (FIRST_OFFSET + 5, FIRST_OFFSET + 5)
+    assert [(frame.first_offset - FIRST_OFFSET, frame.last_offset - FIRST_OFFSET) for frame, _ in frames] == [
+        (1, 1),
+        (2, 5),
+    ]
+    assert [position - FIRST_OFFSET for _, position in frames] == [2, 6]
+    assert frames[1][0].timestamps_ms.tolist() == [1_000 + FIRST_OFFSET + offset for offset in (2, 3, 5)]
 
 
 def test_a_batch_that_is_corrupt_takes_nothing_along() -> None:
@@ -129,7 +131,7 @@ def test_a_batch_that_is_corrupt_takes_nothing_along() -> None:
     result, state = fetched(FRAMED, [Batch([0, 1]), Batch([0, 1])], FIRST_OFFSET, READ_UNCOMMITTED, crcs=True)
     good, bad = Batch([0, 1]).encoded(FIRST_OFFSET), bytearray(Batch([0, 1]).encoded(FIRST_OFFSET + 2))
     bad[CRC_AT] ^= 1
-    result._partition_records._records = MemoryRecords(good + bytes(bad))
+    result._partition_records._records = FetchedBytes(good + bytes(bad))
     store = Fetched(frozenset({FRAMED.topic}))
     store[FRAMED] = result
     with pytest.raises(CorruptRecordException):

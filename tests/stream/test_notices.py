@@ -24,12 +24,12 @@ from schemas.topics import JOBS, TRACKING, Topic
 from schemas.tracking import CustomerMessage, TrackingRecord
 from schemas.wire import decode, encode
 from stream.framed import PartitionsLostError
-from stream.frames import Frame
 from stream.kafka import partition_of
 from stream.notify.notices import Notices
 from stream.notify.share import Share
 from tests.dispatch.examples import move
 from tests.dispatch.notices.cases import AMINA, WEBER, job
+from tests.frames import frame_of
 
 START_MS = 12 * 3_600_000
 """Noon, when the jobs of ``tests.dispatch.notices.cases`` are created."""
@@ -147,7 +147,7 @@ class Process:
         self._offset += 1
         deleted = [job_id.encode()] if value is None else []
         number = partition_of(job_id, 8)
-        frame = Frame(topic.name, number, self._offset, self._offset, [value], [START_MS], deleted)
+        frame = frame_of(topic.name, [value], START_MS, partition=number, first_offset=self._offset, deleted=deleted)
         await self.notices.take([frame])
 
     async def begin(self, *kept: Notice, jobs: Sequence[JobFacts] = (), partitions: Iterable[int] = range(8)) -> None:

@@ -13,12 +13,13 @@ from schemas.topics import FENCES, PINGS, VISITS
 from stream.framed import FramedApp
 from stream.frames import Frame
 from stream.recorder import Lane, PatientStore, read_frame
+from tests.frames import frame_of
 
 NOW_MS = 1_790_000_000_000
 
 
 def frame(topic: str, values: list[bytes | None]) -> Frame:
-    return Frame(topic, 0, 10, 10 + len(values) - 1, values, [NOW_MS] * len(values))
+    return frame_of(topic, values, NOW_MS, first_offset=10)
 
 
 def ping_frame(count: int) -> Frame:

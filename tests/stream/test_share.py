@@ -10,6 +10,7 @@ from stream.notify.share import Share
 from tests.api.test_notices import noticed
 from tests.dispatch.examples import DISPATCHER, move
 from tests.dispatch.notices.cases import eta, job
+from tests.frames import frame_of
 
 AT = Instant(5)
 
@@ -27,8 +28,7 @@ def said(text: str, generation: int = 0) -> TrackingRecord:
 
 def frame(topic: str, first_offset: int, *records: object, deleted: tuple[str, ...] = ()) -> Frame:
     values = [None if each is None else encode(each) for each in records]
-    last_offset = first_offset + len(values) - 1
-    return Frame(topic, 0, first_offset, last_offset, values, [0] * len(values), [each.encode() for each in deleted])
+    return frame_of(topic, values, first_offset=first_offset, deleted=[each.encode() for each in deleted])
 
 
 def test_the_newest_of_each_counts_and_what_is_deleted_is_gone() -> None:
@@ -59,7 +59,7 @@ def test_a_frame_of_what_was_read_before_is_passed_over() -> None:
 def test_what_nobody_can_read_is_passed_over() -> None:
     ours = share()
     values: list[bytes | None] = [b"{", None, encode(job())]
-    assert list(ours.take_frame(Frame(JOBS.name, 0, 0, 2, values, [0] * 3, [None]))) == ["job-1"]
+    assert list(ours.take_frame(frame_of(JOBS.name, values, deleted=[None]))) == ["job-1"]
 
 
 def test_of_what_customers_write_the_words_are_not_kept() -> None:

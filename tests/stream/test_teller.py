@@ -17,6 +17,7 @@ from stream.notify.teller import Teller
 from tests.dispatch.examples import after, create, move
 from tests.dispatch.test_events import visit
 from tests.dispatch.test_service_requests import ACCEPTED, RECEIVED
+from tests.frames import frame_of
 
 
 class Known:
@@ -43,7 +44,7 @@ def teller() -> Teller:
 
 
 def frame(topic: str, *values: bytes | None) -> Frame:
-    return Frame(topic, 0, 0, len(values) - 1, list(values), [1_000 * (each + 1) for each in range(len(values))])
+    return frame_of(topic, values, [1_000 * (each + 1) for each in range(len(values))])
 
 
 JOB = after(JobBook(DispatchRules()), create())
@@ -142,6 +143,6 @@ def test_what_runs_out_is_told_once_a_fall() -> None:
 def test_of_a_job_that_is_deleted_is_not_kept_what_was_told() -> None:
     told = teller()
     told.news_of(frame(JOBS.name, wire.encode(JOB)), Instant)
-    gone = Frame(JOBS.name, 0, 1, 2, [None, None], [1, 2], [JOB.job_id.encode(), b"another"])
+    gone = frame_of(JOBS.name, [None, None], [1, 2], first_offset=1, deleted=[JOB.job_id.encode(), b"another"])
     assert told.news_of(gone, Instant) == ([], {f"job/{JOB.job_id}": None})
     assert told.news_of(gone, Instant) == ([], {})
