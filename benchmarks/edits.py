@@ -29,7 +29,7 @@ from benchmarks.feed import append_records
 from benchmarks.load import FENCES as FENCES_AMONG_DEVICES
 from benchmarks.load import Load
 from geofence.fences import read_collection
-from infra.cli.tracker import MEMORY, THREADS_TURN_S
+from infra.cli.tracker import MEMORY
 from infra.embedded.broker import Broker
 from infra.logs import configure_logging
 from infra.migrations import create_topics
@@ -169,7 +169,6 @@ async def watch(settings: Settings) -> None:
     """Run a tracker until a line comes in, and print when its event loop was held up and when its fences changed."""
 
     configure_logging(settings, quiet=True)
-    sys.setswitchinterval(THREADS_TURN_S)
     tracker = Tracker(settings, settings.clock(), no_store)
     await tracker.app.start()
     print("ready", flush=True)

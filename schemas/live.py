@@ -9,7 +9,7 @@ from schemas.times import Instant
 DeviceState = Literal["moving", "stopped", "on_site", "unknown", "off_shift"]
 
 
-class LiveState(msgspec.Struct, rename={"ts_ms": "ts", "updated_ms": "updated_at"}):
+class LiveState(msgspec.Struct, gc=False, rename={"ts_ms": "ts", "updated_ms": "updated_at"}):
     """The newest fix of a device and what is going on there.
 
     ``state`` is the tracker's word at ``updated_at``; a reader turns it into ``unknown`` when the fix has grown old.

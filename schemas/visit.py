@@ -12,6 +12,7 @@ VisitState = Literal["open", "confirmed", "closed", "retracted"]
 class Visit(
     msgspec.Struct,
     frozen=True,
+    gc=False,
     rename={
         "arrived_ms": "arrived_at",
         "arrived_earliest_ms": "arrived_earliest",

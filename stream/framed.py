@@ -42,8 +42,8 @@ REBALANCE_SEEN_AFTER_S: Final = 1.0
 """What is lost to a rebalance may be noticed before the rebalance is."""
 
 THREADS_SWITCH_S: Final = 0.0005
-"""Compiled code lets other threads run, and then waits so long for one that is in Python: Python's own 5 ms, some ten
-times a frame, would be a pause."""
+"""Compiled code lets other threads run, and then waits so long for one that is in Python, fetching or packing fences:
+Python's own 5 ms, some ten times a frame, would be a pause."""
 
 METADATA_MAX_AGE_MS: Final = 5_000
 IDLE_WAIT_MS: Final = 500

@@ -83,6 +83,7 @@ def _take_frame(result: Any, max_records: int | None = None) -> Frame | tuple[()
     result._update_position()
     if records.used_up:
         result._partition_records = None
+        del result.getall  # it holds the result: what is used up waits for no collector
     return frame
 
 

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import sys
 from typing import Final
 
 import typer
@@ -17,9 +16,6 @@ _M_MMAP_THRESHOLD: Final = -3
 _OWN_PAGES_FROM_BYTES: Final = 1 << 20
 """A block as large as this gets pages of its own, which go back to the system when it is freed. glibc would raise this
 with each such block up to 32 MB: tables that have moved then leave holes in its heap, of half as much again."""
-
-THREADS_TURN_S: Final = 0.001
-"""Frames wait no longer for a thread that packs fences or fetches: of Python's 5 ms many would add up."""
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +32,6 @@ def register(app: typer.Typer) -> None:
         """
         os.environ |= MEMORY | os.environ  # what is set stays
         _give_large_blocks_back()
-        sys.setswitchinterval(THREADS_TURN_S)
         from infra.inputs import read_rule_book
         from infra.worker import run_worker
         from stream.store import open_store

@@ -1,6 +1,8 @@
 """Frames hold what aiokafka would have handed out record by record, and leave the partition where it would have."""
 
+import gc
 import itertools
+import weakref
 from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -140,6 +142,20 @@ def test_a_batch_that_is_corrupt_takes_nothing_along() -> None:
     assert not result.getall(9)
     assert not result.has_more()
     assert state.position == FIRST_OFFSET
+
+
+def test_what_is_used_up_is_let_go_at_once() -> None:
+    result, _ = fetched(FRAMED, [Batch([0, 1])], FIRST_OFFSET, READ_UNCOMMITTED)
+    store = Fetched(frozenset({FRAMED.topic}))
+    store[FRAMED] = result
+    assert len(result.getall(9)) == 2
+    gone = weakref.ref(result)
+    gc.disable()
+    try:
+        del result, store
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_a_partition_that_was_read_elsewhere_meanwhile_gives_nothing() -> None:

@@ -21,7 +21,9 @@ from stream.tracker.app import Tracker, settled_after_ms
 from stream.tracker.partition import PartitionTracks
 from tests.geofence.one_track import OneTrack, advance, look
 from tests.geofence.visits.days import drive, fixes_of, square, stay_at
+from tests.stream.test_publisher import visits
 
+[VISIT] = visits("van-1")
 FENCES = FenceSet.of([("yard", square(0, 0, 60)), ("zone", square(0, 0, 900, kind="zone"))])
 
 
@@ -99,6 +101,28 @@ def test_a_partition_that_was_handed_over_meanwhile_is_not_looked_at(tmp_path):
         await tracker._revise(2, PartitionTracks(), np.arange(3), lambda *_: pytest.fail("looked"))
 
     asyncio.run(look_at_a_handed_over_partition())
+
+
+def test_partitions_are_handed_over_once_what_is_told_during_their_last_checkpoint_has_arrived(tmp_path):
+    async def hand_over() -> None:
+        tracker = Tracker(Settings(data_dir=tmp_path), Clock(), asyncio.Event().wait)
+        tracker._partitions[2] = PartitionTracks()
+        arrived = asyncio.Event()
+        tracker._log.append_patiently = lambda *_: arrived.wait()
+
+        async def checkpoint(handing_over: bool) -> None:
+            tracker._publisher.publish([VISIT])
+
+        tracker._checkpoint = checkpoint
+        handing_over = asyncio.create_task(tracker._hand_over())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not tracker._partitions, "nothing more is told of them"
+        assert not handing_over.done()
+        arrived.set()
+        await asyncio.wait_for(handing_over, 5.0)
+
+    asyncio.run(hand_over())
 
 
 def test_a_silence_is_looked_at_again_once_it_is_longer_by_a_sixteenth():
