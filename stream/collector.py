@@ -5,18 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-YOUNG_OBJECTS: Final = 5_000
-"""New objects before the collector looks, for five milliseconds: at 50,000 frames would wait for fifty."""
-
-LOOKS_AT_ALL: Final = 100
-"""So many looks at what has stayed a while before one at all that ever stayed, which takes the longest."""
+LOOKS_AFTER: Final = (5_000, 2, 500)
+"""New objects before the collector looks at them; such looks before one at what has stayed since the last of those; such
+before one at all that ever stayed. A look holds everything up for a millisecond or two per thousand objects, and hardly
+any is garbage. Python's own first figure, 2,000, is several looks a frame."""
 
 
 def settle() -> None:
     """Call once what stays for the process's life has been made: the collector passes over it from now on."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, gc.get_threshold()[1], LOOKS_AT_ALL)
+    gc.set_threshold(*LOOKS_AFTER)
 
 
 @contextmanager
