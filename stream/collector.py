@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import Final
 
 LOOKS_AFTER: Final = (5_000, 2, 500)
-"""New objects before the collector looks at them; such looks before one at what has stayed since the last of those; such
-before one at all that ever stayed. A look holds everything up for a millisecond or two per thousand objects, and hardly
-any is garbage. Python's own first figure, 2,000, is several looks a frame."""
+"""New objects before the collector looks at them; such looks before one at what has stayed since the last of those;
+such before one at all that ever stayed. A look holds everything up for a millisecond or two per thousand objects, and
+hardly any is garbage. Python's own first figure, 2,000, is several looks a frame."""
 
 
 def settle() -> None:
