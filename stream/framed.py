@@ -26,7 +26,7 @@ from stream.collector import settle
 from stream.frames import Fetched, Frame
 from stream.kafka import until_answering
 
-MAX_FRAME_RECORDS: Final = 20_000
+MAX_FRAME_RECORDS: Final = 40_000
 """Only a backlog fills such a frame, and is worked off the faster: what a device costs a frame counts once.
 
 Frames that wait to be handed over together have as many, or are one frame more.
