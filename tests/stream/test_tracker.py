@@ -21,7 +21,7 @@ from stream.tracker.app import Tracker, settled_after_ms
 from stream.tracker.partition import PartitionTracks
 from tests.geofence.one_track import OneTrack, advance, look
 from tests.geofence.visits.days import drive, fixes_of, square, stay_at
-from tests.stream.test_publisher import visits
+from tests.stream.test_publisher import settled, visits
 
 [VISIT] = visits("van-1")
 FENCES = FenceSet.of([("yard", square(0, 0, 60)), ("zone", square(0, 0, 900, kind="zone"))])
@@ -115,8 +115,7 @@ def test_partitions_are_handed_over_once_what_is_told_during_their_last_checkpoi
 
         tracker._checkpoint = checkpoint
         handing_over = asyncio.create_task(tracker._hand_over())
-        for _ in range(20):
-            await asyncio.sleep(0)
+        await settled()
         assert not tracker._partitions, "nothing more is told of them"
         assert not handing_over.done()
         arrived.set()
