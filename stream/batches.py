@@ -15,7 +15,7 @@ from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.errors import CorruptRecordException
 
 from geofence.compiling import UNCOUNTED
-from stream.values import Values
+from stream.values import NULL, Values
 
 _HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 _VERSION: Final = 2
@@ -27,7 +27,6 @@ _DECODERS: Final[dict[int, Callable[[bytes], bytes]]] = {
     3: lz4_decode,
     4: zstd_decode,
 }
-_NULL: Final = -1
 _SEVEN_BITS: Final = np.uint8(0x7F)
 _MORE: Final = np.uint8(0x80)
 _VARINT_BITS: Final = 64
@@ -70,13 +69,13 @@ def read_batches(batches: Sequence[memoryview]) -> Records:
         texts.append(text)
         end += len(text)
         count += records
-        heads.append((records, base, first_ms, latest_ms if attributes & _STAMPED_BY_BROKER else _NULL, end))
+        heads.append((records, base, first_ms, latest_ms if attributes & _STAMPED_BY_BROKER else NULL, end))
     text = texts[0] if len(texts) == 1 else b"".join(texts)
     keys, values = np.empty((count, 2), np.int64), np.empty((count, 2), np.int64)
     offsets, timestamps_ms = np.empty(count, np.int64), np.empty(count, np.int64)
     head = np.array(heads, np.int64).reshape(len(heads), 5)
     corrupt = _locate(np.frombuffer(text, np.uint8), head, keys, values, offsets, timestamps_ms)
-    if corrupt != _NULL:
+    if corrupt != NULL:
         raise CorruptRecordException(f"batch at offset {heads[corrupt][1]}: its records do not fill it")
     return Records(Values(text, keys), Values(text, values), offsets, timestamps_ms)
 
@@ -88,9 +87,9 @@ def warm_up() -> None:
 
 @nb.njit(**UNCOUNTED)
 def _locate(text, heads, keys, values, offsets, timestamps_ms):  # type: ignore[no-untyped-def]
-    """Fill the columns of the records of all batches; the first batch that is corrupt, ``_NULL`` if none is.
+    """Fill the columns of the records of all batches; the first batch that is corrupt, ``NULL`` if none is.
 
-    ``heads`` int64[batches, 5]: records, first offset, first timestamp, timestamp of all (``_NULL``: each its own),
+    ``heads`` int64[batches, 5]: records, first offset, first timestamp, timestamp of all (``NULL``: each its own),
     end in ``text``.
     """
     at = 0
@@ -109,12 +108,12 @@ def _locate(text, heads, keys, values, offsets, timestamps_ms):  # type: ignore[
             if at > end:
                 return batch
             offsets[record] = base + delta
-            timestamps_ms[record] = first_ms + delta_ms if stamp_ms == _NULL else stamp_ms
+            timestamps_ms[record] = first_ms + delta_ms if stamp_ms == NULL else stamp_ms
             at = end  # past the headers
             record += 1
         if at != batch_end:
             return batch
-    return _NULL
+    return NULL
 
 
 @nb.njit(**UNCOUNTED)
@@ -123,9 +122,9 @@ def _span(text, at, end, spans, record):  # type: ignore[no-untyped-def]
     length, at = _varint(text, at, end)
     if length > end - at:
         return end + 1
-    begin = _NULL if length < 0 else at
+    begin = NULL if length < 0 else at
     at += max(length, 0)
-    spans[record, 0], spans[record, 1] = begin, _NULL if length < 0 else at
+    spans[record, 0], spans[record, 1] = begin, NULL if length < 0 else at
     return at
 
 

@@ -1,12 +1,13 @@
 """Values of records where they stand: no bytes object is made of one before somebody asks for it."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Self, overload
+from typing import Any, Final, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
-_NULL = -1
+NULL: Final = -1
+"""Where a value begins and ends that there is not."""
 
 
 class Values(Sequence[bytes | None]):
@@ -26,13 +27,13 @@ class Values(Sequence[bytes | None]):
         lengths = np.fromiter((len(value or b"") for value in values), np.int64, len(values))
         ends = np.cumsum(lengths)
         spans = np.stack((ends - lengths, ends), axis=1)
-        spans[[value is None for value in values]] = _NULL
+        spans[[value is None for value in values]] = NULL
         return cls(b"".join(value or b"" for value in values), spans)
 
     @property
     def null(self) -> npt.NDArray[np.intp]:
         """Which records have no value."""
-        return np.flatnonzero(self.spans[:, 0] == _NULL)
+        return np.flatnonzero(self.spans[:, 0] == NULL)
 
     def at(self, records: Sequence[int] | npt.NDArray[np.intp]) -> Self:
         """Those of these records, in their order."""
@@ -43,7 +44,7 @@ class Values(Sequence[bytes | None]):
 
     def __iter__(self) -> Iterator[bytes | None]:
         text = self.text
-        return iter([None if begin == _NULL else text[begin:end] for begin, end in self.spans.tolist()])
+        return iter([None if begin == NULL else text[begin:end] for begin, end in self.spans.tolist()])
 
     @overload
     def __getitem__(self, index: int) -> bytes | None: ...
@@ -55,4 +56,4 @@ class Values(Sequence[bytes | None]):
         if isinstance(index, slice):
             return type(self)(self.text, self.spans[index])
         begin, end = self.spans[index].tolist()
-        return None if begin == _NULL else self.text[begin:end]
+        return None if begin == NULL else self.text[begin:end]
