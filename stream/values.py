@@ -21,9 +21,7 @@ class Values(Sequence[bytes | None]):
 
     @classmethod
     def of(cls, values: Sequence[bytes | None]) -> Self:
-        """The same values, put one after the other unless they are already."""
-        if isinstance(values, cls):
-            return values
+        """The same values, put one after the other."""
         lengths = np.fromiter((len(value or b"") for value in values), np.int64, len(values))
         ends = np.cumsum(lengths)
         spans = np.stack((ends - lengths, ends), axis=1)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -33,6 +35,7 @@ from stream.store import open_store
 pytestmark = pytest.mark.integration
 
 READY_S = 60.0
+CLIENTS_KEEP_S = 5.0  # an idle connection: httpx's `keepalive_expiry`, and that of others
 STRANGE = "a'; DROP TABLE pings; --\t\\n\n{x:String}\u00e9\U0001f600"
 T0 = int(parse_instant("2026-03-02T08:00:00Z"))
 
@@ -100,6 +103,17 @@ def admin(settings: Settings, api: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=api, headers={"Authorization": f"Bearer {made['token']}"}, timeout=30) as client:
         wait_for(lambda: client.get("/v1/devices").status_code == 200)
         yield client
+
+
+def test_an_idle_connection_outlives_what_clients_keep_of_theirs(api: str) -> None:
+    # closed at the moment that its client sends again, it would take that request with it
+    connection = http.client.HTTPConnection(urlsplit(api).netloc, timeout=READY_S)
+    with contextlib.closing(connection):
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read()
+        connection.sock.settimeout(CLIENTS_KEEP_S + 1)
+        with pytest.raises(TimeoutError):  # a closed one would say at once that nothing more comes
+            connection.sock.recv(1)
 
 
 def test_keys_are_made_listed_and_revoked(settings: Settings, api: str) -> None:

@@ -11,7 +11,6 @@ lists = st.lists(st.none() | st.binary(max_size=5), max_size=6)
 @given(lists, st.data())
 def test_values_are_what_they_were_made_of(listed: list[bytes | None], data: st.DataObject) -> None:
     values = Values.of(listed)
-    assert Values.of(values) is values
     assert list(values) == listed
     assert len(values) == len(listed)
     assert [values[number] for number in range(-len(listed), len(listed))] == listed * 2
