@@ -1,5 +1,6 @@
 """Records to JSON and back; an ``Instant`` travels as RFC 3339 UTC."""
 
+import inspect
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
@@ -63,5 +64,9 @@ def from_builtins(kind: type[Record], value: object, *, strict: bool = False) ->
 
 
 def json_schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """The published JSON Schema of a record."""
-    return msgspec.json.schema(kind, schema_hook=schema_of_type)
+    """The published JSON Schema of a record. Python before 3.13 leaves margins in the docstrings that describe it."""
+    schema = msgspec.json.schema(kind, schema_hook=schema_of_type)
+    for part in schema.get("$defs", {}).values():
+        if "description" in part:
+            part["description"] = inspect.cleandoc(part["description"])
+    return schema
