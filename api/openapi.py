@@ -2,7 +2,6 @@
 
 from typing import Any, Final
 
-import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
@@ -218,9 +217,7 @@ def _schemas() -> dict[str, Any]:
         ErasureAnswer,
         answers.Page[ErasureAnswer],
     )
-    _, components = msgspec.json.schema_components(
-        kinds, schema_hook=wire.schema_of_type, ref_template="#/components/schemas/{name}"
-    )
+    _, components = wire.json_schemas(kinds, "#/components/schemas/{name}")
     components["DevicePage"] = components.pop("Page_Device_")
     components["VisitPage"] = components.pop("Page_Visit_")
     components["AuditPage"] = components.pop("Page_AuditRecord_")

@@ -1,6 +1,7 @@
 """Records to JSON and back; an ``Instant`` travels as RFC 3339 UTC."""
 
 import inspect
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
@@ -29,7 +30,7 @@ def _decode_instant(kind: type, value: Any) -> Any:
     return _moment_of(value) if type(value) is str else parse_instant(value)
 
 
-def schema_of_type(kind: type) -> dict[str, Any]:
+def _schema_of_type(kind: type) -> dict[str, Any]:
     """What msgspec's JSON Schema generator asks of a type of our own."""
     if kind is Instant:
         return {"type": "string", "format": "date-time"}
@@ -64,9 +65,15 @@ def from_builtins(kind: type[Record], value: object, *, strict: bool = False) ->
 
 
 def json_schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """The published JSON Schema of a record. Python before 3.13 leaves margins in the docstrings that describe it."""
-    schema = msgspec.json.schema(kind, schema_hook=schema_of_type)
-    for part in schema.get("$defs", {}).values():
-        if "description" in part:
-            part["description"] = inspect.cleandoc(part["description"])
-    return schema
+    """The published JSON Schema of a record."""
+    [schema], definitions = json_schemas([kind], "#/$defs/{name}")
+    return {**schema, "$defs": definitions}
+
+
+def json_schemas(kinds: Iterable[Any], ref_template: str) -> tuple[tuple[dict[str, Any], ...], dict[str, Any]]:
+    """The JSON Schemas of several types, and the definitions by name that they refer to."""
+    schemas, definitions = msgspec.json.schema_components(kinds, schema_hook=_schema_of_type, ref_template=ref_template)
+    for definition in definitions.values():
+        if "description" in definition:  # a docstring, in which Python before 3.13 leaves the margin
+            definition["description"] = inspect.cleandoc(definition["description"])
+    return schemas, definitions
